@@ -1,0 +1,153 @@
+/**
+ * Every way in which an agent touches the world: types only.
+ *
+ * Each port has one or more real adapters in drivers/ and one simulated in hw/sim; both pass the contract cases in
+ * test/contracts. A port never throws for what the world does: it answers with a Fault. Asynchronous answers are
+ * promises; whoever waits puts its own deadline on them with `Timers`, because hardware may never answer.
+ */
+import type { LightBlock } from '../protocol/chain/light-block.ts'
+import type { Fault, Result } from '../protocol/result.ts'
+import type { MeterValue } from '../protocol/telegram/obis.ts'
+import type { Instant, Mono, TimeQuality } from '../protocol/time.ts'
+
+export type Cancel = () => void
+
+/** Wall time for records, monotonic time for everything that waits. */
+export interface Clock {
+  now(): Instant
+  mono(): Mono
+  quality(): TimeQuality
+}
+
+/** Timers on the monotonic clock; intervals in milliseconds of that clock. Callbacks never run inside the call that set them. */
+export interface Timers {
+  after(ms: number, run: () => void): Cancel
+  /** First run after `ms`, then every `ms`; a late run does not shift or pile up the following ones. */
+  every(ms: number, run: () => void): Cancel
+  sleep(ms: number): Promise<void>
+}
+
+export interface Entropy {
+  bytes(count: number): Uint8Array
+}
+
+/** A byte channel to one physical line: a serial device or a TCP connection. */
+export interface Line {
+  /** What a person calls it: a device path or host:port. */
+  readonly name: string
+  /** Milliseconds that one character takes on the wire, start and stop bits included; 0 where the wire has no characters (TCP). */
+  readonly characterMs: number
+  /** Opens or reopens. The listener hears bytes as they come and, once, that the line went down. */
+  open(listener: LineListener): Promise<Result<void>>
+  /** Resolves when the last byte has left this machine. */
+  write(bytes: Uint8Array): Promise<Result<void>>
+  /** Forget what arrived and was not yet handed to the listener. */
+  flush(): Promise<Result<void>>
+  /** Safe to call at any time, more than once. No listener call follows. */
+  close(): Promise<void>
+}
+
+export interface LineListener {
+  bytes(chunk: Uint8Array, at: Mono): void
+  down(fault: Fault): void
+}
+
+/** One meter, whatever it speaks. */
+export interface Meter {
+  /** The page (model) that interprets it, as in `eastron-sdm630`. */
+  readonly page: string
+  /**
+   * A reading taken after this call began: a polled meter is polled, a meter that speaks unasked is waited for. A value
+   * that the meter did not give, or that is not certain, is absent from `values`; when nothing is certain it is a fault.
+   */
+  read(): Promise<Result<MeterReading>>
+  close(): Promise<void>
+}
+
+export interface MeterReading {
+  /** The meter's own serial number or logical device name, as text; part of what is pinned. */
+  readonly meterId: string
+  readonly taken: Instant
+  readonly takenMono: Mono
+  readonly values: readonly MeterValue[]
+  /** SHA-256 of the raw frames that these values were read from, for the dispute. */
+  readonly rawHash: Uint8Array
+}
+
+export type Position = 'open' | 'closed'
+
+/** What a contact is seen to be, by its auxiliary input or coil read-back. Commanded and observed never share a type. */
+export type Observed = { readonly seen: Position } | { readonly seen: 'unknown'; readonly why: Fault }
+
+/** What happens to the contact when this agent dies with it closed. */
+export type OnAgentDeath =
+  | { readonly kind: 'opens'; readonly withinMs: number; readonly by: string }
+  | { readonly kind: 'stays'; readonly allowUnsupervised: true }
+
+/** One contact. A closed contact must be commanded closed again at least every half of `onAgentDeath.withinMs`. */
+export interface Relay {
+  readonly name: string
+  readonly onAgentDeath: OnAgentDeath
+  command(position: Position): Promise<Result<void>>
+  observe(): Promise<Observed>
+  close(): Promise<void>
+}
+
+/** Publish and subscribe, over one broker or several at once. Delivery may lose, repeat and reorder. */
+export interface Bus {
+  /** Hands the message to every broker that is up; a fault when none is. */
+  publish(topic: string, payload: Uint8Array): Promise<Result<void>>
+  /** Exact topics only. The handler hears one copy from each broker; whoever listens drops duplicates. */
+  subscribe(topic: string, handler: (payload: Uint8Array) => void): Promise<Result<void>>
+  /** Brokers connected now, and configured. */
+  health(): { readonly up: number; readonly of: number }
+  close(): Promise<void>
+}
+
+/** One full node's RPC, trusted for nothing: what it says is verified by protocol/light. */
+export interface LedgerRpc {
+  readonly name: string
+  /** The newest height this node has, and what it claims of itself. */
+  status(): Promise<Result<{ readonly chainId: string; readonly height: bigint }>>
+  /** Header, commit and the complete validator set at a height, parsed but not verified. */
+  lightBlock(height: bigint): Promise<Result<LightBlock>>
+  /** State under a key after block `height` (proof against the AppHash in header height + 1). No value means absent. */
+  query(key: Uint8Array, height: bigint): Promise<Result<QueryAnswer>>
+  /** Hand in a transaction; `code` 0 means that this node's mempool took it. */
+  submit(tx: Uint8Array): Promise<Result<{ readonly code: number; readonly log: string; readonly hash: Uint8Array }>>
+}
+
+export interface QueryAnswer {
+  readonly height: bigint
+  readonly value: Uint8Array | undefined
+  /** A protobuf ics23.CommitmentProof (existence, or non-existence where value is undefined). */
+  readonly proof: Uint8Array
+}
+
+/**
+ * One folder of files with the semantics of a disk: what was written but not synced may be lost, torn or turned to
+ * garbage by a power cut; `replace` is all or nothing.
+ */
+export interface Disk {
+  list(): Promise<Result<readonly string[]>>
+  read(name: string): Promise<Result<Uint8Array>>
+  /** A new file of `size` zero bytes, itself and its name durable; a fault when it exists. */
+  create(name: string, size: number): Promise<Result<void>>
+  /** Overwrites bytes inside a created file; not durable before `sync`. */
+  write(name: string, offset: number, bytes: Uint8Array): Promise<Result<void>>
+  sync(name: string): Promise<Result<void>>
+  /** The whole file replaced or made, durable on return; a crash leaves the old one or the new one. */
+  replace(name: string, bytes: Uint8Array): Promise<Result<void>>
+  remove(name: string): Promise<Result<void>>
+}
+
+/** A private key that never leaves its store. */
+export interface Signer {
+  readonly alg: 'EdDSA' | 'ES256'
+  readonly publicKey: Uint8Array
+  sign(message: Uint8Array): Promise<Uint8Array>
+}
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
+
+export type Log = (level: LogLevel, room: string, text: string, fault?: Fault) => void
