@@ -1,0 +1,138 @@
+/**
+ * Simulated time: one heap of events, virtual time jumps from one to the next. Everything in one simulated run shares one
+ * of these, so that a run is repeated exactly by its seed.
+ */
+import type { Clock, Timers } from '../../drivers/ports.ts'
+import { instant, mono, type TimeQuality } from '../../protocol/time.ts'
+
+interface Event {
+  readonly due: number
+  /** Order of scheduling breaks ties, so that equal times run first come, first served. */
+  readonly order: number
+  run: (() => void) | undefined
+}
+
+export interface SimTime {
+  readonly clock: Clock
+  readonly timers: Timers
+  /** Runs everything due within `ms` from now, awaiting promises between events, and leaves the clock there. */
+  advance(ms: number): Promise<void>
+  /** Steps the wall clock without touching the monotonic one. */
+  stepWall(ms: number): void
+  /** Events run so far. */
+  events(): number
+  /** Clock and timers of one part (an agent) that can be stopped as a whole, as a crash stops a process. */
+  partition(): { readonly clock: Clock; readonly timers: Timers; stepWall(ms: number): void; stop(): void }
+}
+
+/** Lets every promise that can settle settle: simulated ports hold no real I/O, so one turn of the event loop is enough. */
+export type Drain = () => Promise<void>
+
+export function createSimTime(originMs: number, drain: Drain, quality: TimeQuality = 'synchronised'): SimTime {
+  const heap: Event[] = []
+  let order = 0
+  let nowMs = 0
+  let wallStep = 0
+  let ran = 0
+
+  const before = (a: Event, b: Event) => a.due < b.due || (a.due === b.due && a.order < b.order)
+
+  function push(event: Event): void {
+    let at = heap.length
+    heap.push(event)
+    while (at > 0) {
+      const parent = (at - 1) >> 1
+      if (!before(event, heap[parent]!)) break
+      heap[at] = heap[parent]!
+      at = parent
+    }
+    heap[at] = event
+  }
+
+  function pop(): Event | undefined {
+    const top = heap[0]
+    const last = heap.pop()
+    if (last === undefined || heap.length === 0) return top
+    let at = 0
+    for (;;) {
+      let child = 2 * at + 1
+      if (child >= heap.length) break
+      if (child + 1 < heap.length && before(heap[child + 1]!, heap[child]!)) child++
+      if (!before(heap[child]!, last)) break
+      heap[at] = heap[child]!
+      at = child
+    }
+    heap[at] = last
+    return top
+  }
+
+  function schedule(ms: number, run: () => void): () => void {
+    const event: Event = { due: nowMs + Math.max(0, ms), order: order++, run }
+    push(event)
+    return () => {
+      event.run = undefined
+    }
+  }
+
+  function makePart(): { clock: Clock; timers: Timers; stepWall(ms: number): void; stop(): void } {
+    let alive = true
+    let step = 0
+    const guarded = (run: () => void) => () => {
+      if (alive) run()
+    }
+    return {
+      clock: {
+        now: () => instant(Math.floor(originMs + nowMs + wallStep + step)),
+        mono: () => mono(Math.floor(nowMs)),
+        quality: () => quality,
+      },
+      timers: {
+        after: (ms, run) => schedule(ms, guarded(run)),
+        every: (ms, run) => {
+          let cancel = schedule(ms, guarded(tick))
+          let stopped = false
+          function tick() {
+            cancel = schedule(ms, guarded(tick))
+            run()
+            if (stopped) cancel()
+          }
+          return () => {
+            stopped = true
+            cancel()
+          }
+        },
+        sleep: ms => new Promise(resolve => void schedule(ms, guarded(resolve))),
+      },
+      stepWall: ms => {
+        step += ms
+      },
+      stop: () => {
+        alive = false
+      },
+    }
+  }
+
+  const whole = makePart()
+  return {
+    clock: whole.clock,
+    timers: whole.timers,
+    async advance(ms) {
+      const until = nowMs + ms
+      await drain()
+      while (heap.length > 0 && heap[0]!.due <= until) {
+        const event = pop()!
+        if (event.run === undefined) continue
+        nowMs = event.due
+        ran++
+        event.run()
+        await drain()
+      }
+      nowMs = until
+    },
+    stepWall: step => {
+      wallStep += step
+    },
+    events: () => ran,
+    partition: makePart,
+  }
+}
