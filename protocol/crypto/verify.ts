@@ -7,7 +7,7 @@
  */
 import { ed25519 } from '@noble/curves/ed25519.js'
 import { p256 } from '@noble/curves/nist.js'
-import { sha256 } from '@noble/hashes/sha2.js'
+import { sha256 } from './hash.ts'
 
 /** JOSE/COSE names of the two signature algorithms. ES256 is ECDSA on P-256 with SHA-256, signature r || s. */
 export type Alg = 'EdDSA' | 'ES256'
