@@ -48,10 +48,11 @@ export function createSystemTime(
       timer = later(
         () => {
           if (cancelled) return
-          if (wait > LONGEST_TIMEOUT_MS) arm()
+          // Early by Node's rounding to whole milliseconds, or one of several long waits.
+          if (nowMono() < dueMono) arm()
           else run()
         },
-        Math.min(wait, LONGEST_TIMEOUT_MS),
+        Math.min(Math.ceil(wait), LONGEST_TIMEOUT_MS),
       )
     }
     arm()
