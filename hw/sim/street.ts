@@ -131,11 +131,8 @@ export function streetOf(homes: number): Street {
   return { sites, lines }
 }
 
-export type KeyUse = 'account' | 'metering' | 'sealing' | 'validator'
-
-/** 32-byte secret of a bench key: public knowledge by design, hence never accepted outside bench configurations. */
-export const benchSecret = (seed: number, owner: string, use: KeyUse): Uint8Array =>
-  sha256(utf8(`tieline bench ${seed} ${owner} ${use}`))
+/** The seed of a site's keys, or a validator's: public knowledge by design, hence refused outside bench configurations. */
+export const benchSeed = (seed: number, owner: string): Uint8Array => sha256(utf8(`tieline bench ${seed} ${owner}`))
 
 /** The line ends of one site, in the order in which their contacts are wired to its relay board. */
 export interface LineEnd {

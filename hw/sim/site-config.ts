@@ -1,0 +1,156 @@
+/**
+ * The configuration file of each site of the street, as its owner would have written it (JSON is YAML): the same text
+ * composes an agent in the bench's process, in a process of its own, and in the simulator.
+ */
+import { toHex } from '../../protocol/bytes.ts'
+import { benchSeed, lineEndsOf, type Street, type StreetSite, wiredContacts } from './street.ts'
+
+/** Where the rest of the street is reached. */
+export interface StreetPlaces {
+  readonly seed: number
+  readonly chain: string
+  readonly trust: { readonly height: bigint; readonly hash: Uint8Array }
+  readonly primary: string
+  readonly witnesses: readonly string[]
+  readonly brokers: readonly string[]
+  readonly data: string
+  /** Device path or host:port of a site's line: `rs485` or `grid`. */
+  readonly lineAt: (site: string, line: string) => { readonly serial: string } | { readonly tcp: string }
+  readonly keysOf: (site: string) => {
+    readonly account: Uint8Array
+    readonly sealing: Uint8Array
+    readonly metering: Uint8Array
+  }
+  readonly clock:
+    | { readonly originWallMs: number; readonly originVirtualMs: number; readonly speed: number }
+    | undefined
+  /** How often the grid meter is read; line meters are read once a second while their line can be switched. */
+  readonly gridEveryMs: number
+  /** The simulator has no johnny-five board: its sites all drive coil boards. */
+  readonly coilsOnly: boolean
+}
+
+/** Modbus units on a site's RS-485 bus. */
+export const UNIT = { grid: 1, board: 40, lineMeter: (index: number): number => 11 + index }
+
+/** What a contact does without its agent: the coil board lets go this long after the last close command. */
+export const COIL_HOLD_MS = 1_000
+
+/** One deal of the street: two minutes of a 2 to 3 kW circuit. */
+const SLOT_S = 60
+
+export function siteConfigText(street: Street, site: StreetSite, places: StreetPlaces): string {
+  const ends = lineEndsOf(street, site.name)
+  const wired = wiredContacts(street, site)
+  const channel = (line: string | undefined, role: string) =>
+    `board.${1 + wired.findIndex(contact => contact.line === line && contact.role === role)}`
+  const gridOnBus = site.gridMeter === 'eastron-sdm630' || site.gridMeter === 'eastron-sdm120'
+  const pushed = site.gridMeter === 'sml' || site.gridMeter === 'dsmr'
+  const every = `${places.gridEveryMs}ms`
+  const board = site.relays === 'johnny-five' && !places.coilsOnly
+  const hex = (key: Uint8Array) => toHex(key)
+  const serial = (line: string, baud: string, format: string) => ({ ...places.lineAt(site.name, line), baud, format })
+  const config = {
+    version: '1',
+    site: site.name,
+    role: site.kind === 'charger' ? 'charger' : site.kind === 'battery-home' ? 'storage' : 'household',
+    bench: 'true',
+    data: places.data,
+    keys: { seed: toHex(benchSeed(places.seed, site.name)) },
+    ledger: {
+      chain: places.chain,
+      trust: { height: String(places.trust.height), hash: toHex(places.trust.hash) },
+      primary: places.primary,
+      witnesses: places.witnesses,
+    },
+    brokers: places.brokers,
+    lines: {
+      rs485: serial('rs485', '9600', '8N1'),
+      ...(gridOnBus
+        ? {}
+        : site.gridMeter === 'modbus-tcp'
+          ? { grid: places.lineAt(site.name, 'grid') }
+          : { grid: serial('grid', site.gridMeter === 'dsmr' ? '115200' : '9600', '8N1') }),
+    },
+    meters: {
+      grid: pushed
+        ? { protocol: site.gridMeter, line: 'grid', every, id: site.gridMeterId }
+        : gridOnBus
+          ? {
+              protocol: 'modbus-rtu',
+              line: 'rs485',
+              page: site.gridMeter,
+              unit: String(UNIT.grid),
+              every,
+              id: site.gridMeterId,
+            }
+          : { protocol: 'modbus-tcp', line: 'grid', page: 'shelly-pro-3em', unit: '1', every, id: site.gridMeterId },
+      ...Object.fromEntries(
+        ends.map(({ line, side }, index) => [
+          line.id,
+          {
+            protocol: 'modbus-rtu',
+            line: 'rs485',
+            page: 'eastron-sdm120',
+            unit: String(UNIT.lineMeter(index)),
+            every: '1s',
+            id: side === 'seller' ? line.sellerMeterId : line.buyerMeterId,
+          },
+        ]),
+      ),
+    },
+    relays: {
+      board: board
+        ? { driver: 'johnny-five', bank: `${site.name}-gpio` }
+        : { driver: 'modbus-coils', line: 'rs485', unit: String(UNIT.board), timed: `${COIL_HOLD_MS}ms` },
+    },
+    direct_lines: ends.map(({ line, side, peer }) => ({
+      id: line.id,
+      side,
+      peer,
+      meter: line.id,
+      limit: `${line.limitMa}mA`,
+      peer_meter: side === 'seller' ? line.buyerMeterId : line.sellerMeterId,
+      contacts:
+        side === 'seller'
+          ? { line: channel(line.id, 'line'), upstream: channel(line.id, 'upstream') }
+          : { line: channel(line.id, 'line'), own: channel(undefined, 'own') },
+      ...(side === 'buyer' && site.circuit !== undefined
+        ? { circuit: { name: site.circuit.name, load: `${site.circuit.demandW}W` } }
+        : {}),
+    })),
+    peers: Object.fromEntries(
+      ends.map(({ peer }) => {
+        const keys = places.keysOf(peer)
+        return [peer, { account: hex(keys.account), sealing: hex(keys.sealing), metering: hex(keys.metering) }]
+      }),
+    ),
+    trade: {
+      ...(ends.some(end => end.side === 'seller')
+        ? {
+            sell: {
+              reserve: site.battery === undefined ? '0.09' : '0.14',
+              ...(site.battery === undefined ? {} : { capacity: `${site.battery.powerW}W` }),
+            },
+          }
+        : {}),
+      ...(ends.some(end => end.side === 'buyer') ? { buy: { limit: '0.28', opening: '0.08' } } : {}),
+      slot: `${SLOT_S}s`,
+      receipt_window: '30s',
+      dispute_window: '30s',
+      energy: `${Math.round(((site.circuit?.demandW ?? 2_000) * SLOT_S) / 3_600)}Wh`,
+      loss: '3%',
+    },
+    page: { off: 'true' },
+    ...(places.clock === undefined
+      ? {}
+      : {
+          clock: {
+            origin_wall_ms: String(places.clock.originWallMs),
+            origin_virtual_ms: String(places.clock.originVirtualMs),
+            speed: String(places.clock.speed),
+          },
+        }),
+  }
+  return `${JSON.stringify(config, null, 2)}\n`
+}
