@@ -1,0 +1,342 @@
+/**
+ * The form of config.yaml. The one file that knows valibot. Every object is strict: a key that is not named here refuses
+ * the whole configuration, because a misspelt limit that is silently ignored is a limit that is not there.
+ */
+import * as v from 'valibot'
+import {
+  parseBoolean,
+  parseContact,
+  parseCurrent,
+  parseDuration,
+  parseEnergy,
+  parseFrequency,
+  parseHeight,
+  parseHex32,
+  parseHostPort,
+  parsePermille,
+  parsePower,
+  parsePrice,
+  parseUrl,
+  parseVoltage,
+  parseWhole,
+} from './literals.ts'
+import type { MeterConfig, SiteConfig } from './site-config.ts'
+import type { Path, YamlValue } from './yaml.ts'
+
+/** Text that `parse` understands; `meant` completes the sentence "must be ...". */
+const scalar = <T>(parse: (text: string) => T | undefined, meant: string) =>
+  v.pipe(
+    v.string(`must be ${meant}`),
+    v.rawTransform<string, T>(({ dataset, addIssue, NEVER }) => {
+      const value = parse(dataset.value)
+      if (value !== undefined) return value
+      // Long values are keys and seeds: they are not repeated to a terminal or a log.
+      const shown = dataset.value === '' || dataset.value.length > 48 ? '' : `, not "${dataset.value}"`
+      addIssue({ message: `must be ${meant}${shown}` })
+      return NEVER
+    }),
+  )
+
+/** A strict object whose issues carry, as their message, the keys that it knows: what `nearest` chooses from. */
+const group = <const E extends v.ObjectEntries>(entries: E) => v.strictObject(entries, Object.keys(entries).join(' '))
+
+const within = (parse: (text: string) => number | undefined, least: number, most: number) => (text: string) => {
+  const value = parse(text)
+  return value !== undefined && value >= least && value <= most ? value : undefined
+}
+
+const oneOf = <const T extends string>(...choices: readonly T[]) =>
+  v.picklist(choices, `must be one of ${choices.join(', ')}`)
+
+const name = scalar(
+  text => (/^[A-Za-z][A-Za-z0-9_-]{0,31}$/.test(text) ? text : undefined),
+  'a name: a letter, then at most 31 letters, digits, - or _',
+)
+const filled = (meant: string) => scalar(text => (text.trim() === '' ? undefined : text), meant)
+const path = filled('a path')
+const meterSerial = scalar(
+  text => (/^[\x21-\x7e]{1,64}$/.test(text) ? text : undefined),
+  "a meter's serial, without blanks",
+)
+const duration = (least: number, most: number, meant: string) => scalar(within(parseDuration, least, most), meant)
+/** From once in 100 ms, faster than any page answers, to a quarter of an hour, the settlement period of most grids. */
+const every = v.optional(duration(100, 900_000, 'a duration from 100ms to 15min'), '1s')
+const window = duration(1000, 30 * 86_400_000, 'a duration from 1s to 30d')
+const key = scalar(parseHex32, 'a public key: 64 hexadecimal digits')
+const contact = scalar(parseContact, 'a contact: the bank and the channel, as in board.1')
+const price = scalar(parsePrice, 'a price for one kWh, as in 0.28, with at most 6 decimals')
+const http = scalar(parseUrl('http:', 'https:'), 'an address such as http://127.0.0.1:26657')
+const flag = scalar(parseBoolean, 'true or false')
+/** Unit 0 is broadcast, 248 to 255 are reserved (Modbus over serial line V1.02, 2.2), but TCP gateways answer at 255. */
+const unit = scalar(
+  text => (text === '255' ? 255 : within(parseWhole, 1, 247)(text)),
+  'a Modbus unit from 1 to 247, or 255',
+)
+const BAUDS = [300, 600, 1200, 2400, 4800, 9600, 19_200, 38_400, 57_600, 115_200]
+const baud = scalar(text => BAUDS.find(rate => String(rate) === text), `one of ${BAUDS.join(', ')}`)
+
+const line = v.pipe(
+  group({
+    serial: v.optional(path),
+    baud: v.optional(baud, '9600'),
+    format: v.optional(oneOf('8N1', '8N2', '8E1', '8O1', '7E1', '7O1'), '8N1'),
+    tcp: v.optional(scalar(parseHostPort, 'host:port, as in meter.local:502')),
+  }),
+  v.check(
+    it => (it.serial === undefined) !== (it.tcp === undefined),
+    'must have either serial (a device) or tcp (host:port)',
+  ),
+  v.transform(({ serial, baud, format, tcp }) =>
+    tcp === undefined
+      ? ({ kind: 'serial', path: serial!, baud, format } as const)
+      : ({ kind: 'tcp', host: tcp.host, port: tcp.port } as const),
+  ),
+)
+
+const modbusMeter = <const P extends 'modbus-rtu' | 'modbus-tcp'>(protocol: P) =>
+  group({ protocol: v.literal(protocol), line: name, page: name, unit, every, id: v.optional(meterSerial) })
+const pushMeter = <const P extends 'sml' | 'dsmr'>(protocol: P) =>
+  group({ protocol: v.literal(protocol), line: name, every, id: v.optional(meterSerial) })
+const meter = v.pipe(
+  v.variant(
+    'protocol',
+    [modbusMeter('modbus-rtu'), modbusMeter('modbus-tcp'), pushMeter('sml'), pushMeter('dsmr')],
+    'must be one of modbus-rtu, modbus-tcp, sml, dsmr',
+  ),
+  v.transform((it): MeterConfig => {
+    const { id, every, ...rest } = it
+    const common = { everyMs: every, ...(id === undefined ? {} : { id }) }
+    return 'unit' in rest ? { ...rest, ...common } : { protocol: rest.protocol, line: rest.line, ...common }
+  }),
+)
+
+const relayBank = v.pipe(
+  v.variant(
+    'driver',
+    [
+      group({
+        driver: v.literal('modbus-coils'),
+        line: name,
+        unit,
+        timed: duration(100, 10_000, 'a duration from 100ms to 10s'),
+      }),
+      group({ driver: v.literal('johnny-five'), bank: name }),
+    ],
+    'must be one of modbus-coils, johnny-five',
+  ),
+  v.transform(it => {
+    if (it.driver === 'johnny-five') return it
+    const { timed, ...rest } = it
+    return { ...rest, timedMs: timed }
+  }),
+)
+
+const directLine = v.pipe(
+  group({
+    id: name,
+    side: oneOf('seller', 'buyer'),
+    peer: name,
+    meter: name,
+    limit: scalar(parseCurrent, 'a current, as in 16A'),
+    peer_meter: meterSerial,
+    contacts: v.pipe(
+      group({ line: contact, upstream: v.optional(contact), own: v.optional(contact) }),
+      v.transform(({ line, upstream, own }) => ({
+        line,
+        ...(upstream === undefined ? {} : { upstream }),
+        ...(own === undefined ? {} : { own }),
+      })),
+    ),
+    circuit: v.optional(
+      v.pipe(
+        group({
+          name: filled('what the line feeds, as in heat pump'),
+          phases: v.optional(
+            scalar(text => (text === '1' ? 1 : text === '3' ? 3 : undefined), '1 or 3'),
+            '1',
+          ),
+          load: v.optional(scalar(parsePower, 'a power, as in 3.7kW')),
+        }),
+        v.transform(({ name, phases, load }) => ({ name, phases, ...(load === undefined ? {} : { load }) })),
+      ),
+    ),
+  }),
+  v.transform(({ peer_meter, circuit, ...rest }) => ({
+    ...rest,
+    peerMeter: peer_meter,
+    ...(circuit === undefined ? {} : { circuit }),
+  })),
+)
+
+const trade = v.pipe(
+  group({
+    sell: v.optional(group({ reserve: price })),
+    buy: v.optional(group({ limit: price, opening: price })),
+    slot: duration(1000, 86_400_000, 'a duration from 1s to 1d'),
+    receipt_window: v.optional(window, '60s'),
+    dispute_window: v.optional(window, '120s'),
+    energy: scalar(
+      text => (parseEnergy(text) ? parseEnergy(text) : undefined),
+      'an energy above 0, as in 2kWh or 500Wh',
+    ),
+    loss: v.optional(scalar(parsePermille, 'a share, as in 2%'), '2%'),
+  }),
+  v.transform(it => ({
+    ...(it.sell === undefined ? {} : { sell: it.sell }),
+    ...(it.buy === undefined ? {} : { buy: it.buy }),
+    slotMs: it.slot,
+    receiptWindowMs: it.receipt_window,
+    disputeWindowMs: it.dispute_window,
+    energy: it.energy,
+    lossPermille: it.loss,
+  })),
+)
+
+const voltage = v.optional(scalar(parseVoltage, 'a voltage, as in 207V'))
+const frequency = v.optional(scalar(parseFrequency, 'a frequency, as in 49.5Hz'))
+const safety = v.pipe(
+  group({
+    voltage_min: voltage,
+    voltage_max: voltage,
+    frequency_min: frequency,
+    frequency_max: frequency,
+    min_off: v.optional(duration(0, 3_600_000, 'a duration up to 1h')),
+    max_proof_age: v.optional(duration(1000, 86_400_000, 'a duration from 1s to 1d')),
+  }),
+  v.transform(it => ({
+    ...(it.voltage_min === undefined ? {} : { voltageMinMv: it.voltage_min }),
+    ...(it.voltage_max === undefined ? {} : { voltageMaxMv: it.voltage_max }),
+    ...(it.frequency_min === undefined ? {} : { frequencyMinMhz: it.frequency_min }),
+    ...(it.frequency_max === undefined ? {} : { frequencyMaxMhz: it.frequency_max }),
+    ...(it.min_off === undefined ? {} : { minOffMs: it.min_off }),
+    ...(it.max_proof_age === undefined ? {} : { maxProofAgeMs: it.max_proof_age }),
+  })),
+)
+
+const keys = v.pipe(
+  group({
+    account: v.optional(path),
+    metering: v.optional(path),
+    sealing: v.optional(path),
+    seed: v.optional(scalar(parseHex32, 'a seed: 64 hexadecimal digits')),
+  }),
+  v.check(
+    it => [it.account, it.metering, it.sealing].every(file => (file === undefined) === (it.seed !== undefined)),
+    'must name three files (account, metering, sealing), or on a bench a seed',
+  ),
+  v.transform(({ account, metering, sealing, seed }) =>
+    seed === undefined
+      ? ({ kind: 'files', account: account!, metering: metering!, sealing: sealing! } as const)
+      : ({ kind: 'seed', seed } as const),
+  ),
+)
+
+const ledger = v.pipe(
+  group({
+    chain: scalar(
+      text => (/^[A-Za-z0-9_.-]{1,50}$/.test(text) ? text : undefined),
+      'a chain id of at most 50 letters, digits, . - _',
+    ),
+    trust: group({
+      height: scalar(parseHeight, 'a height from 1'),
+      hash: scalar(parseHex32, 'a header hash: 64 hexadecimal digits'),
+    }),
+    trusting_period: v.optional(duration(60_000, 365 * 86_400_000, 'a duration from 1min to 365d'), '14d'),
+    max_clock_drift: v.optional(duration(0, 60_000, 'a duration up to 1min'), '10s'),
+    primary: http,
+    witnesses: v.array(http, 'must be a list of addresses'),
+  }),
+  v.transform(({ trusting_period, max_clock_drift, ...rest }) => ({
+    ...rest,
+    trustingPeriodMs: trusting_period,
+    maxClockDriftMs: max_clock_drift,
+  })),
+)
+
+/** Until a password or token can be set, the page is for this machine only. */
+const loopback = (text: string) => {
+  const address = parseHostPort(text)
+  return address !== undefined && /^(127\.\d+\.\d+\.\d+|::1|localhost)$/.test(address.host) ? address : undefined
+}
+const page = v.pipe(
+  group({
+    listen: v.optional(scalar(loopback, 'an address of this machine, as in 127.0.0.1:8480'), '127.0.0.1:8480'),
+    off: v.optional(flag, 'false'),
+  }),
+  v.transform(({ listen, off }) => ({ ...listen, off })),
+)
+
+const clock = v.pipe(
+  group({
+    origin_wall_ms: scalar(parseWhole, 'milliseconds since 1970'),
+    origin_virtual_ms: scalar(parseWhole, 'milliseconds since 1970'),
+    speed: scalar(within(parseWhole, 1, 1000), 'a whole factor from 1 to 1000'),
+  }),
+  v.transform(it => ({
+    originWallMs: it.origin_wall_ms,
+    originVirtualMs: it.origin_virtual_ms,
+    speed: it.speed,
+  })),
+)
+
+const site = v.pipe(
+  group({
+    version: v.literal('1', 'must be 1: this program reads no other version'),
+    site: name,
+    role: oneOf('household', 'charger', 'storage'),
+    bench: v.optional(flag, 'false'),
+    data: path,
+    keys,
+    ledger,
+    brokers: v.pipe(
+      v.array(
+        scalar(parseUrl('mqtt:', 'mqtts:'), 'an address such as mqtt://127.0.0.1:1883'),
+        'must be a list of addresses',
+      ),
+      v.minLength(1, 'must name at least one broker'),
+    ),
+    lines: v.optional(v.record(name, line), {}),
+    meters: v.record(name, meter),
+    relays: v.optional(v.record(name, relayBank), {}),
+    direct_lines: v.optional(v.array(directLine, 'must be a list of direct lines'), []),
+    peers: v.optional(v.record(name, group({ account: key, sealing: key, metering: key })), {}),
+    trade,
+    safety: v.optional(safety, {}),
+    page: v.optional(page, {}),
+    clock: v.optional(clock),
+  }),
+  v.transform(({ version: _, direct_lines, clock, ...rest }): SiteConfig => {
+    return { ...rest, directLines: direct_lines, ...(clock === undefined ? {} : { clock }) }
+  }),
+)
+
+export type SchemaIssue =
+  | { readonly kind: 'unknown'; readonly path: Path; readonly known: readonly string[] }
+  | { readonly kind: 'missing'; readonly path: Path }
+  | { readonly kind: 'invalid'; readonly path: Path; readonly what: string; readonly of: 'key' | 'value' }
+
+/** The configuration in a value, or every issue with it. */
+export function readSchema(value: YamlValue): {
+  readonly config?: SiteConfig
+  readonly issues: readonly SchemaIssue[]
+} {
+  const result = v.safeParse(site, value)
+  if (result.success) return { config: result.output, issues: [] }
+  return { issues: result.issues.map(issueOf) }
+}
+
+function issueOf(issue: v.BaseIssue<unknown>): SchemaIssue {
+  const items = issue.path ?? []
+  const path = items.map(item => item.key as string | number)
+  if (issue.type === 'strict_object' && issue.expected === 'never') {
+    return { kind: 'unknown', path, known: issue.message.split(' ') }
+  }
+  if (issue.type === 'strict_object' && issue.received === 'undefined') return { kind: 'missing', path }
+  const shaped = issue.type === 'strict_object' || issue.type === 'record'
+  return {
+    kind: 'invalid',
+    path,
+    of: items.at(-1)?.origin === 'key' ? 'key' : 'value',
+    what: shaped ? 'must be a group of settings, each on its own line as key: value' : issue.message,
+  }
+}

@@ -1,0 +1,131 @@
+/**
+ * One site's configuration as the agent uses it: quantities in their base units, names resolved, durations in
+ * milliseconds. The form on disk is agent/config/schema.ts; what a setting leaves out is absent here too, unless its
+ * default is written beside it there.
+ */
+import type { Current, Power, Price, WattHours } from '../../protocol/quantity.ts'
+
+export type Role = 'household' | 'charger' | 'storage'
+
+export interface SiteConfig {
+  readonly site: string
+  readonly role: Role
+  /** Folder of this site's journal and state, as written; a relative one is relative to the configuration file. */
+  readonly data: string
+  /** A bench site may hold keys made from a seed and run on a scaled clock; a real one may not. */
+  readonly bench: boolean
+  readonly keys: KeySource
+  readonly ledger: LedgerConfig
+  /** MQTT brokers, at least one: published to all, duplicates dropped. */
+  readonly brokers: readonly string[]
+  readonly lines: Readonly<Record<string, LineConfig>>
+  readonly meters: Readonly<Record<string, MeterConfig>>
+  readonly relays: Readonly<Record<string, RelayBankConfig>>
+  readonly directLines: readonly DirectLineConfig[]
+  readonly peers: Readonly<Record<string, PeerConfig>>
+  readonly trade: TradeConfig
+  readonly safety: SafetyConfig
+  readonly page: { readonly host: string; readonly port: number; readonly off: boolean }
+  /** Only on the bench: virtual time runs `speed` times faster than the wall clock from the given origins. */
+  readonly clock?: { readonly originWallMs: number; readonly originVirtualMs: number; readonly speed: number }
+}
+
+export type KeySource =
+  | { readonly kind: 'files'; readonly account: string; readonly metering: string; readonly sealing: string }
+  | { readonly kind: 'seed'; readonly seed: Uint8Array }
+
+export interface LedgerConfig {
+  readonly chain: string
+  /** The light client's first trusted header, agreed out of band: height and 32-byte header hash. */
+  readonly trust: { readonly height: bigint; readonly hash: Uint8Array }
+  readonly trustingPeriodMs: number
+  readonly maxClockDriftMs: number
+  readonly primary: string
+  readonly witnesses: readonly string[]
+}
+
+export type LineConfig =
+  | { readonly kind: 'serial'; readonly path: string; readonly baud: number; readonly format: SerialFormat }
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
+
+/** Data bits, parity, stop bits. */
+export type SerialFormat = '8N1' | '8N2' | '8E1' | '8O1' | '7E1' | '7O1'
+
+export type MeterConfig =
+  | {
+      readonly protocol: 'modbus-rtu' | 'modbus-tcp'
+      readonly line: string
+      readonly page: string
+      readonly unit: number
+      readonly everyMs: number
+      /** The meter's pinned serial; a meter that gives another is refused. */
+      readonly id?: string
+    }
+  | { readonly protocol: 'sml' | 'dsmr'; readonly line: string; readonly everyMs: number; readonly id?: string }
+
+export type RelayBankConfig =
+  | {
+      readonly driver: 'modbus-coils'
+      readonly line: string
+      readonly unit: number
+      /** A contact opens by itself this long after its last close command. */
+      readonly timedMs: number
+    }
+  | { readonly driver: 'johnny-five'; readonly bank: string }
+
+/** One contact: the bank's name and the channel on it, counted from 1. */
+export interface ContactRef {
+  readonly bank: string
+  readonly channel: number
+}
+
+export interface DirectLineConfig {
+  readonly id: string
+  readonly side: 'seller' | 'buyer'
+  readonly peer: string
+  /** This end's line meter, by its name under `meters`. */
+  readonly meter: string
+  /** The other end's line meter, by its serial. */
+  readonly peerMeter: string
+  /** Per phase. */
+  readonly limit: Current
+  readonly contacts: {
+    readonly line: ContactRef
+    /** Opened as well when the line's own contact is found welded. */
+    readonly upstream?: ContactRef
+    /** The buyer's changeover: the separable circuit's own supply. */
+    readonly own?: ContactRef
+  }
+  /** What the line feeds at the buyer's end. */
+  readonly circuit?: { readonly name: string; readonly phases: 1 | 3; readonly load?: Power }
+}
+
+/** Raw public keys of a neighbour, 32 bytes each. */
+export interface PeerConfig {
+  readonly account: Uint8Array
+  readonly sealing: Uint8Array
+  readonly metering: Uint8Array
+}
+
+export interface TradeConfig {
+  /** Never below this. */
+  readonly sell?: { readonly reserve: Price }
+  /** Never above `limit`; the first bid is `opening`. */
+  readonly buy?: { readonly limit: Price; readonly opening: Price }
+  readonly slotMs: number
+  readonly receiptWindowMs: number
+  readonly disputeWindowMs: number
+  /** Energy asked for in one deal. */
+  readonly energy: WattHours
+  readonly lossPermille: number
+}
+
+/** What the site sets differently from the interlock's own limits. */
+export interface SafetyConfig {
+  readonly voltageMinMv?: number
+  readonly voltageMaxMv?: number
+  readonly frequencyMinMhz?: number
+  readonly frequencyMaxMhz?: number
+  readonly minOffMs?: number
+  readonly maxProofAgeMs?: number
+}

@@ -1,0 +1,230 @@
+import { exactDecimal, parseContact, parseDuration, parseHostPort, parsePrice } from '../../agent/config/literals.ts'
+import { configLine, loadConfig } from '../../agent/config/load.ts'
+import { editDistance, nearest } from '../../agent/config/nearest.ts'
+import { assert, suite } from '../harness.ts'
+import { assertProperty, fc } from '../property.ts'
+
+const KEY = 'ab'.repeat(32)
+const GOOD = `# A house that sells over one direct line.
+version: 1
+site: maple
+role: household
+data: /var/lib/tieline
+keys:
+  account: /etc/tieline/account.key
+  metering: /etc/tieline/metering.key
+  sealing: /etc/tieline/sealing.key
+ledger:
+  chain: street-1
+  trust: {height: 12, hash: ${KEY}}
+  primary: http://127.0.0.1:26657
+  witnesses: [http://127.0.0.1:26658]
+brokers: [mqtt://127.0.0.1:1883]
+lines:
+  rs485: {serial: /dev/ttyUSB0, baud: 19200, format: 8E1}
+  lan: {tcp: meter.local:502}
+meters:
+  grid: {line: rs485, protocol: modbus-rtu, page: eastron-sdm630, unit: 1}
+  L1: {line: rs485, protocol: modbus-rtu, page: eastron-sdm120, unit: 2, every: 500ms, id: "0012345"}
+  solar: {line: lan, protocol: modbus-tcp, page: fronius-sunspec, unit: 240}
+relays:
+  board: {driver: modbus-coils, line: rs485, unit: 20, timed: 1s}
+direct_lines:
+  - id: L1
+    side: seller
+    peer: cedar
+    meter: L1
+    limit: 16A
+    peer_meter: "998877"
+    contacts: {line: board.1, upstream: board.2}
+peers:
+  cedar: {account: ${KEY}, sealing: ${KEY}, metering: ${KEY}}
+trade:
+  sell: {reserve: 0.10}
+  slot: 120s
+  energy: 2kWh
+safety: {voltage_min: 207V, voltage_max: 253V}
+`
+
+const faults = (text: string): string[] => {
+  const loaded = loadConfig(text, 'site.yaml')
+  return loaded.ok ? [] : loaded.faults.map(configLine)
+}
+
+/** The good configuration with one line's text changed; fails when there was nothing to change. */
+function changed(from: string, to: string): string {
+  assert.ok(GOOD.includes(from), `the good configuration has no ${from}`)
+  return GOOD.replace(from, to)
+}
+
+const test = suite('config')
+
+test('a good file becomes quantities in base units, defaults filled in', () => {
+  const loaded = loadConfig(GOOD, 'site.yaml')
+  assert.ok(loaded.ok, loaded.ok ? '' : loaded.faults.map(configLine).join('\n'))
+  if (!loaded.ok) return
+  const config = loaded.value
+  assert.is(config.trade.sell?.reserve, 100_000n as never)
+  assert.is(config.trade.energy, 2000n as never)
+  assert.is(config.trade.slotMs, 120_000)
+  assert.is(config.ledger.trustingPeriodMs, 14 * 86_400_000)
+  assert.is(config.ledger.trust.height, 12n)
+  assert.equal(config.lines['rs485'], { kind: 'serial', path: '/dev/ttyUSB0', baud: 19_200, format: '8E1' })
+  assert.equal(config.lines['lan'], { kind: 'tcp', host: 'meter.local', port: 502 })
+  assert.equal(config.meters['L1'], {
+    protocol: 'modbus-rtu',
+    line: 'rs485',
+    page: 'eastron-sdm120',
+    unit: 2,
+    everyMs: 500,
+    id: '0012345',
+  })
+  assert.is(config.meters['grid']?.everyMs, 1000)
+  assert.equal(config.directLines[0]?.contacts, {
+    line: { bank: 'board', channel: 1 },
+    upstream: { bank: 'board', channel: 2 },
+  })
+  assert.is(config.directLines[0]?.limit, 16_000 as never)
+  assert.equal(config.page, { host: '127.0.0.1', port: 8480, off: false })
+  assert.equal(config.safety, { voltageMinMv: 207_000 as never, voltageMaxMv: 253_000 as never })
+})
+
+test('a misspelt key is named with its place and the key that was meant', () => {
+  assert.equal(faults(changed('baud: 19200', 'buad: 19200')), [
+    'site.yaml:17:33: unknown key "buad" (did you mean "baud"?)',
+  ])
+})
+
+test('every unknown key is named at once, also two in one group and one of a chosen form', () => {
+  const text = changed('timed: 1s', 'timed: 1s, tmied: 2s, foo: 1').replace('slot:', 'slots: 5\n  slot:')
+  const found = faults(text)
+  assert.is(found.length, 3, found.join('\n'))
+  assert.ok(found[0]!.includes('unknown key "tmied" (did you mean "timed"?)'), found[0])
+  assert.ok(found[1]!.includes('unknown key "foo" (known here: driver, line, unit, timed)'), found[1])
+  assert.ok(found[2]!.includes('unknown key "slots" (did you mean "slot"?)'), found[2])
+})
+
+test('a missing setting is named where it should have been', () => {
+  assert.equal(faults(changed('  slot: 120s\n', '')), ['site.yaml:35:1: "slot" is missing in trade'])
+})
+
+for (const [from, to, says] of [
+  ['limit: 16A', 'limit: 16', 'must be a current, as in 16A, not "16"'],
+  ['every: 500ms', 'every: 5', 'must be a duration from 100ms to 15min'],
+  ['reserve: 0.10', 'reserve: 1e-1', 'must be a price for one kWh'],
+  ['reserve: 0.10', 'reserve: 0.0000001', 'must be a price'],
+  ['reserve: 0.10', 'reserve: -0.10', 'must be a price'],
+  ['energy: 2kWh', 'energy: 0kWh', 'must be an energy above 0'],
+  ['version: 1', 'version: 2', 'must be 1'],
+  ['baud: 19200', 'baud: 19201', 'must be one of 300'],
+  ['role: household', 'role: houshold', 'must be one of household, charger, storage'],
+  ['protocol: modbus-tcp', 'protocol: modbus', 'must be one of modbus-rtu, modbus-tcp, sml, dsmr'],
+  ['brokers: [mqtt:', 'brokers: [http:', 'must be an address such as mqtt:'],
+  ['unit: 20', 'unit: 0', 'must be a Modbus unit'],
+  ['data: /var/lib/tieline', 'data:', 'must be a path'],
+  ['lan: {tcp: meter.local:502}', 'lan: /dev/ttyUSB1', 'must be a group of settings'],
+  ['lan: {tcp: meter.local:502}', 'lan: {tcp: a:1, serial: /dev/x}', 'must have either serial'],
+  [`hash: ${KEY}`, `hash: ${KEY.slice(1)}`, 'must be a header hash'],
+] as const) {
+  test(`${to} is refused where it stands`, () => {
+    const text = changed(from, to)
+    const found = faults(text)
+    assert.is(found.length, 1, found.join('\n'))
+    // The value begins after the last `: ` (and bracket) of what was planted; an empty value is placed where it is missing.
+    const at = GOOD.indexOf(from) + (/^\w+: \[?(?=.)/.exec(to)?.[0].length ?? to.length)
+    const line = text.slice(0, at).split('\n').length
+    const column = at - text.lastIndexOf('\n', at - 1)
+    assert.ok(found[0]!.startsWith(`site.yaml:${line}:${column}: `), `${line}:${column} expected: ${found[0]}`)
+    assert.ok(found[0]!.includes(says), found[0])
+  })
+}
+
+for (const [from, to, says] of [
+  ['meter: L1\n', 'meter: L2\n', 'names the meter "L2", which is not defined (did you mean "L1"?)'],
+  ['peer: cedar', 'peer: ceder', 'names the peer "ceder", which is not defined (did you mean "cedar"?)'],
+  ['line: board.1,', 'line: bord.1,', 'names the relay bank "bord", which is not defined (did you mean "board"?)'],
+  ['driver: modbus-coils, line: rs485', 'driver: modbus-coils, line: rs48', 'names the line "rs48"'],
+  ['grid: {line: rs485', 'grid: {line: office', 'names the line "office", which is not defined (defined: rs485, lan)'],
+  ['side: seller', 'side: buyer', 'trade.buy sets no limit price'],
+  ['upstream: board.2', 'upstream: board.1', 'is already the contact of L1 (line)'],
+  ['unit: 20', 'unit: 2', 'is also the unit of meters.L1 on "rs485"'],
+  [
+    'role: household',
+    'role: household\nclock: {origin_wall_ms: 0, origin_virtual_ms: 0, speed: 10}',
+    'is for a bench only',
+  ],
+  ['witnesses: [http://127.0.0.1:26658]', 'witnesses: [http://127.0.0.1:26657]', 'names the primary again'],
+  ['voltage_min: 207V', 'voltage_min: 260V', 'is not below voltage_max'],
+  ['protocol: modbus-rtu, page: eastron-sdm630', 'protocol: modbus-tcp, page: eastron-sdm630', 'a serial line'],
+  ['sell: {reserve: 0.10}', 'buy: {limit: 0.2, opening: 0.3}', 'is above the limit'],
+] as const) {
+  test(`${to.split('\n').at(-1)} is refused: ${says}`, () => {
+    const found = faults(changed(from, to))
+    assert.ok(
+      found.some(line => line.includes(says) && /^site\.yaml:\d+:\d+: /.test(line)),
+      found.join('\n'),
+    )
+  })
+}
+
+test('keys from a seed and a scaled clock are for a bench that says so', () => {
+  const text = GOOD.replace(/keys:\n( {2}.*\n){3}/, `keys: {seed: ${KEY}}\n`)
+  assert.ok(faults(text)[0]?.includes('is for a bench only'), faults(text).join('\n'))
+  const bench = `${text}bench: true\nclock: {origin_wall_ms: 1, origin_virtual_ms: 2, speed: 10}\n`
+  assert.equal(faults(bench), [])
+})
+
+test('a mistake in the YAML itself has its place; nothing else is claimed about the file', () => {
+  assert.equal(faults('site: maple\nsite: cedar\n'), ['site.yaml:2:1: map keys must be unique'])
+  assert.is(faults('a: [1, 2\n').length, 1)
+  assert.ok(faults(changed('site: maple', 'site: &m maple').replace('role: household', 'role: *m'))[0]?.includes('4:7'))
+  assert.ok(faults('__proto__: {a: 1}\n')[0]?.includes('__proto__ cannot be a name'))
+  assert.ok(faults('').length > 0)
+})
+
+test('no change of one byte in a good file makes it throw', () => {
+  assertProperty(
+    fc.property(fc.nat(GOOD.length - 1), fc.constantFrom(...' \t\n:{}[],#&*!|>\'"%@-0aZ\u0000\u00e9'), (at, char) => {
+      const loaded = loadConfig(GOOD.slice(0, at) + char + GOOD.slice(at + 1), 'site.yaml')
+      if (loaded.ok) return
+      for (const fault of loaded.faults) assert.ok(fault.line >= 1 && fault.column >= 1 && fault.what.length > 0)
+    }),
+    150,
+  )
+})
+
+test('decimals are exact or refused', () => {
+  assert.is(parsePrice('0.1'), 100_000n as never)
+  assert.is(parsePrice('0.000001'), 1n as never)
+  assert.is(parsePrice('0.1234567'), undefined)
+  assert.is(exactDecimal('9007199254740993', 1n), undefined, 'sixteen digits are more than any quantity needs')
+  assert.is(parseDuration('0.5h'), 1_800_000)
+  assert.is(parseDuration('1.5ms'), undefined)
+  assert.is(parseDuration('5'), undefined)
+  assertProperty(
+    fc.property(fc.nat(1_000_000), fc.nat(999_999), (whole, micro) => {
+      assert.is(
+        parsePrice(`${whole}.${String(micro).padStart(6, '0')}`),
+        (BigInt(whole) * 1_000_000n + BigInt(micro)) as never,
+      )
+    }),
+  )
+})
+
+test('addresses and contacts', () => {
+  assert.equal(parseHostPort('[::1]:8480'), { host: '::1', port: 8480 })
+  assert.is(parseHostPort('127.0.0.1:0'), undefined)
+  assert.is(parseHostPort('127.0.0.1:65536'), undefined)
+  assert.equal(parseContact('board.12'), { bank: 'board', channel: 12 })
+  assert.is(parseContact('board.0'), undefined)
+  assert.ok(faults(`${GOOD}page: {listen: 0.0.0.0:80}\n`)[0]?.includes('of this machine'))
+})
+
+test('the nearest word is near', () => {
+  assert.is(editDistance('buad', 'baud'), 1)
+  assert.is(editDistance('', 'abc'), 3)
+  assert.is(nearest('wittneses', ['witnesses', 'primary']), 'witnesses')
+  assert.is(nearest('zebra', ['witnesses', 'primary']), undefined)
+})
+
+test.run()
