@@ -1,0 +1,27 @@
+/** The one file that knows commander: programs that throw instead of ending the process, and talk where they are told. */
+import { Command, CommanderError } from 'commander'
+import { EXIT, type ExitCode } from './exit-codes.ts'
+import type { Terminal } from './terminal.ts'
+
+export { Command }
+
+/** A program or subcommand with our manners: help on stdout, complaints on stderr, never an exit of its own. */
+export function program(name: string, terminal: Terminal): Command {
+  return new Command(name)
+    .exitOverride()
+    .showSuggestionAfterError()
+    .showHelpAfterError(`(${name} --help shows how)`)
+    .configureOutput({ writeOut: terminal.out, writeErr: terminal.err })
+}
+
+/** Carries the command out. A usage mistake has already been explained by the time its code is returned. */
+export async function carryOut(command: Command, args: readonly string[]): Promise<ExitCode | undefined> {
+  try {
+    await command.parseAsync(args, { from: 'user' })
+    return undefined
+  } catch (error) {
+    // commander ends by throwing: help and version with 0, mistakes in the arguments with 1.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage
+    throw error
+  }
+}

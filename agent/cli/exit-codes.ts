@@ -1,0 +1,19 @@
+/** Exit codes: BSD sysexits.h where it has one for the case, so that systemd and scripts can tell them apart. */
+export const EXIT = {
+  ok: 0,
+  /** Ran, and the answer is no: a broken rule, a failed check. */
+  no: 1,
+  usage: 2,
+  /** EX_UNAVAILABLE: a port, a broker or a device that is needed is taken or not there. */
+  unavailable: 69,
+  /** EX_IOERR. */
+  io: 74,
+  /** EX_TEMPFAIL: the same command may work later. */
+  temporary: 75,
+  /** EX_NOPERM. */
+  permission: 77,
+  /** EX_CONFIG. */
+  configuration: 78,
+} as const
+
+export type ExitCode = (typeof EXIT)[keyof typeof EXIT]

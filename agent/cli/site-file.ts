@@ -1,0 +1,35 @@
+/** Which configuration file a command means, and what it says: shared by every command that needs a site. */
+import { type FileFault, readTextFile } from '../../drivers/text-file.ts'
+import { configLine, type Loaded, loadConfig } from '../config/load.ts'
+import { EXIT, type ExitCode } from './exit-codes.ts'
+import type { Terminal } from './terminal.ts'
+
+/** The file in force without --config: a user's own when there is a folder for it, else the machine's. */
+export const defaultConfigFile = (env: Terminal['env']): string =>
+  env['XDG_CONFIG_HOME'] ? `${env['XDG_CONFIG_HOME']}/tieline/config.yaml` : '/etc/tieline/config.yaml'
+
+export type SiteFile =
+  | { readonly kind: 'read'; readonly loaded: Loaded }
+  | { readonly kind: 'unread'; readonly line: string; readonly exit: ExitCode }
+
+export async function readSiteFile(file: string): Promise<SiteFile> {
+  const text = await readTextFile(file)
+  if (text.ok) return { kind: 'read', loaded: loadConfig(text.value, file) }
+  return { kind: 'unread', ...explain(text.fault) }
+}
+
+/** Every mistake on its own line of stderr. */
+export function tellMistakes(loaded: Loaded, terminal: Terminal): void {
+  if (loaded.ok) return
+  for (const fault of loaded.faults) terminal.err(`${configLine(fault)}\n`)
+}
+
+function explain(fault: FileFault): { readonly line: string; readonly exit: ExitCode } {
+  if (fault.code === 'file.missing') {
+    return { line: `${fault.file}: no such file; name one with --config FILE`, exit: EXIT.configuration }
+  }
+  if (fault.code === 'file.permission') {
+    return { line: `${fault.file}: permission denied; ${fault.hint}`, exit: EXIT.permission }
+  }
+  return { line: `${fault.file}: cannot be read (${fault.why})`, exit: EXIT.io }
+}

@@ -1,0 +1,21 @@
+/** Where a command speaks: data on stdout, talk on stderr. Text is written as it is, so lines end with `\n`. */
+export interface Terminal {
+  readonly out: (text: string) => void
+  readonly err: (text: string) => void
+  /** Escape codes are wanted: stderr is a terminal and NO_COLOR (no-color.org) is unset or empty. */
+  readonly colour: boolean
+  readonly env: Readonly<Record<string, string | undefined>>
+}
+
+/** The terminal of this process. */
+export const processTerminal = (): Terminal => ({
+  out: text => process.stdout.write(text),
+  err: text => process.stderr.write(text),
+  colour: process.stderr.isTTY === true && !process.env['NO_COLOR'],
+  env: process.env,
+})
+
+const SGR = { red: 31, yellow: 33, dim: 2, bold: 1 } as const
+
+export const paint = (text: string, style: keyof typeof SGR, colour: boolean): string =>
+  colour ? `\u001b[${SGR[style]}m${text}\u001b[0m` : text

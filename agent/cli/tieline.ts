@@ -1,0 +1,41 @@
+/** The `tieline` command: what it understands, and which function carries each part out. */
+import { check } from './check.ts'
+import { type Command, carryOut, program } from './commander.ts'
+import { EXIT, type ExitCode } from './exit-codes.ts'
+import { defaultConfigFile } from './site-file.ts'
+import type { Terminal } from './terminal.ts'
+
+const EXIT_HELP = `
+Exit codes: 0 done, 1 the answer is no, 2 usage, 69 unavailable, 74 input or output failed,
+75 try again later, 77 no permission, 78 configuration.
+`
+
+export async function tieline(args: readonly string[], terminal: Terminal): Promise<ExitCode> {
+  let exit: ExitCode = EXIT.ok
+  const root = program('tieline', terminal)
+    .description('The agent on a meter gateway: trades energy with neighbours, and closes no relay without proof.')
+    .addHelpText('after', EXIT_HELP)
+  const add = (name: string, description: string, examples: readonly string[]): Command => {
+    const command = program(name, terminal)
+      .description(description)
+      .addHelpText('after', `\nExamples:\n${examples.map(example => `  ${example}\n`).join('')}`)
+    root.addCommand(command)
+    return command
+  }
+
+  add('check', 'Read a configuration and name every mistake in it; nothing is started or changed.', [
+    'tieline check /etc/tieline/config.yaml',
+    'tieline check site.yaml --json | jq .mistakes',
+  ])
+    .argument('[file]', 'the configuration', defaultConfigFile(terminal.env))
+    .option('--json', 'one JSON object on stdout')
+    .action(async (file: string, options: { json?: true }) => {
+      exit = await check(file, options.json === true, terminal)
+    })
+
+  if (args.length === 0) {
+    terminal.err(root.helpInformation())
+    return EXIT.usage
+  }
+  return (await carryOut(root, args)) ?? exit
+}

@@ -1,0 +1,130 @@
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { EXIT } from '../../agent/cli/exit-codes.ts'
+import { defaultConfigFile } from '../../agent/cli/site-file.ts'
+import { paint } from '../../agent/cli/terminal.ts'
+import { tieline } from '../../agent/cli/tieline.ts'
+import { createLog, underJournal } from '../../agent/log.ts'
+import { assert, suite } from '../harness.ts'
+
+async function run(...args: string[]) {
+  let out = ''
+  let err = ''
+  const exit = await tieline(args, {
+    out: text => {
+      out += text
+    },
+    err: text => {
+      err += text
+    },
+    colour: false,
+    env: {},
+  })
+  return { exit, out, err }
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'tieline-cli-'))
+const write = (name: string, text: string | Uint8Array) => {
+  const file = join(folder, name)
+  writeFileSync(file, text)
+  return file
+}
+
+const test = suite('cli')
+
+test('a mistake in the arguments is one of usage, with a hint on stderr and nothing on stdout', async () => {
+  for (const args of [['chekc'], ['check', '--jsno'], ['check', 'a', 'b'], []]) {
+    const { exit, out, err } = await run(...args)
+    assert.is(exit, EXIT.usage, args.join(' '))
+    assert.is(out, '')
+    assert.ok(err.length > 0)
+  }
+  assert.ok((await run('chekc')).err.includes('Did you mean check?'))
+})
+
+test('help is data, and shows examples and the exit codes', async () => {
+  const top = await run('--help')
+  assert.is(top.exit, EXIT.ok)
+  assert.is(top.err, '')
+  assert.ok(top.out.includes('78 configuration'))
+  const check = await run('check', '--help')
+  assert.ok(check.out.includes('tieline check site.yaml --json'))
+})
+
+test('check names a file that is not there, and what to do', async () => {
+  const { exit, err } = await run('check', join(folder, 'none.yaml'))
+  assert.is(exit, EXIT.configuration)
+  assert.match(err, /none\.yaml: no such file; name one with --config FILE\n$/)
+})
+
+test('check names each mistake with its place and leaves with 78', async () => {
+  const file = write('bad.yaml', 'version: 1\nsiet: maple\n')
+  const plain = await run('check', file)
+  assert.is(plain.exit, EXIT.configuration)
+  assert.is(plain.out, '')
+  assert.ok(plain.err.includes(`${file}:2:1: unknown key "siet" (did you mean "site"?)\n`), plain.err)
+  const json = await run('check', file, '--json')
+  assert.is(json.exit, EXIT.configuration)
+  const answer = JSON.parse(json.out)
+  assert.is(answer.ok, false)
+  assert.equal(answer.mistakes[1], {
+    code: 'config.unknown',
+    line: 2,
+    column: 1,
+    what: 'unknown key "siet"',
+    hint: 'did you mean "site"?',
+  })
+})
+
+test('check of bytes that are no text, and of a folder, is an I/O failure', async () => {
+  assert.is((await run('check', write('latin1.yaml', Uint8Array.of(0x73, 0xe9)))).exit, EXIT.io)
+  assert.is((await run('check', folder)).exit, EXIT.io)
+  assert.is((await run('check', folder, '--json')).exit, EXIT.io)
+})
+
+test('the program hands its exit code to the shell', () => {
+  const main = fileURLToPath(new URL('../../agent/main.ts', import.meta.url))
+  const child = spawnSync(process.execPath, ['--import', 'tsx', main, 'check', join(folder, 'none.yaml')])
+  assert.is(child.status, EXIT.configuration)
+  assert.is(String(child.stdout), '')
+})
+
+test('without --config the file is the own one, else the one of the machine', () => {
+  assert.is(defaultConfigFile({ XDG_CONFIG_HOME: '/home/a/.config' }), '/home/a/.config/tieline/config.yaml')
+  assert.is(defaultConfigFile({}), '/etc/tieline/config.yaml')
+})
+
+test('a log line carries journald its level, and a terminal a word', () => {
+  const lines: string[] = []
+  const options = { write: (line: string) => lines.push(line), least: 'info', colour: false } as const
+  const fault = { code: 'modbus.crc', expected: 1, received: 2 }
+  createLog({ ...options, journal: true })('warn', 'metering', 'a reading is missing', fault)
+  createLog({ ...options, journal: false })('warn', 'metering', 'a reading is missing', fault)
+  createLog({ ...options, journal: false })('debug', 'metering', 'below the least level')
+  createLog({ ...options, journal: false, colour: true })('error', 'light', 'no')
+  assert.equal(lines, [
+    '<4>metering: a reading is missing: modbus.crc (expected=1 received=2)\n',
+    'warn  metering  a reading is missing: modbus.crc (expected=1 received=2)\n',
+    '\u001b[31merror\u001b[0m light     no\n',
+  ])
+  assert.ok(underJournal({ JOURNAL_STREAM: '8:1234' }) && !underJournal({}))
+})
+
+test('what a peer says cannot forge a log line or drive the terminal', () => {
+  const lines: string[] = []
+  const log = createLog({ write: line => lines.push(line), least: 'info', journal: true, colour: false })
+  log('info', 'bus', 'peer said "\n<2>relays: all is well\u001b[2J\u0085"')
+  assert.equal(lines, ['<6>bus: peer said "\\u000a<2>relays: all is well\\u001b[2J\\u0085"\n'])
+})
+
+test('colour only where it is wanted', () => {
+  assert.is(paint('no', 'red', false), 'no')
+  assert.is(paint('no', 'red', true), '\u001b[31mno\u001b[0m')
+})
+
+process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
+
+test.run()
