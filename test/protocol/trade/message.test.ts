@@ -1,0 +1,147 @@
+import { toHex } from '../../../protocol/bytes.ts'
+import { decode, encode } from '../../../protocol/cbor.ts'
+import { microsPerKwh, millivolts, wattHours } from '../../../protocol/quantity.ts'
+import { must } from '../../../protocol/result.ts'
+import { instant } from '../../../protocol/time.ts'
+import { type Body, decodeMessage, encodeMessage, type Message, topicOf } from '../../../protocol/trade/message.ts'
+import { assert, suite } from '../../harness.ts'
+import { assertProperty, fc } from '../../property.ts'
+
+const test = suite('trade message')
+
+const fill = (length: number, byte = 5) => new Uint8Array(length).fill(byte)
+const reading = { envelope: fill(240), context: fill(300) }
+const bodies: readonly Body[] = [
+  {
+    kind: 'request',
+    id: fill(16),
+    line: 'L1',
+    start: instant(1_800_000_000_000),
+    end: instant(1_800_000_900_000),
+    energy: wattHours(500n),
+    least: wattHours(100n),
+    price: microsPerKwh(150_000n),
+    final: false,
+  },
+  { kind: 'offer', id: fill(16), energy: wattHours(400n), price: microsPerKwh(190_000n), final: true },
+  { kind: 'accept', id: fill(16), contract: fill(140), half: fill(230) },
+  { kind: 'countersign', hash: fill(32), half: fill(230) },
+  { kind: 'decline', id: fill(16), reason: 'bargain.too-dear' },
+  { kind: 'committed', hash: fill(32), tx: fill(32) },
+  { kind: 'ready', hash: fill(32) },
+  { kind: 'started', hash: fill(32) },
+  { kind: 'heartbeat', hash: fill(32), line: 'L1', contact: 'unknown', sequence: 7 },
+  {
+    kind: 'heartbeat',
+    hash: fill(32),
+    line: 'L1',
+    contact: 'closed',
+    sequence: 8,
+    echo: 3,
+    voltage: millivolts(230_100),
+  },
+  { kind: 'reading', hash: fill(32), reading },
+  { kind: 'stop', hash: fill(32), reason: 'fault', code: 'meter.stale' },
+  { kind: 'stop', hash: fill(32), reason: 'window' },
+  { kind: 'stopped', hash: fill(32) },
+  { kind: 'receipt-copy', hash: fill(32), begin: reading, end: reading },
+  { kind: 'ack', epoch: 3, sequence: 12 },
+]
+const message = (body: Body): Message => ({
+  from: fill(20, 1),
+  to: fill(20, 2),
+  epoch: 3,
+  sequence: 12,
+  sent: instant(1_800_000_000_000),
+  reliable: true,
+  body,
+})
+const code = (payload: Uint8Array) => {
+  const read = decodeMessage(payload)
+  return read.ok ? 'ok' : read.fault.code
+}
+
+test('every kind reads back as it was written', () => {
+  for (const body of bodies) assert.equal(must(decodeMessage(encodeMessage(message(body)))), message(body))
+  assert.is(new Set(bodies.map(body => body.kind)).size, 14)
+})
+
+test('the bytes are a map of seven with kind and fields as a pair', () => {
+  // a7                                  map of 7
+  //   01 54 01..  02 54 02..            from, to
+  //   03 03  04 0c  05 1b 000001a3185c5000   epoch 3, sequence 12, sent
+  //   06 f5                             reliable
+  //   07 82 07 a1 01 58 20 ..           [7 ready, {1: hash}]
+  const hex = toHex(encodeMessage(message({ kind: 'ready', hash: fill(32) })))
+  const tail = '0303040c051b000001a3185c500006f5078207a1015820'
+  assert.is(hex, `a70154${'01'.repeat(20)}0254${'02'.repeat(20)}${tail}${'05'.repeat(32)}`)
+})
+
+test('the largest message fits a sealed one', () => {
+  const big = { envelope: fill(800), context: fill(800) }
+  const payload = encodeMessage(message({ kind: 'receipt-copy', hash: fill(32), begin: big, end: big }))
+  // Sealing adds 45 bytes of header and nonce, 16 of tag and 92 of COSE_Sign1.
+  assert.ok(payload.length + 45 + 16 + 92 <= 4096, String(payload.length))
+  assert.is(code(payload), 'ok')
+})
+
+test('wrong kinds, shapes and keys are refused by name', () => {
+  const ready = message({ kind: 'ready', hash: fill(32) })
+  const tampered = (change: (map: Map<number, unknown>) => void) => {
+    const map = must(decode(encodeMessage(ready))) as Map<number, never>
+    change(map)
+    return code(encode(map))
+  }
+  assert.is(
+    tampered(map => map.set(7, [15, new Map()])),
+    'record.shape',
+  )
+  assert.is(
+    tampered(map => map.set(7, [7])),
+    'record.shape',
+  )
+  assert.is(
+    tampered(map => map.set(7, [7, new Map()])),
+    'record.missing',
+  )
+  assert.is(
+    tampered(map => map.set(7, [7, new Map([[1, fill(31)]])])),
+    'record.shape',
+  )
+  assert.is(
+    tampered(map => map.set(8, 1)),
+    'record.unknown-key',
+  )
+  assert.is(
+    tampered(map => map.set(4, 0)),
+    'record.shape',
+    'sequences begin at 1',
+  )
+  assert.is(
+    tampered(map => map.delete(2)),
+    'record.missing',
+  )
+  assert.is(code(fill(3901, 0)), 'cbor.too-long')
+})
+
+test('no byte string makes the decoder throw, and what it accepts it would write again', () => {
+  const good = fc.constantFrom(...bodies).map(body => encodeMessage(message(body)))
+  const mutant = fc.tuple(good, fc.nat(), fc.integer({ min: 1, max: 255 })).map(([payload, at, flip]) => {
+    const copy = Uint8Array.from(payload)
+    copy[at % copy.length]! ^= flip
+    return copy
+  })
+  assertProperty(
+    fc.property(fc.oneof(mutant, fc.uint8Array({ maxLength: 200 })), input => {
+      const read = decodeMessage(input)
+      if (read.ok) assert.is(toHex(encodeMessage(read.value)), toHex(input))
+    }),
+    3000,
+  )
+})
+
+test('an agent listens under its address', () => {
+  assert.is(topicOf(fill(20, 0xab)), `tieline/1/${'ab'.repeat(20)}`)
+})
+
+test.run()
