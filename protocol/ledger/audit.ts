@@ -1,0 +1,158 @@
+/**
+ * The ledger's books, added up by somebody who did not keep them.
+ *
+ * Works on exported state entries alone and repeats every rule in its own words (it calls nothing of settlement), so a
+ * mistake there does not hide itself here.
+ *
+ *     minted = balances + escrows of locked deals
+ *     escrow = ceil(energy x price) = paid + refunded once closed
+ *     paid   = floor(min(contracted, every receipt) x price)
+ *     no line and no meter is sold twice for one moment
+ */
+import { fromUtf8, toHex } from '../bytes.ts'
+import { type Money, micros, type WattHours, wattHours } from '../quantity.ts'
+import type { Fault } from '../result.ts'
+import { decodeAs } from '../trade/record.ts'
+import { type DealRecord, decodeDealRecord } from './deal-record.ts'
+import { ACCOUNTS, BOOKED_LINES, BOOKED_METERS, CHAIN, METERS, type Table } from './state.ts'
+
+export interface Audit {
+  readonly height: bigint
+  readonly money: {
+    readonly minted: Money
+    readonly balances: Money
+    readonly escrowed: Money
+    /** minted - balances - escrowed: zero, or money was lost (above) or made (below). */
+    readonly residue: bigint
+    readonly paid: Money
+    readonly refunded: Money
+  }
+  readonly deals: {
+    readonly locked: number
+    readonly settled: number
+    readonly refunded: number
+    /** Of the settled ones, those settled by one side's receipt alone. */
+    readonly disputed: number
+  }
+  readonly energy: {
+    readonly contracted: WattHours
+    readonly sellerMetered: WattHours
+    readonly buyerMetered: WattHours
+    readonly settled: WattHours
+  }
+  /** Everything that does not add up; empty is the only good answer. */
+  readonly problems: readonly Fault[]
+}
+
+export type Entries = Iterable<readonly [key: Uint8Array, value: Uint8Array]>
+
+export function auditLedger(entries: Entries): Audit {
+  const problems: Fault[] = []
+  const deals = new Map<string, DealRecord>()
+  const known = [METERS, BOOKED_LINES, BOOKED_METERS] as readonly Table<unknown>[]
+  let balances = 0n
+  let chain: { readonly height: bigint; readonly time: number; readonly minted: bigint } | undefined
+  for (const [keyBytes, value] of entries) {
+    const key = fromUtf8(keyBytes) ?? toHex(keyBytes)
+    const unreadable = (reason: string) => problems.push({ code: 'audit.unreadable', key, reason })
+    if (key === CHAIN.prefix) {
+      const found = decodeAs(CHAIN.codec, value, key, value.length)
+      if (found.ok) chain = found.value
+      else unreadable(found.fault.code)
+    } else if (key.startsWith(ACCOUNTS.prefix)) {
+      const found = decodeAs(ACCOUNTS.codec, value, key, value.length)
+      if (found.ok) balances += found.value.balance
+      else unreadable(found.fault.code)
+    } else if (key.startsWith('deal/')) {
+      const found = decodeDealRecord(value)
+      if (found.ok) deals.set(key.slice('deal/'.length), found.value)
+      else unreadable(found.fault.code)
+    } else {
+      const table = known.find(candidate => key.startsWith(candidate.prefix))
+      const found = table === undefined ? undefined : decodeAs(table.codec, value, key, value.length)
+      if (found === undefined) unreadable('no table has this prefix')
+      else if (!found.ok) unreadable(found.fault.code)
+    }
+  }
+  const all = [...deals.values()]
+  const sum = (pick: (deal: DealRecord) => bigint | undefined) => all.reduce((n, deal) => n + (pick(deal) ?? 0n), 0n)
+  const number = (pick: (deal: DealRecord) => boolean) => all.filter(pick).length
+  const escrowed = sum(deal => (deal.state === 'locked' ? deal.escrow : 0n))
+  if (chain === undefined) problems.push({ code: 'audit.no-chain' })
+  const minted = chain?.minted ?? 0n
+  const residue = minted - balances - escrowed
+  if (residue !== 0n) problems.push({ code: 'audit.residue', minted, balances, escrowed, residue })
+  for (const [id, deal] of deals) problems.push(...dealProblems(id, deal, chain?.time ?? 0))
+  problems.push(...soldTwice(deals))
+  return {
+    height: chain?.height ?? 0n,
+    money: {
+      minted: micros(minted),
+      balances: micros(balances),
+      escrowed: micros(escrowed),
+      residue,
+      paid: micros(sum(deal => deal.outcome?.paid)),
+      refunded: micros(sum(deal => deal.outcome?.refunded)),
+    },
+    deals: {
+      locked: number(deal => deal.state === 'locked'),
+      settled: number(deal => deal.state === 'settled'),
+      refunded: number(deal => deal.state === 'refunded'),
+      disputed: number(deal => deal.outcome?.disputed === true),
+    },
+    energy: {
+      contracted: wattHours(sum(deal => deal.energy)),
+      sellerMetered: wattHours(sum(deal => deal.sellerReceipt?.energy)),
+      buyerMetered: wattHours(sum(deal => deal.buyerReceipt?.energy)),
+      settled: wattHours(sum(deal => deal.outcome?.delivered)),
+    },
+    problems,
+  }
+}
+
+/** What is wrong with one deal at a block time. */
+function dealProblems(id: string, deal: DealRecord, now: number): Fault[] {
+  const found: Fault[] = []
+  const expect = (what: string, expected: bigint | string | boolean, received: bigint | string | boolean) => {
+    if (expected !== received) found.push({ code: 'audit.deal', deal: id, what, expected, received })
+  }
+  const value = deal.energy * deal.price
+  expect('escrow', value / 1000n + (value % 1000n === 0n ? 0n : 1n), deal.escrow)
+  const metered = [deal.sellerReceipt?.energy, deal.buyerReceipt?.energy].filter(energy => energy !== undefined)
+  const { outcome } = deal
+  if (outcome === undefined) {
+    expect('state without an outcome', 'locked', deal.state)
+    expect('closed in time', true, now < deal.settleBy && metered.length < 2)
+    return found
+  }
+  expect('state', metered.length === 0 ? 'refunded' : 'settled', deal.state)
+  expect('disputed', metered.length === 1, outcome.disputed)
+  if (metered.length < 2) expect('waited for both receipts', true, outcome.at >= deal.settleBy)
+  const least = metered.reduce<bigint>((a, b) => (b < a ? b : a), metered.length === 0 ? 0n : deal.energy)
+  expect('delivered', least, outcome.delivered)
+  expect('paid', (least * deal.price) / 1000n, outcome.paid)
+  expect('refunded', deal.escrow - outcome.paid, outcome.refunded)
+  return found
+}
+
+/** Deals that took the same line or meter for the same moment. */
+function soldTwice(deals: ReadonlyMap<string, DealRecord>): Fault[] {
+  const taken = new Map<string, { readonly id: string; readonly start: number; readonly end: number }[]>()
+  for (const [id, { line, sellerMeter, buyerMeter, start, end }] of deals) {
+    for (const what of [`line ${line}`, `meter ${sellerMeter}`, `meter ${buyerMeter}`]) {
+      const windows = taken.get(what)
+      if (windows === undefined) taken.set(what, [{ id, start, end }])
+      else windows.push({ id, start, end })
+    }
+  }
+  const found: Fault[] = []
+  for (const [what, windows] of taken) {
+    windows.sort((a, b) => a.start - b.start)
+    let longest = windows[0]!
+    for (const next of windows.slice(1)) {
+      if (next.start < longest.end) found.push({ code: 'audit.sold-twice', what, deals: [longest.id, next.id] })
+      if (next.end > longest.end) longest = next
+    }
+  }
+  return found
+}

@@ -1,0 +1,134 @@
+/**
+ * The buyer's commitment to pay: the contract's cost moves from the buyer's balance into the deal, and the time on the line
+ * and on both meters is taken, so that nothing is sold twice.
+ */
+import { equalBytes, toHex } from '../bytes.ts'
+import { costCeil } from '../quantity.ts'
+import { done, ok, type Result } from '../result.ts'
+import { type Instant, later } from '../time.ts'
+import { type Contract, contractHash, decodeContract, verifySignedContract } from '../trade/contract.ts'
+import type { Applying } from './apply.ts'
+import type { DealRecord } from './deal-record.ts'
+import { type LedgerFault, refuse } from './fault.ts'
+import {
+  ACCOUNTS,
+  accountId,
+  BOOKED_LINES,
+  BOOKED_METERS,
+  type Bookings,
+  DEALS,
+  type Draft,
+  debit,
+  MAX_WINDOWS_AHEAD,
+  METERS,
+  type Table,
+} from './state.ts'
+import type { BodyOf } from './tx.ts'
+
+/** The three things whose time a deal takes. */
+const takenBy = (deal: { line: string; sellerMeter: string; buyerMeter: string }) =>
+  [
+    [BOOKED_LINES, deal.line],
+    [BOOKED_METERS, deal.sellerMeter],
+    [BOOKED_METERS, deal.buyerMeter],
+  ] as const satisfies readonly (readonly [Table<Bookings>, string])[]
+
+export function applyCommit(
+  draft: Draft,
+  sender: Uint8Array,
+  body: BodyOf<'commit'>,
+  { rules, height, time, verifier }: Applying,
+): Result<Uint8Array, LedgerFault> {
+  const decoded = decodeContract(body.contract)
+  if (!decoded.ok) return refuse('ledger.contract', { reason: decoded.fault.code })
+  const contract = decoded.value
+  if (contract.chainId !== rules.chainId) {
+    return refuse('ledger.contract-chain-id', { expected: rules.chainId, received: contract.chainId })
+  }
+  if (!equalBytes(contract.buyer, sender)) {
+    return refuse('ledger.not-the-buyer', { buyer: toHex(contract.buyer), sender: toHex(sender) })
+  }
+  if (contract.end <= time) return refuse('ledger.window-over', { end: contract.end, now: time })
+  const hash = contractHash(body.contract)
+  const id = toHex(hash)
+  if (draft.get(DEALS, id) !== undefined) return refuse('ledger.deal-taken', { deal: id })
+
+  const seller = draft.get(ACCOUNTS, accountId(contract.seller))
+  const buyer = draft.get(ACCOUNTS, accountId(contract.buyer))
+  if (seller === undefined || buyer === undefined)
+    return refuse('ledger.no-account', { seller: toHex(contract.seller) })
+  for (const [meterId, owner] of [
+    [contract.sellerMeter, contract.seller],
+    [contract.buyerMeter, contract.buyer],
+  ] as const) {
+    const meter = draft.get(METERS, meterId)
+    if (meter === undefined) return refuse('ledger.meter-unknown', { meterId })
+    if (!equalBytes(meter.owner, owner)) {
+      return refuse('ledger.meter-owner', { meterId, enrolled: toHex(meter.owner), contract: toHex(owner) })
+    }
+    if (meter.line !== contract.line) {
+      return refuse('ledger.meter-line', { meterId, enrolled: meter.line, contract: contract.line })
+    }
+  }
+  const free = checkFree(draft, contract)
+  if (!free.ok) return free
+
+  // The dearest check comes last: two signatures, after everything that a look-up can refuse.
+  const { contract: bytes, sellerSign1, buyerSign1 } = body
+  const signed = verifySignedContract(bytes, sellerSign1, buyerSign1, seller.publicKey, buyer.publicKey, verifier)
+  if (!signed.ok) return refuse('ledger.contract-signature', { reason: signed.fault.code })
+
+  const escrow = costCeil(contract.energy, contract.price)
+  const paid = debit(draft, accountId(contract.buyer), escrow)
+  if (!paid.ok) return paid
+  const { line, start, end, energy, price, sellerMeter, buyerMeter } = contract
+  const receiptBy = later(end, contract.receiptWindowMs)
+  const settleBy = later(receiptBy, contract.disputeWindowMs)
+  const terms = {
+    line,
+    seller: contract.seller,
+    buyer: contract.buyer,
+    sellerMeter,
+    buyerMeter,
+    start,
+    end,
+    energy,
+    price,
+  }
+  draft.put(DEALS, id, { state: 'locked', ...terms, escrow, receiptBy, settleBy, height })
+  for (const [table, key] of takenBy(contract)) {
+    const { free, windows } = bookingsOf(draft, table, key)
+    draft.put(table, key, { free, windows: [...windows, { deal: hash, start, end }] })
+  }
+  return ok(hash)
+}
+
+const bookingsOf = (draft: Draft, table: Table<Bookings>, key: string): Bookings =>
+  draft.get(table, key) ?? { free: 0 as Instant, windows: [] }
+
+function checkFree(draft: Draft, contract: Contract): Result<void, LedgerFault> {
+  for (const [table, key] of takenBy(contract)) {
+    const { free, windows } = bookingsOf(draft, table, key)
+    if (contract.start < free) return refuse('ledger.sold', { what: key, start: contract.start, free })
+    const other = windows.find(window => contract.start < window.end && window.start < contract.end)
+    if (other !== undefined) {
+      return refuse('ledger.sold', { what: key, start: contract.start, end: contract.end, deal: toHex(other.deal) })
+    }
+    if (windows.length >= MAX_WINDOWS_AHEAD) return refuse('ledger.sold', { what: key, windows: windows.length })
+  }
+  return done
+}
+
+/**
+ * A closed deal no longer stands in the bookings, but its time stays sold: nobody sells the past again, nor what is left
+ * of a window that was stopped early.
+ */
+export function releaseBookings(draft: Draft, deal: DealRecord, hash: Uint8Array): void {
+  for (const [table, key] of takenBy(deal)) {
+    const { free, windows } = bookingsOf(draft, table, key)
+    draft.put(table, key, {
+      free: deal.end > free ? deal.end : free,
+      windows: windows.filter(window => !equalBytes(window.deal, hash)),
+    })
+  }
+}

@@ -1,0 +1,77 @@
+/**
+ * What the ledger keeps of a deal, under `deal/<contract hash>`: this record, proven against a header, is "the payment is
+ * locked" and later "the payment is settled".
+ *
+ *     locked --both receipts--> settled
+ *     locked --settleBy, one receipt--> settled (disputed)
+ *     locked --settleBy, no receipt--> refunded
+ *
+ * It repeats from the contract what a reader needs that does not hold the contract.
+ */
+import { toHex } from '../bytes.ts'
+import type { Price, WattHours } from '../quantity.ts'
+import type { Result } from '../result.ts'
+import type { Instant } from '../time.ts'
+import { big, type Codec, decodeAs, flag, integer, type RecordFault, record, text } from '../trade/record.ts'
+import { address, hash32, meterId, money, name } from './fields.ts'
+
+export type DealState = 'locked' | 'settled' | 'refunded'
+
+const wattHours = big<WattHours>(0n, 2n ** 53n)
+const time = integer<Instant>(0, Number.MAX_SAFE_INTEGER)
+
+/** One side's receipt: what its own line meter counted between begin and end. */
+const receipt = record({
+  energy: [1, wattHours],
+  /** Hashes of the two readings' signed bytes, to find them by in a dispute. */
+  begin: [2, hash32],
+  end: [3, hash32],
+  /** When the end reading was taken. */
+  stopped: [4, time],
+})
+
+/** How the escrow left the ledger's hands: paid + refunded = escrow. */
+const outcome = record({
+  delivered: [1, wattHours],
+  paid: [2, money],
+  refunded: [3, money],
+  /** Settled at the end of the dispute window by one side's receipt alone. */
+  disputed: [4, flag],
+  /** Block time. */
+  at: [5, time],
+})
+
+export const dealRecord = record(
+  {
+    state: [1, text(/^(?:locked|settled|refunded)$/) as Codec<DealState>],
+    line: [2, name],
+    seller: [3, address],
+    buyer: [4, address],
+    sellerMeter: [5, meterId],
+    buyerMeter: [6, meterId],
+    start: [7, time],
+    end: [8, time],
+    energy: [9, wattHours],
+    price: [10, big<Price>(0n, 2n ** 53n)],
+    /** Locked from the buyer's balance at commit: what the whole contract costs, rounded up. */
+    escrow: [11, money],
+    /** Both receipts should stand by now; from here one receipt only is a dispute. Block time. */
+    receiptBy: [12, time],
+    /** The first block at or after this time settles by what is there. */
+    settleBy: [13, time],
+    /** Height of the block that locked it. */
+    height: [14, big(0n, 2n ** 63n - 1n)],
+  },
+  { sellerReceipt: [15, receipt], buyerReceipt: [16, receipt], outcome: [17, outcome] },
+)
+
+export type DealRecord = typeof dealRecord extends Codec<infer T> ? T : never
+export type ReceiptRecord = NonNullable<DealRecord['sellerReceipt']>
+export type DealOutcome = NonNullable<DealRecord['outcome']>
+
+/** The state key of a deal: utf8 of this text. */
+export const dealKey = (contractHash: Uint8Array): string => `deal/${toHex(contractHash)}`
+
+/** A deal's record from the value that a proof vouches for. */
+export const decodeDealRecord = (value: Uint8Array): Result<DealRecord, RecordFault> =>
+  decodeAs(dealRecord, value, 'deal', 2048)

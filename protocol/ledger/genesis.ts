@@ -1,0 +1,98 @@
+/** How a ledger begins: who is on it, with what, and by which rules. The same genesis gives the same first AppHash. */
+import { toHex } from '../bytes.ts'
+import { addressOf } from '../crypto/hash.ts'
+import { type KeyFault, keyFault } from '../crypto/verify.ts'
+import { algOfKey } from '../identity/key.ts'
+import { type Money, micros } from '../quantity.ts'
+import { fail, ok, type Result } from '../result.ts'
+import type { Instant } from '../time.ts'
+import { MAX_MONEY } from './fields.ts'
+import { ACCOUNTS, accountId, CHAIN, type Draft, METERS } from './state.ts'
+
+export interface GenesisAccount {
+  /** Ed25519, 32 bytes. */
+  readonly publicKey: Uint8Array
+  readonly balance: Money
+}
+
+export interface GenesisMeter {
+  readonly meterId: string
+  /** Address of the account whose energy it counts. */
+  readonly owner: Uint8Array
+  /** The line at whose end it stands; it can trade on no other. */
+  readonly line: string
+  /** The key that signs its readings. */
+  readonly publicKey: Uint8Array
+}
+
+export interface Genesis {
+  readonly chainId: string
+  readonly time: Instant
+  /** The least fee of a transaction. */
+  readonly fee: Money
+  /** Address of the account that fees go to; one of `accounts`. */
+  readonly feeAccount: Uint8Array
+  /** Address of the account that enrols meters; one of `accounts`. */
+  readonly operator: Uint8Array
+  readonly accounts: readonly GenesisAccount[]
+  readonly meters: readonly GenesisMeter[]
+}
+
+export type GenesisFault =
+  | { readonly code: 'genesis.account'; readonly address: string; readonly reason: string }
+  | { readonly code: 'genesis.meter'; readonly meterId: string; readonly reason: string }
+  | { readonly code: 'genesis.money'; readonly minted: bigint; readonly limit: bigint }
+  | { readonly code: 'genesis.role'; readonly role: 'operator' | 'fee account'; readonly address: string }
+
+/** Whether a ledger can begin like this. */
+export function checkGenesis(genesis: Genesis): Result<Genesis, GenesisFault> {
+  const known = new Set<string>()
+  for (const { publicKey } of genesis.accounts) {
+    const id = toHex(addressOf(publicKey))
+    const bad = (reason: string) => fail({ code: 'genesis.account', address: id, reason } as const)
+    const fault = keyFault('EdDSA', publicKey)
+    if (fault !== undefined) return bad(fault.reason)
+    if (known.has(id)) return bad('comes twice')
+    known.add(id)
+  }
+  for (const [role, holder] of [
+    ['operator', genesis.operator],
+    ['fee account', genesis.feeAccount],
+  ] as const) {
+    if (!known.has(toHex(holder))) return fail({ code: 'genesis.role', role, address: toHex(holder) })
+  }
+  const meters = new Set<string>()
+  for (const { meterId, owner, publicKey } of genesis.meters) {
+    const bad = (reason: string) => fail({ code: 'genesis.meter', meterId, reason } as const)
+    if (meters.has(meterId)) return bad('comes twice')
+    meters.add(meterId)
+    if (!known.has(toHex(owner))) return bad('its owner has no account')
+    const fault = meteringKeyFault(publicKey)
+    if (fault !== undefined) return bad(fault.reason)
+  }
+  const minted = mintedIn(genesis)
+  if (genesis.accounts.some(({ balance }) => balance < 0n) || minted > MAX_MONEY) {
+    return fail({ code: 'genesis.money', minted, limit: MAX_MONEY })
+  }
+  return ok(genesis)
+}
+
+const mintedIn = (genesis: Genesis): bigint => genesis.accounts.reduce((sum, { balance }) => sum + balance, 0n)
+
+/** Writes the first state of a checked genesis. */
+export function writeGenesis(draft: Draft, genesis: Genesis): void {
+  for (const { publicKey, balance } of genesis.accounts) {
+    draft.put(ACCOUNTS, accountId(addressOf(publicKey)), { publicKey, balance, sequence: 0n })
+  }
+  for (const { meterId, ...meter } of genesis.meters) draft.put(METERS, meterId, meter)
+  const { chainId, time } = genesis
+  draft.put(CHAIN, '', { chainId, height: 0n, time, minted: micros(mintedIn(genesis)) })
+}
+
+/** Why a key may not sign readings: neither an admissible Ed25519 key nor a point on P-256. */
+export function meteringKeyFault(publicKey: Uint8Array): KeyFault | undefined {
+  const alg = algOfKey(publicKey)
+  return alg === undefined
+    ? { code: 'key.not-admissible', reason: `${publicKey.length} bytes instead of 32 or 33` }
+    : keyFault(alg, publicKey)
+}

@@ -1,0 +1,107 @@
+/**
+ * One side's energy receipt: what its own line meter counted between a begin and an end reading, both signed under the
+ * metering key that is enrolled for that meter and both naming this contract as their session.
+ */
+import { equalBytes, toHex } from '../bytes.ts'
+import { milliwattHours, wholeWattHours } from '../quantity.ts'
+import { registerEnergy } from '../reading/reading.ts'
+import { type VerifiedContext, type VerifiedReading, verifyContext, verifyReadingIn } from '../reading/verify.ts'
+import { ok, type Result } from '../result.ts'
+import { OBIS } from '../telegram/obis.ts'
+import type { Applying } from './apply.ts'
+import type { DealRecord, ReceiptRecord } from './deal-record.ts'
+import { type LedgerFault, refuse } from './fault.ts'
+import { DEALS, type Draft, METERS } from './state.ts'
+import type { BodyOf } from './tx.ts'
+
+/**
+ * How far outside the contract's window, or ahead of block time, a reading may be taken. Contacts move inside the window;
+ * the reading before closing and after opening waits for a meter that may speak every ten seconds, on a board whose clock
+ * may be some seconds off.
+ */
+export const READING_SLACK_MS = 30_000
+
+export function applyReceipt(
+  draft: Draft,
+  sender: Uint8Array,
+  body: BodyOf<'receipt'>,
+  applying: Applying,
+): Result<Uint8Array, LedgerFault> {
+  const id = toHex(body.deal)
+  const deal = draft.get(DEALS, id)
+  if (deal === undefined) return refuse('ledger.no-deal', { deal: id })
+  const selling = equalBytes(sender, deal.seller)
+  if (!selling && !equalBytes(sender, deal.buyer)) return refuse('ledger.not-a-party', { deal: id })
+  const slot = selling ? 'sellerReceipt' : 'buyerReceipt'
+  if (deal[slot] !== undefined) return refuse('ledger.receipt-taken', { deal: id })
+  if (deal.state !== 'locked') return refuse('ledger.deal-closed', { deal: id, state: deal.state })
+  if (applying.time >= deal.settleBy) {
+    return refuse('ledger.receipt-late', { deal: id, settleBy: deal.settleBy, now: applying.time })
+  }
+  const receipt = judgeReadings(draft, deal, body, selling, applying)
+  if (!receipt.ok) return receipt
+  draft.put(DEALS, id, { ...deal, [slot]: receipt.value })
+  return ok(body.deal)
+}
+
+function judgeReadings(
+  draft: Draft,
+  deal: DealRecord,
+  body: BodyOf<'receipt'>,
+  selling: boolean,
+  { time, verifier }: Applying,
+): Result<ReceiptRecord, LedgerFault> {
+  const meterId = selling ? deal.sellerMeter : deal.buyerMeter
+  const meter = draft.get(METERS, meterId)
+  if (meter === undefined) return refuse('ledger.meter-unknown', { meterId })
+  const contexts: VerifiedContext[] = []
+  for (const envelope of body.contexts) {
+    const context = verifyContext(envelope, meter.publicKey, verifier)
+    if (!context.ok) return refuse('ledger.reading', { which: 'context', reason: context.fault.code })
+    if (context.value.context.meterId !== meterId) {
+      return refuse('ledger.reading-meter', { expected: meterId, received: context.value.context.meterId })
+    }
+    contexts.push(context.value)
+  }
+  // Energy sent into the line counts as export at the seller's end, taken from it as import at the buyer's.
+  const direction = selling ? 'export' : 'import'
+  const earliest = deal.start - READING_SLACK_MS
+  const latest = Math.min(deal.end, time) + READING_SLACK_MS
+  const evidence: VerifiedReading[] = []
+  for (const [which, envelope, context] of [
+    ['begin', body.begin, contexts[0]!],
+    ['end', body.end, contexts.at(-1)!],
+  ] as const) {
+    const verified = verifyReadingIn(context, envelope, verifier)
+    if (!verified.ok) return refuse('ledger.reading', { which, reason: verified.fault.code })
+    const { session, reason, time: taken } = verified.value.reading
+    if (session === undefined || !equalBytes(session.contract, body.deal)) {
+      return refuse('ledger.reading-session', { which, expected: toHex(body.deal) })
+    }
+    if (session.line !== deal.line || session.direction !== direction) {
+      return refuse('ledger.reading-session', {
+        which,
+        expected: `${deal.line} ${direction}`,
+        received: `${session.line} ${session.direction}`,
+      })
+    }
+    if (reason !== which) return refuse('ledger.reading-reason', { expected: which, received: reason })
+    if (taken < earliest || taken > latest) return refuse('ledger.reading-time', { which, taken, earliest, latest })
+    evidence.push(verified.value)
+  }
+  const [begin, end] = evidence as [VerifiedReading, VerifiedReading]
+  if (end.reading.sequence <= begin.reading.sequence) {
+    return refuse('ledger.reading-sequence', { begin: begin.reading.sequence, end: end.reading.sequence })
+  }
+  if (end.reading.time < begin.reading.time) {
+    return refuse('ledger.reading-time', { begin: begin.reading.time, end: end.reading.time })
+  }
+  const obis = selling ? OBIS.energyExport : OBIS.energyImport
+  const from = registerEnergy(begin.reading, obis)
+  const to = registerEnergy(end.reading, obis)
+  if (from === undefined || to === undefined || from < 0n || to < from) {
+    return refuse('ledger.reading-register', { obis, begin: from, end: to })
+  }
+  const energy = wholeWattHours(milliwattHours(to - from))
+  return ok({ energy, begin: begin.hash, end: end.hash, stopped: end.reading.time })
+}
