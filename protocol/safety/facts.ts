@@ -44,7 +44,10 @@ export interface ProofFacts {
 }
 
 export interface PeerFacts {
-  /** When its last heartbeat arrived. */
+  /**
+   * When its last heartbeat is known to have been said: the departure of our own heartbeat that it answers. Its arrival
+   * is no such time, because a bus can deliver late.
+   */
   readonly heard: Mono
   /** Its line contact, as that heartbeat gave it. */
   readonly line: Seen

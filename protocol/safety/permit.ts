@@ -26,6 +26,7 @@ export type ReasonCode =
   | 'permit.own-heartbeat'
   | 'permit.peer-heartbeat'
   | 'permit.peer-position'
+  | 'permit.peer-too-early'
   | 'permit.reading'
   | 'permit.reading-incomplete'
   | 'permit.reading-too-early'
@@ -185,6 +186,19 @@ const peerIs =
       ? undefined
       : { code: 'permit.peer-position', seen: facts.peer?.line ?? 'unknown', wanted }
 
+/**
+ * Until `heartbeatMs` after this buyer opened, its seller may still act on an older word of ours and feed the line. What
+ * is known of the line counts from then on.
+ */
+const forgottenAt = (facts: EndFacts, limits: Limits): number => facts.contacts.line.since + limits.heartbeatMs
+
+const peerHeardSince: Judge = (facts, limits) => {
+  const after = forgottenAt(facts, limits)
+  return facts.peer === undefined || facts.peer.heard >= after
+    ? undefined
+    : { code: 'permit.peer-too-early', heard: facts.peer.heard, after }
+}
+
 const peerKnown: Judge = facts =>
   facts.peer === undefined || facts.peer.line === 'unknown'
     ? { code: 'permit.peer-position', seen: 'unknown' }
@@ -199,15 +213,13 @@ const readingFresh: Judge = (facts, limits) => {
 
 /** What is judged must have been measured after the last switching at this end, not before it. */
 const readAfter =
-  (previous: (facts: EndFacts) => ContactFacts | undefined): Judge =>
+  (from: (facts: EndFacts, limits: Limits) => number): Judge =>
   (facts, limits) => {
-    const contact = previous(facts)
     const reading = freshReading(facts, limits)
-    if (contact === undefined || reading === undefined) return undefined
-    const after = contact.since + limits.settleMs
-    return reading.taken >= after
+    const after = from(facts, limits) + limits.settleMs
+    return reading === undefined || reading.taken >= after
       ? undefined
-      : { code: 'permit.reading-too-early', taken: reading.taken, after, contact: contact.name }
+      : { code: 'permit.reading-too-early', taken: reading.taken, after }
   }
 
 /** Two supplies are never joined: what is closed onto is dead. One voltage source a line. */
@@ -302,8 +314,9 @@ const seenClosed: Judge = (facts, limits, role) => {
     : { code: 'permit.not-seen-closed', contact: contact.name, seen: contact.seen, limitMs: limits.readBackMs }
 }
 
-const ofUpstream = (facts: EndFacts) => facts.contacts.upstream
-const ofOwn = (facts: EndFacts) => facts.contacts.own
+const upstreamSince = (facts: EndFacts) => facts.contacts.upstream?.since ?? 0
+const changeoverSince = (facts: EndFacts, limits: Limits) =>
+  Math.max(facts.contacts.own?.since ?? 0, forgottenAt(facts, limits))
 
 /**
  * The rules; the hand and our own health come first, then who pays, then the peer, then the wire. All are judged, so the
@@ -326,12 +339,13 @@ const RULES: readonly Rule[] = [
   { close: JOINING, stay: JOINING, judge: peerHeartbeatFresh },
   // The buyer closes onto a line that its seller has not fed yet, and stays on it through the seller's closing.
   { close: ['buyer.line'], stay: NONE, judge: peerIs('open') },
+  { close: ['buyer.line'], stay: NONE, judge: peerHeardSince },
   { close: NONE, stay: ['buyer.line'], judge: peerKnown },
   // The seller is always second to close, so a buyer that opened (for a stop or a fault) opens the seller.
   { close: ['seller.upstream', 'seller.line'], stay: ['seller.upstream', 'seller.line'], judge: peerIs('closed') },
   { close: JOINING, stay: JOINING, judge: readingFresh },
-  { close: ['seller.line'], stay: NONE, judge: readAfter(ofUpstream) },
-  { close: ['buyer.line'], stay: NONE, judge: readAfter(ofOwn) },
+  { close: ['seller.line'], stay: NONE, judge: readAfter(upstreamSince) },
+  { close: ['buyer.line'], stay: NONE, judge: readAfter(changeoverSince) },
   // Dead before the first closing; from then on the voltage is wanted, and judged by the window.
   { close: JOINING, stay: NONE, judge: lineDead },
   { close: NONE, stay: ['buyer.line'], judge: fedFromHere },
