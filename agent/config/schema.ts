@@ -170,7 +170,12 @@ const directLine = v.pipe(
 
 const trade = v.pipe(
   group({
-    sell: v.optional(group({ reserve: price })),
+    sell: v.optional(
+      v.pipe(
+        group({ reserve: price, opening: price, capacity: v.optional(scalar(parsePower, 'a power, as in 3.7kW')) }),
+        v.transform(({ capacity, ...rest }) => ({ ...rest, ...(capacity === undefined ? {} : { capacity }) })),
+      ),
+    ),
     buy: v.optional(group({ limit: price, opening: price })),
     slot: duration(1000, 86_400_000, 'a duration from 1s to 1d'),
     receipt_window: v.optional(window, '60s'),

@@ -107,9 +107,17 @@ export interface PeerConfig {
   readonly metering: Uint8Array
 }
 
-export interface TradeConfig {
+export interface SellConfig {
+  /** The first price asked. */
+  readonly opening: Price
   /** Never below this. */
-  readonly sell?: { readonly reserve: Price }
+  readonly reserve: Price
+  /** What a battery or generator can give at any time; without it, the surplus that the grid meter shows is sold. */
+  readonly capacity?: Power
+}
+
+export interface TradeConfig {
+  readonly sell?: SellConfig
   /** Never above `limit`; the first bid is `opening`. */
   readonly buy?: { readonly limit: Price; readonly opening: Price }
   readonly slotMs: number

@@ -130,6 +130,7 @@ export function siteConfigText(street: Street, site: StreetSite, places: StreetP
         ? {
             sell: {
               reserve: site.battery === undefined ? '0.09' : '0.14',
+              opening: '0.24',
               ...(site.battery === undefined ? {} : { capacity: `${site.battery.powerW}W` }),
             },
           }

@@ -40,7 +40,7 @@ direct_lines:
 peers:
   cedar: {account: ${KEY}, sealing: ${KEY}, metering: ${KEY}}
 trade:
-  sell: {reserve: 0.10}
+  sell: {reserve: 0.10, opening: 0.24}
   slot: 120s
   energy: 2kWh
 safety: {voltage_min: 207V, voltage_max: 253V}
@@ -156,7 +156,7 @@ for (const [from, to, says] of [
   ['witnesses: [http://127.0.0.1:26658]', 'witnesses: [http://127.0.0.1:26657]', 'names the primary again'],
   ['voltage_min: 207V', 'voltage_min: 260V', 'is not below voltage_max'],
   ['protocol: modbus-rtu, page: eastron-sdm630', 'protocol: modbus-tcp, page: eastron-sdm630', 'a serial line'],
-  ['sell: {reserve: 0.10}', 'buy: {limit: 0.2, opening: 0.3}', 'is above the limit'],
+  ['sell: {reserve: 0.10, opening: 0.24}', 'buy: {limit: 0.2, opening: 0.3}', 'is above the limit'],
 ] as const) {
   test(`${to.split('\n').at(-1)} is refused: ${says}`, () => {
     const found = faults(changed(from, to))
