@@ -197,6 +197,9 @@ function crossChecks(config: SiteConfig): readonly Issue[] {
   }
 
   const { buy } = config.trade
+  const { sell } = config.trade
+  if (sell !== undefined && sell.opening < sell.reserve)
+    report(['trade', 'sell', 'opening'], 'is below the reserve price')
   if (buy !== undefined && buy.opening > buy.limit) report(['trade', 'buy', 'opening'], 'is above the limit')
   for (const [low, high] of [
     ['voltage', [config.safety.voltageMinMv, config.safety.voltageMaxMv]],
