@@ -23,7 +23,7 @@ export const nobleVerifier: Verifier = {
     try {
       return alg === 'EdDSA'
         ? publicKey.length === 32 && ed25519.verify(signature, message, publicKey, { zip215: true })
-        : p256.verify(signature, sha256(message), publicKey, { prehash: false, lowS: false })
+        : publicKey.length === 33 && p256.verify(signature, sha256(message), publicKey, { prehash: false, lowS: false })
     } catch {
       // noble throws on bytes that are no point or scalar; for a verifier that is a plain no.
       return false
@@ -42,6 +42,8 @@ export function keyFault(alg: Alg, publicKey: Uint8Array): KeyFault | undefined 
   const bad = (reason: string): KeyFault => ({ code: 'key.not-admissible', reason })
   try {
     if (alg === 'ES256') {
+      // One key, one byte string: an uncompressed point would be a second name of the same key.
+      if (publicKey.length !== 33) return bad(`${publicKey.length} bytes instead of 33`)
       p256.Point.fromBytes(publicKey).assertValidity()
       return undefined
     }
