@@ -1,0 +1,118 @@
+/** The flags of `npm start`, and what is wrong with them in one line. */
+import { type Command, carryOut, program } from '../../agent/cli/commander.ts'
+import { EXIT, type ExitCode } from '../../agent/cli/exit-codes.ts'
+import type { Terminal } from '../../agent/cli/terminal.ts'
+import { FAULT_NAMES, type FaultName } from './result.ts'
+
+export interface BenchOptions {
+  readonly once: boolean
+  readonly json: boolean
+  /** Virtual seconds in a real one. */
+  readonly speed: number
+  /** Virtual seconds that --once runs before it winds down. */
+  readonly seconds: number
+  readonly seed: number
+  readonly port: number
+  /** In-process brokers, where none are named. */
+  readonly brokers: number
+  readonly brokerUrls: readonly string[]
+  readonly profiles: string | undefined
+  readonly faults: readonly FaultName[]
+  readonly verbose: boolean
+}
+
+/** Ten: the fastest at which a 2-core machine still keeps the street's one-second leases with a margin of several. */
+const DEFAULT_SPEED = 10
+const MAX_SPEED = 20
+/** Five minutes: each line closes two deals or more. */
+const DEFAULT_SECONDS = 300
+const MAX_SECONDS = 86_400
+
+class UsageError extends Error {}
+
+const whole = (name: string, least: number, most: number) => (text: string) => {
+  const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN
+  if (value >= least && value <= most) return value
+  throw new UsageError(`${name} must be a whole number from ${least} to ${most}, not "${text}"`)
+}
+
+const collect =
+  <T>(read: (text: string) => T) =>
+  (text: string, all: readonly T[]) => [...all, read(text)]
+
+function faultName(text: string): FaultName {
+  const name = FAULT_NAMES.find(known => known === text)
+  if (name !== undefined) return name
+  throw new UsageError(`--fault knows no "${text}"; it knows ${FAULT_NAMES.join(', ')}`)
+}
+
+function brokerUrl(text: string): string {
+  if (/^mqtts?:\/\/[^/\s]+$/.test(text)) return text
+  throw new UsageError(`--broker must be an address such as mqtt://127.0.0.1:1883, not "${text}"`)
+}
+
+const EXAMPLES = `
+Examples:
+  npm start                                      the street, until Ctrl-C; page at http://127.0.0.1:8480
+  npm start -- --once --json                     five virtual minutes, one JSON object, exit 0 if all held
+  npm start -- --once --fault relay-welded       the same with a welded contact
+  npm start -- --broker mqtt://127.0.0.1:1883    on a Mosquitto of yours
+
+Faults: ${FAULT_NAMES.join(', ')}
+`
+
+/** The options, or the code to exit with: everything that had to be said has been said. */
+export async function readOptions(
+  args: readonly string[],
+  terminal: Terminal,
+): Promise<{ readonly options: BenchOptions } | { readonly exit: ExitCode }> {
+  let options: BenchOptions | undefined
+  const command: Command = program('tieline-bench', terminal)
+    .description('A street of five that trades: simulated meters, relays and wires; everything else is the real thing.')
+    .option('--once', 'run a fixed stretch of virtual time and exit')
+    .option('--json', 'with --once: one JSON object on stdout')
+    .option(
+      '--speed <n>',
+      `virtual time runs n times faster (default ${DEFAULT_SPEED})`,
+      whole('--speed', 1, MAX_SPEED),
+      DEFAULT_SPEED,
+    )
+    .option(
+      '--seconds <n>',
+      `virtual seconds of --once (default ${DEFAULT_SECONDS})`,
+      whole('--seconds', 60, MAX_SECONDS),
+      DEFAULT_SECONDS,
+    )
+    .option('--seed <n>', 'of keys, loads and weather', whole('--seed', 0, 999_999_999), 1)
+    .option('--port <n>', 'of the page', whole('--port', 1, 65_535), 8480)
+    .option('--brokers <n>', 'in-process MQTT brokers', whole('--brokers', 1, 4), 1)
+    .option('--broker <url>', 'an MQTT broker of yours instead; repeat for several', collect(brokerUrl), [])
+    .option('--profiles <dir>', 'loads and generation from CSV files, one a site: maple.csv, birch.csv, ...')
+    .option('--fault <name>', 'strike a fault while energy flows; repeat for several', collect(faultName), [])
+    .option('--verbose', "the agents' logs on stderr")
+    .addHelpText('after', EXAMPLES)
+    .action(raw => {
+      if (raw.json === true && raw.once !== true) throw new UsageError('--json goes with --once')
+      options = {
+        once: raw.once === true,
+        json: raw.json === true,
+        speed: raw.speed,
+        seconds: raw.seconds,
+        seed: raw.seed,
+        port: raw.port,
+        brokers: raw.brokers,
+        brokerUrls: raw.broker,
+        profiles: raw.profiles,
+        faults: raw.fault,
+        verbose: raw.verbose === true,
+      }
+    })
+  try {
+    const exit = await carryOut(command, args)
+    return options === undefined ? { exit: exit ?? EXIT.ok } : { options }
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error
+    terminal.err(`tieline-bench: ${error.message}\n`)
+    return { exit: EXIT.usage }
+  }
+}
