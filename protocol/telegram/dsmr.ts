@@ -1,0 +1,202 @@
+/**
+ * DSMR P1, the customer port of Dutch, Belgian, Luxembourgish, Swedish and other meters (Dutch Smart Meter Requirements,
+ * P1 Companion Standard v2.2 to v5.0.2), in the data lines of IEC 62056-21 mode D.
+ *
+ *     /XXX5 identification CR LF
+ *     CR LF
+ *     1-0:1.8.1(000004.426*kWh) CR LF      one data line for each object
+ *     !6EEE CR LF                          CRC-16/ARC from "/" to "!", in hex; v2.2 and v3 send "!" CR LF alone
+ *
+ * A frame counts only when its CRC, where the meter sends one, and every line of it hold. A telegram without CRC comes out
+ * marked `checked: false`: nothing but its form was checked, so a value in it is certain only when a second telegram agrees.
+ */
+import { fromHex } from '../bytes.ts'
+import type { Pull } from '../result.ts'
+import { crcArc } from './crc16.ts'
+import { atScaler, findValue, type MeterValue, OBIS, obisName, type UnitName } from './obis.ts'
+
+export interface DsmrReading {
+  /** The identification line without its slash: maker, baud letter and model. */
+  readonly model: string
+  /** Serial number of the electricity meter (0-0:96.1.1; 0-0:96.1.255 in meters of German make), where it gives one. */
+  readonly equipmentId: string | undefined
+  /** The meter's local time as it writes it, YYMMDDhhmmss and S or W for summer or winter (v4 and later). */
+  readonly timestamp: string | undefined
+  readonly values: readonly MeterValue[]
+  /** Whether a CRC covered all of this. */
+  readonly checked: boolean
+}
+
+export type DsmrFault =
+  | { readonly code: 'dsmr.noise'; readonly bytes: number }
+  | { readonly code: 'dsmr.cut'; readonly bytes: number }
+  | { readonly code: 'dsmr.too-long'; readonly limit: number }
+  | { readonly code: 'dsmr.crc'; readonly expected: number; readonly received: number }
+  | { readonly code: 'dsmr.crc-missing'; readonly because: string }
+  | { readonly code: 'dsmr.line'; readonly line: number; readonly what: string }
+
+/** Beyond the longest telegram that v5 allows: 2,048 hex digits of text message, 13 months of peaks, some 40 short lines. */
+export const DSMR_FRAME_MAX = 8192
+
+const SLASH = 0x2f
+const BANG = 0x21
+const CR = 0x0d
+const LF = 0x0a
+/** "!", four hex digits at most, CR LF. */
+const LONGEST_END = 7
+
+/** Objects that only meters with a CRC send: version (v4, v5), version (Belgium), time of the telegram (v4, v5). */
+const CRC_ERA = ['1-3:0.2.8', '0-0:96.1.4', '0-0:1.0.0']
+
+const UNITS: Readonly<Record<string, readonly [unit: UnitName, scaler: number]>> = {
+  Wh: ['Wh', 0],
+  kWh: ['Wh', 3],
+  W: ['W', 0],
+  kW: ['W', 3],
+  VA: ['VA', 0],
+  kVA: ['VA', 3],
+  var: ['var', 0],
+  kvar: ['var', 3],
+  kVAr: ['var', 3],
+  varh: ['varh', 0],
+  kvarh: ['varh', 3],
+  kVArh: ['varh', 3],
+  V: ['V', 0],
+  A: ['A', 0],
+  Hz: ['Hz', 0],
+}
+
+/** Decodes the telegram at the start of `bytes`. */
+export function decodeDsmr(bytes: Uint8Array): Pull<DsmrReading, DsmrFault> {
+  const start = findFrom(bytes, SLASH, 0)
+  if (start > 0) return { kind: 'junk', skip: start, fault: { code: 'dsmr.noise', bytes: start } }
+
+  const junk = (fault: DsmrFault, from = 1): Pull<DsmrReading, DsmrFault> => ({
+    kind: 'junk',
+    skip: findFrom(bytes, SLASH, from),
+    fault,
+  })
+  const bang = findEnd(bytes)
+  if (bang + LONGEST_END > DSMR_FRAME_MAX) return junk({ code: 'dsmr.too-long', limit: DSMR_FRAME_MAX })
+  // After the "!" comes CR LF at the earliest.
+  if (bang === bytes.length) return { kind: 'need', bytes: 3 }
+
+  let at = bang + 1
+  while (at < bytes.length && at <= bang + 4 && isHexDigit(bytes[at]!)) at++
+  if (at + 2 > bytes.length) return { kind: 'need', bytes: at + 2 - bytes.length }
+  if (bytes[at] !== CR || bytes[at + 1] !== LF) return junk({ code: 'dsmr.line', line: 0, what: 'end' })
+
+  const checked = at > bang + 1
+  if (checked) {
+    const received = Number.parseInt(ascii(bytes, bang + 1, at), 16)
+    const expected = crcArc(bytes, 0, bang + 1)
+    if (received !== expected) return junk({ code: 'dsmr.crc', expected, received })
+  } else {
+    // Without a CRC, a telegram cut short and the next one would pass for one of both.
+    const second = bytes.indexOf(SLASH, 1)
+    if (second > 0 && second < bang) return junk({ code: 'dsmr.cut', bytes: second }, second)
+  }
+  const reading = readLines(ascii(bytes, 1, bang), checked)
+  return 'code' in reading ? junk(reading) : { kind: 'frame', value: reading, used: at + 2 }
+}
+
+/** Where `byte` is from `from` on, or the end. */
+function findFrom(bytes: Uint8Array, byte: number, from: number): number {
+  const at = bytes.indexOf(byte, from)
+  return at < 0 ? bytes.length : at
+}
+
+/** Where the "!" that begins a line is, or the end. */
+function findEnd(bytes: Uint8Array): number {
+  for (let at = bytes.indexOf(BANG, 1); at >= 0; at = bytes.indexOf(BANG, at + 1)) if (bytes[at - 1] === LF) return at
+  return bytes.length
+}
+
+const isHexDigit = (byte: number): boolean =>
+  (byte >= 0x30 && byte <= 0x39) || (byte >= 0x41 && byte <= 0x46) || (byte >= 0x61 && byte <= 0x66)
+
+function ascii(bytes: Uint8Array, from: number, to: number): string {
+  let text = ''
+  for (let i = from; i < to; i++) text += String.fromCharCode(bytes[i]!)
+  return text
+}
+
+/** One object: A-B:C.D.E or A-B:C.D.E*F, then values in brackets. */
+const OBJECT = /^(\d{1,3})-(\d{1,3}):(\d{1,3})\.(\d{1,3})\.(\d{1,3})(?:\*(\d{1,3}))?((?:\([ -'*-~]*\))+)$/
+/** v2.2 and v3 write the value of a gas meter on a line of its own. */
+const CONTINUED = /^\([ -'*-~]*\)$/
+const QUANTITY = /^\((-?\d{1,15})(?:\.(\d{1,9}))?\*([A-Za-z]{1,5})\)$/
+
+/** The lines between "/" and "!". */
+function readLines(text: string, checked: boolean): DsmrReading | DsmrFault {
+  const lines = text.split('\r\n')
+  const model = lines[0]!
+  if (!/^[ -~]{3,40}$/.test(model)) return { code: 'dsmr.line', line: 1, what: 'identification' }
+  if (lines[1] !== '') return { code: 'dsmr.line', line: 2, what: 'blank line' }
+  if (lines.at(-1) !== '') return { code: 'dsmr.line', line: lines.length, what: 'end of line' }
+
+  let equipmentId: string | undefined
+  let timestamp: string | undefined
+  const values: MeterValue[] = []
+  const seen = new Map<string, string>()
+  for (let i = 2; i < lines.length - 1; i++) {
+    const line = lines[i]!
+    if (CONTINUED.test(line)) continue
+    const match = OBJECT.exec(line)
+    const name = match?.slice(1, 7).map(field => Number(field ?? 255))
+    if (match === null || name === undefined || name.some(field => field > 255))
+      return { code: 'dsmr.line', line: i + 1, what: 'object' }
+    const obis = obisName(Uint8Array.from(name))
+    const content = match[7]!
+    if (!checked && CRC_ERA.includes(obis)) return { code: 'dsmr.crc-missing', because: obis }
+    // The same object twice with two values: at least one is wrong, and nothing says which.
+    if ((seen.get(obis) ?? content) !== content) return { code: 'dsmr.line', line: i + 1, what: `${obis} twice` }
+    if (seen.has(obis)) continue
+    seen.set(obis, content)
+    if (obis === '0-0:96.1.1') equipmentId = serialText(content.slice(1, -1))
+    else if (obis === '0-0:96.1.255') equipmentId ??= content.slice(1, -1)
+    else if (obis === '0-0:1.0.0') timestamp = /^\((\d{12}[SW])\)$/.exec(content)?.[1]
+    const value = readQuantity(obis, content)
+    if (value !== undefined) values.push(value)
+  }
+  return { model, equipmentId, timestamp, values, checked }
+}
+
+/** An exact decimal with a unit of ours; anything else in the brackets is no value. */
+function readQuantity(obis: string, content: string): MeterValue | undefined {
+  const match = QUANTITY.exec(content)
+  if (match === null) return undefined
+  const [, whole = '', fraction = '', unitText = ''] = match
+  const unit = Object.hasOwn(UNITS, unitText) ? UNITS[unitText] : undefined
+  if (unit === undefined) return undefined
+  return { obis, value: BigInt(whole + fraction), scaler: unit[1] - fraction.length, unit: unit[0] }
+}
+
+/** The standard sends the serial number's ASCII codes in hex; where they are not that, the text stays as it was sent. */
+function serialText(sent: string): string | undefined {
+  if (sent === '') return undefined
+  const bytes = fromHex(sent)
+  return bytes?.every(byte => byte > 0x20 && byte < 0x7f) ? ascii(bytes, 0, bytes.length) : sent
+}
+
+/** Objects of which DSMR meters send only the parts: total, part, part, sign of the second part. */
+const SUMS = [
+  [OBIS.energyImport, '1-0:1.8.1', '1-0:1.8.2', 1n],
+  [OBIS.energyExport, '1-0:2.8.1', '1-0:2.8.2', 1n],
+  [OBIS.power, OBIS.powerImport, OBIS.powerExport, -1n],
+] as const
+
+/**
+ * The values with the exact totals that this meter leaves to its reader: energy of both tariffs, and power import less
+ * export. A total of which a part is missing stays absent; a total that the meter sends itself is not touched.
+ */
+export function withTotals(values: readonly MeterValue[]): readonly MeterValue[] {
+  const totals = SUMS.flatMap(([total, first, second, sign]): readonly MeterValue[] => {
+    const [a, b] = [findValue(values, first), findValue(values, second)]
+    if (findValue(values, total) !== undefined || a === undefined || b === undefined || a.unit !== b.unit) return []
+    const scaler = Math.min(a.scaler, b.scaler)
+    const [x, y] = [atScaler(a, scaler), atScaler(b, scaler)]
+    return x === undefined || y === undefined ? [] : [{ obis: total, value: x + sign * y, scaler, unit: a.unit }]
+  })
+  return [...values, ...totals]
+}

@@ -1,0 +1,204 @@
+import { readdirSync } from 'node:fs'
+import { concat, utf8 } from '../../../protocol/bytes.ts'
+import { crcArc } from '../../../protocol/telegram/crc16.ts'
+import { DSMR_FRAME_MAX, type DsmrReading, decodeDsmr, withTotals } from '../../../protocol/telegram/dsmr.ts'
+import { encodeDsmr } from '../../../protocol/telegram/dsmr-write.ts'
+import { Gather } from '../../../protocol/telegram/gather.ts'
+import { findValue, type MeterValue } from '../../../protocol/telegram/obis.ts'
+import { noSharedData, sharedBytes, sharedPath } from '../../data.ts'
+import { assert, suite } from '../../harness.ts'
+import { dice, mutate } from './mutate.ts'
+
+const test = suite('dsmr')
+
+const VALUES: readonly MeterValue[] = [
+  { obis: '1-0:1.8.1', value: 4_426n, scaler: 0, unit: 'Wh' },
+  { obis: '1-0:1.8.2', value: 2_399n, scaler: 0, unit: 'Wh' },
+  { obis: '1-0:2.8.1', value: 2_444n, scaler: 0, unit: 'Wh' },
+  { obis: '1-0:2.8.2', value: 0n, scaler: 0, unit: 'Wh' },
+  { obis: '1-0:1.7.0', value: 244n, scaler: 0, unit: 'W' },
+  { obis: '1-0:2.7.0', value: 0n, scaler: 0, unit: 'W' },
+  { obis: '1-0:32.7.0', value: 2301n, scaler: -1, unit: 'V' },
+  { obis: '1-0:31.7.0', value: 2n, scaler: 0, unit: 'A' },
+]
+const TELEGRAM = { model: 'TLN5\\street', equipmentId: 'E0041007626', timestamp: '170102192002W', values: VALUES }
+const FRAME = encodeDsmr(TELEGRAM)
+
+const text = (reading: DsmrReading): string => JSON.stringify(reading, (_, v) => (typeof v === 'bigint' ? `${v}n` : v))
+
+function read(bytes: Uint8Array): DsmrReading {
+  const pull = decodeDsmr(bytes)
+  if (pull.kind !== 'frame') throw new Error(`no frame but ${pull.kind === 'junk' ? pull.fault.code : 'need'}`)
+  return pull.value
+}
+
+const lines = (...inner: readonly string[]): Uint8Array => utf8(['/TLN5 old', '', ...inner, '!', ''].join('\r\n'))
+
+function sealed(...inner: readonly string[]): Uint8Array {
+  const head = utf8(['/TLN5 new', '', ...inner, '!'].join('\r\n'))
+  return concat(head, utf8(`${crcArc(head).toString(16).padStart(4, '0')}\r\n`))
+}
+
+const code = (bytes: Uint8Array): string => {
+  const pull = decodeDsmr(bytes)
+  return pull.kind === 'junk' ? pull.fault.code : pull.kind
+}
+
+test('reads what the simulator writes, digit by digit', () => {
+  const reading = read(FRAME)
+  assert.equal(reading.values, VALUES)
+  assert.is(reading.equipmentId, 'E0041007626')
+  assert.is(reading.timestamp, '170102192002W')
+  assert.is(reading.model, 'TLN5\\street')
+  assert.is(reading.checked, true)
+})
+
+test('cut at every byte it asks for more', () => {
+  for (let length = 0; length < FRAME.length; length++) {
+    const pull = decodeDsmr(FRAME.subarray(0, length))
+    assert.is(pull.kind, 'need', `at ${length}`)
+    if (pull.kind === 'need') assert.ok(pull.bytes >= 1 && length + pull.bytes <= FRAME.length, `at ${length}`)
+  }
+})
+
+test('with any one bit flipped there is no wrong reading', () => {
+  const right = text(read(FRAME))
+  let accepted = 0
+  for (let bit = 0; bit < 8 * FRAME.length; bit++) {
+    const bytes = Uint8Array.from(FRAME)
+    bytes[bit >> 3]! ^= 1 << (bit & 7)
+    for (const { value } of new Gather(decodeDsmr).push(bytes).frames) {
+      assert.is(text(value), right, `bit ${bit}`)
+      accepted++
+    }
+  }
+  // Only the case of the checksum's letters is free.
+  assert.ok(accepted <= 4, `${accepted} accepted`)
+})
+
+test('100,000 mutated telegrams give no wrong value and no throw, and the good one after them is always found', () => {
+  const right = text(read(FRAME))
+  const roll = dice(21)
+  for (let n = 0; n < 100_000; n++) {
+    const { frames } = new Gather(decodeDsmr).push(concat(mutate(FRAME, roll), FRAME))
+    for (const { value } of frames) assert.is(text(value), right, `mutation ${n}`)
+    assert.ok(frames.length >= 1, `mutation ${n} hid the telegram behind it`)
+  }
+})
+
+test('without its checksum the same telegrams are refused: a version 4 meter always sends one', () => {
+  const stripped = concat(FRAME.subarray(0, FRAME.length - 6), utf8('\r\n'))
+  assert.is(code(stripped), 'dsmr.crc-missing')
+})
+
+test('the checksum is what keeps wrong digits out: an old telegram with a wrong digit is taken, marked unchecked', () => {
+  assert.equal(read(lines('1-0:1.8.1(00001.001*kWh)')).values[0]!.value, 1001n)
+  const wrong = read(lines('1-0:1.8.1(00009.001*kWh)'))
+  assert.equal(wrong.values[0]!.value, 9001n)
+  assert.is(wrong.checked, false)
+})
+
+test('an old telegram cut short and the next one are not one telegram', () => {
+  const whole = lines('1-0:1.8.1(00001.001*kWh)', '1-0:2.8.1(00002.002*kWh)')
+  for (let length = 1; length < whole.length; length++) {
+    const { frames } = new Gather(decodeDsmr).push(concat(whole.subarray(0, length), whole))
+    assert.is(frames.length, 1, `cut at ${length}`)
+    assert.equal(frames[0]!.value.values.length, 2)
+  }
+})
+
+test('decimals are exact whatever their digits; what is not a number with a unit of ours is absent', () => {
+  const values = read(
+    sealed(
+      '1-0:1.8.0*255(00032549.5061662*kWh)',
+      '1-0:21.7.0(000557.29*W)',
+      '1-0:16.7.0(-01.250*kW)',
+      '1-0:14.7.0(50.01*Hz)',
+      '0-1:24.2.1(170102161005W)(00000.107*m3)',
+      '0-2:24.2.1(240.860*GJ)',
+      '1-0:51.7.0()',
+      '1-0:52.7.0(NaN*V)',
+      '1-0:72.7.0(*V)',
+      '1-0:71.7.0(1*constructor)',
+    ),
+  ).values
+  assert.equal(values, [
+    { obis: '1-0:1.8.0', value: 325_495_061_662n, scaler: -4, unit: 'Wh' },
+    { obis: '1-0:21.7.0', value: 55_729n, scaler: -2, unit: 'W' },
+    { obis: '1-0:16.7.0', value: -1250n, scaler: 0, unit: 'W' },
+    { obis: '1-0:14.7.0', value: 5001n, scaler: -2, unit: 'Hz' },
+  ])
+})
+
+test('an object that comes twice with two values, and a line of no form, make no reading', () => {
+  assert.is(code(sealed('1-0:1.8.1(00001.001*kWh)', '1-0:1.8.1(00001.001*kWh)')), 'frame')
+  for (const inner of [
+    ['1-0:1.8.1(00001.001*kWh)', '1-0:1.8.1(00001.002*kWh)'],
+    ['1-0:1.8.1(00001.001*kWh'],
+    ['1-0:1.8.999(00001.001*kWh)'],
+    ['1-0:1.8.1(00001.001*kWh)x'],
+    ['stray words'],
+    [''],
+  ])
+    assert.is(code(sealed(...inner)), 'dsmr.line', inner.join())
+})
+
+test('totals are the exact sums of both parts, absent without one of them, and never in the place of the meter', () => {
+  const values = withTotals(read(FRAME).values)
+  assert.equal(findValue(values, '1-0:1.8.0'), { obis: '1-0:1.8.0', value: 6825n, scaler: 0, unit: 'Wh' })
+  assert.equal(findValue(values, '1-0:2.8.0')?.value, 2444n)
+  assert.equal(findValue(values, '1-0:16.7.0')?.value, 244n)
+  const one = VALUES.filter(value => value.obis !== '1-0:1.8.2')
+  assert.is(findValue(withTotals(one), '1-0:1.8.0'), undefined)
+  const own = { obis: '1-0:1.8.0', value: 1n, scaler: 0, unit: 'Wh' } as const
+  assert.equal(
+    withTotals([...VALUES, own]).filter(value => value.obis === '1-0:1.8.0'),
+    [own],
+  )
+})
+
+test('finds telegrams whatever the chunks, and an endless one is dropped at the limit', () => {
+  const stream = concat(utf8('5(0)\r\n!'), FRAME, FRAME.subarray(0, 100), FRAME)
+  for (const size of [1, 7, 64, stream.length]) {
+    const gather = new Gather(decodeDsmr)
+    let frames = 0
+    for (let at = 0; at < stream.length; at += size) frames += gather.push(stream.subarray(at, at + size)).frames.length
+    assert.is(frames, 2, `chunks of ${size}`)
+  }
+  const gather = new Gather(decodeDsmr)
+  gather.push(utf8('/TLN5 endless\r\n\r\n'))
+  for (let n = 0; n < 100; n++) {
+    gather.push(new Uint8Array(1000).fill(0x30))
+    assert.ok(gather.pending <= DSMR_FRAME_MAX)
+  }
+  assert.is(gather.push(FRAME).frames.length, 1)
+})
+
+test.skipIf(noSharedData, 'every real telegram reads: its checksum where it has one, its values to the digit', () => {
+  const files = readdirSync(sharedPath('dsmr'))
+  assert.is(files.length, 9)
+  for (const file of files) {
+    const bytes = sharedBytes(`dsmr/${file}`)
+    const { frames } = new Gather(decodeDsmr).push(bytes)
+    assert.is(frames.length, 1, file)
+    const { value, raw } = frames[0]!
+    assert.is(value.checked, !/v2_2|v3|v304/.test(file), file)
+    assert.ok(value.equipmentId !== undefined, file)
+    // Each line that has a number and a unit of ours, read a second way: moved by the unit's prefix as text.
+    const sent = [
+      ...new TextDecoder('latin1').decode(raw).matchAll(/^([^()]*)\((\d+)(?:\.(\d+))?\*(k?)(Wh|W|V|A)\)\r$/gm),
+    ]
+    assert.is(value.values.length, sent.length, file)
+    for (const [i, [, , whole, fraction = '', kilo]] of sent.entries()) {
+      const scale = 10 ** ((kilo === 'k' ? 3 : 0) + 9)
+      const got = value.values[i]!
+      assert.is(
+        Number(got.value) * 10 ** (got.scaler + 9),
+        Math.round(Number(`${whole}.${fraction || 0}`) * scale),
+        file,
+      )
+    }
+  }
+})
+
+test.run()
