@@ -95,7 +95,10 @@ export function createApp(genesis: Genesis): LedgerApp {
     },
     finalizeBlock(block) {
       if (block.height !== height + 1n) throw new RangeError(`block ${block.height} after block ${height}`)
-      if (block.time <= time) throw new RangeError(`block time ${block.time} is not after ${time}`)
+      // CometBFT's first block carries the genesis time itself.
+      if (block.time < time || (block.time === time && height > 0n)) {
+        throw new RangeError(`block time ${block.time} is not after ${time}`)
+      }
       const applying: Applying = { rules, ...block }
       const draft = state.draft()
       const results = block.txs.map(tx => resultOf(applyTx(draft, tx, applying)))
