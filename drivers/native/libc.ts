@@ -1,0 +1,59 @@
+/**
+ * The few calls into the C library that Node does not offer, for Linux. This is the one file that knows the foreign
+ * function package; it is loaded on first use, so that a machine without its binary loses these calls and nothing else.
+ */
+import { fail, ok, type Result } from '../../protocol/result.ts'
+
+export interface Libc {
+  /** ioctl with a pointer to one C int, which the call may read and write; answers the int afterwards. */
+  ioctlInt(fd: number, request: number, value: number): Result<number, LibcFault>
+  /** Sets a terminal to pass every byte as it is: no echo, no line editing, no translation (cfmakeraw, tcsetattr). */
+  makeRaw(fd: number): Result<void, LibcFault>
+}
+
+export type LibcFault =
+  | { readonly code: 'native.missing'; readonly reason: string; readonly hint: string }
+  | { readonly code: 'native.call'; readonly call: string; readonly errno: number }
+
+/** More than struct termios takes anywhere: 60 bytes in glibc and musl. */
+const TERMIOS_BYTES = 256
+/** tcsetattr: change at once. */
+const TCSANOW = 0
+
+let loading: Promise<Result<Libc, LibcFault>> | undefined
+
+export function loadLibc(): Promise<Result<Libc, LibcFault>> {
+  loading ??= load()
+  return loading
+}
+
+async function load(): Promise<Result<Libc, LibcFault>> {
+  try {
+    const { default: koffi } = await import('koffi')
+    // The running program's own symbols: whichever C library Node was linked with.
+    const self = koffi.load(null)
+    const ioctl = self.func('int ioctl(int fd, unsigned long request, ...)')
+    const tcgetattr = self.func('int tcgetattr(int fd, void *termios)')
+    const tcsetattr = self.func('int tcsetattr(int fd, int when, void *termios)')
+    const cfmakeraw = self.func('void cfmakeraw(void *termios)')
+    const failed = (call: string) => fail<LibcFault>({ code: 'native.call', call, errno: koffi.errno() })
+    return ok({
+      ioctlInt: (fd, request, value) => {
+        const cell = Int32Array.of(value)
+        return ioctl(fd, request, 'void *', cell) === -1 ? failed('ioctl') : ok(cell[0]!)
+      },
+      makeRaw: fd => {
+        const termios = new Uint8Array(TERMIOS_BYTES)
+        if (tcgetattr(fd, termios) === -1) return failed('tcgetattr')
+        cfmakeraw(termios)
+        return tcsetattr(fd, TCSANOW, termios) === -1 ? failed('tcsetattr') : ok(undefined)
+      },
+    })
+  } catch (error) {
+    return fail({
+      code: 'native.missing',
+      reason: error instanceof Error ? error.message.split('\n')[0]! : String(error),
+      hint: 'install the optional packages of koffi for this platform (npm ci without --omit=optional)',
+    })
+  }
+}
