@@ -53,9 +53,6 @@ export const CHANNELS = {
 
 export type Channel = keyof typeof CHANNELS
 
-/** A counter never goes back; a momentary value may do as it likes. */
-export const isCounter = (channel: Channel): boolean => CHANNELS[channel].quantity === 'energy'
-
 export type Table = 'holding' | 'input'
 
 export interface Span {

@@ -18,10 +18,12 @@ export interface PlanLimits {
 /** Characters of a read besides its registers: 8 of the request, 5 around the answer's data. */
 const FRAME_CHARACTERS = 13
 
-/** Two characters a register on the wire; without characters (TCP) a round trip is dearer than any hole. */
-export function requestCost(characterMs: number, silenceMs: number, turnaroundMs: number): number {
-  return characterMs === 0 ? Number.MAX_SAFE_INTEGER : (FRAME_CHARACTERS + (silenceMs + turnaroundMs) / characterMs) / 2
-}
+/** Without characters on the wire (TCP) a round trip is dearer than any hole that fits into a request. */
+const ROUND_TRIP = 1_000
+
+/** What one more request costs, in registers of two characters each. */
+export const requestCost = (characterMs: number, silenceMs: number, turnaroundMs: number): number =>
+  characterMs === 0 ? ROUND_TRIP : (FRAME_CHARACTERS + (silenceMs + turnaroundMs) / characterMs) / 2
 
 const overlaps = (a: Span, b: Span): boolean =>
   a.table === b.table && a.address < b.address + b.count && b.address < a.address + a.count

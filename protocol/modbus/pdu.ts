@@ -211,6 +211,16 @@ export function checkHead(request: ModbusRequest, head: Uint8Array): ModbusFault
   return undefined
 }
 
+/**
+ * All by which a good answer to `request` can be told from another answer of the same unit: function and length, or the
+ * repeated fields. Two requests of one signature have answers that nobody can tell apart.
+ */
+export function answerSignature(request: ModbusRequest): string {
+  const data = dataBytes(request)
+  if (data !== undefined) return `${request.fn}/${data}`
+  return request.fn === 43 ? `43/${request.code}` : encodeRequest(request).subarray(0, 5).join('/')
+}
+
 /** Reads an answer's PDU against its request. An exception is a fault, and so is any byte that is not as it must be. */
 export function decodeAnswer(request: ModbusRequest, pdu: Uint8Array): Result<ModbusAnswer, ModbusFault> {
   if (pdu[0] === (request.fn | 0x80)) {

@@ -1,0 +1,159 @@
+/**
+ * A serial device as a Line. The package's promises are not relied on: after an unplug it closes twice, or not at all, and
+ * writes never call back; so every operation has a deadline of ours, and `down` is told once.
+ */
+import { SerialPort } from 'serialport'
+import { done, type Fault, fail, ok, type Result } from '../../protocol/result.ts'
+import type { Clock, Line, LineListener, Timers } from '../ports.ts'
+
+export interface SerialSettings {
+  /** A device path; prefer /dev/serial/by-id/..., which names the same adapter after a replug. */
+  readonly path: string
+  readonly baudRate: number
+  readonly dataBits?: 7 | 8
+  readonly parity?: 'none' | 'even' | 'odd'
+  readonly stopBits?: 1 | 2
+}
+
+/**
+ * Opening, flushing and closing a healthy device takes milliseconds; some USB adapters take half a second to open. Pass the
+ * machine's own timers even where virtual time runs faster: the device does not.
+ */
+const OPERATION_DEADLINE_MS = 2_000
+
+export function createSerialLine(settings: SerialSettings, clock: Clock, timers: Timers): Line {
+  const { path, baudRate, dataBits = 8, parity = 'none', stopBits = 1 } = settings
+  const characterMs = ((1 + dataBits + (parity === 'none' ? 0 : 1) + stopBits) * 1000) / baudRate
+  let port: SerialPort | undefined
+  let down: (fault: Fault) => void = () => {}
+
+  /** A callback of the package as a result, with a deadline of our own: it may never come. */
+  function within(
+    operation: string,
+    deadlineMs: number,
+    start: (callback: (error?: Error | null) => void) => void,
+  ): Promise<Result<void>> {
+    return new Promise(resolve => {
+      const settle = (result: Result<void>) => {
+        cancel()
+        resolve(result)
+      }
+      const cancel = timers.after(deadlineMs, () =>
+        settle(fail({ code: 'serial.no-answer', path, operation, afterMs: deadlineMs })),
+      )
+      try {
+        start(error => settle(error ? fail(faultOf(operation, error)) : done))
+      } catch (error) {
+        settle(fail(faultOf(operation, error)))
+      }
+    })
+  }
+
+  function faultOf(operation: string, error: unknown): Fault {
+    const message = error instanceof Error ? error.message : String(error)
+    const hint = /permission|EACCES/i.test(message)
+      ? 'allow this user to use serial devices, as by membership in the group dialout'
+      : /lock/i.test(message)
+        ? 'another program has this device open'
+        : /no such file|ENOENT|cannot open/i.test(message)
+          ? 'check the path and that the adapter is plugged in'
+          : undefined
+    return { code: `serial.${operation}`, path, message, ...(hint === undefined ? {} : { hint }) }
+  }
+
+  /**
+   * An operation on the open device. One that fails means that the device is gone: after some unplugs the package reads on
+   * without end and says nothing, and this is the only sign.
+   */
+  async function use(
+    operation: string,
+    deadlineMs: number,
+    start: (open: SerialPort, callback: (error?: Error | null) => void) => void,
+  ): Promise<Result<void>> {
+    const open = port
+    if (open === undefined) return fail({ code: 'serial.closed', path })
+    const result = await within(operation, deadlineMs, callback => start(open, callback))
+    if (!result.ok && port === open) down(result.fault)
+    return result
+  }
+
+  async function shut(closing: SerialPort): Promise<void> {
+    closing.removeAllListeners()
+    // A late error of a device that is gone must not end the process.
+    closing.on('error', () => {})
+    if (closing.isOpen) await within('close', OPERATION_DEADLINE_MS, callback => closing.close(callback))
+  }
+
+  return {
+    name: path,
+    characterMs,
+    open: async (listener: LineListener) => {
+      if (port !== undefined) return fail({ code: 'serial.already-open', path })
+      let opening: SerialPort
+      try {
+        opening = new SerialPort({ path, baudRate, dataBits, parity, stopBits, autoOpen: false })
+      } catch (error) {
+        return fail(faultOf('open', error))
+      }
+      port = opening
+      opening.on('error', () => {})
+      const opened = await within('open', OPERATION_DEADLINE_MS, callback => opening.open(callback))
+      if (!opened.ok || port !== opening) {
+        if (port === opening) port = undefined
+        // An open that comes after its deadline must not leave a descriptor behind.
+        opening.once('open', () => void shut(opening))
+        await shut(opening)
+        return opened.ok ? fail({ code: 'serial.closed', path }) : opened
+      }
+      down = fault => {
+        if (port !== opening) return
+        port = undefined
+        void shut(opening)
+        listener.down(fault)
+      }
+      opening.on('data', (chunk: Uint8Array) => {
+        if (port === opening) listener.bytes(chunk, clock.mono())
+      })
+      opening.on('close', (error?: Error | null) => down(faultOf('gone', error ?? new Error('device closed'))))
+      opening.on('error', (error: Error) => down(faultOf('gone', error)))
+      opening.on('end', () => down(faultOf('gone', new Error('end of input'))))
+      return done
+    },
+    write: bytes =>
+      use('write', OPERATION_DEADLINE_MS + bytes.length * characterMs, (open, callback) => {
+        open.write(bytes, error => {
+          if (error) callback(error)
+        })
+        open.drain(callback)
+      }),
+    flush: () => use('flush', OPERATION_DEADLINE_MS, (open, callback) => open.flush(callback)),
+    close: async () => {
+      const closing = port
+      port = undefined
+      if (closing !== undefined) await shut(closing)
+    },
+  }
+}
+
+export interface SerialDevice {
+  readonly path: string
+  readonly maker: string | undefined
+  /** USB vendor and product, as in `0403:6001`. */
+  readonly usb: string | undefined
+}
+
+/** The serial devices of this machine; a fault where the system cannot tell (no udev). */
+export async function listSerialDevices(): Promise<Result<readonly SerialDevice[]>> {
+  try {
+    const ports = await SerialPort.list()
+    return ok(
+      ports.map(({ path, manufacturer, vendorId, productId }) => ({
+        path,
+        maker: manufacturer,
+        usb: vendorId === undefined ? undefined : `${vendorId}:${productId ?? ''}`,
+      })),
+    )
+  } catch (error) {
+    return fail({ code: 'serial.list', message: error instanceof Error ? error.message : String(error) })
+  }
+}

@@ -1,0 +1,85 @@
+/** A TCP connection as a Line: Modbus TCP meters, and serial servers. */
+import { connect, type Socket } from 'node:net'
+import { done, type Fault, fail, type Result } from '../../protocol/result.ts'
+import type { Clock, Line, LineListener, Timers } from '../ports.ts'
+
+/** A device in the same house answers in milliseconds or not at all. */
+const OPERATION_DEADLINE_MS = 2_000
+/** A peer that vanished without a word is asked after this long; the kernel then gives up within minutes, our reads at once. */
+const KEEP_ALIVE_MS = 10_000
+
+export function createTcpLine(host: string, port: number, clock: Clock, timers: Timers): Line {
+  const name = `${host}:${port}`
+  let socket: Socket | undefined
+  let open = false
+
+  const faultOf = (operation: string, error?: Error): Fault => {
+    const code = (error as NodeJS.ErrnoException | undefined)?.code
+    return {
+      code: `tcp.${operation}`,
+      line: name,
+      message: error?.message,
+      ...(code === 'ECONNREFUSED' ? { hint: 'the device is there, but nothing listens on this port' } : {}),
+    }
+  }
+
+  function drop(dropped: Socket): void {
+    dropped.removeAllListeners()
+    // A late error of a connection that is given up must not end the process.
+    dropped.on('error', () => {})
+    dropped.destroy()
+  }
+
+  return {
+    name,
+    characterMs: 0,
+    open: (listener: LineListener) => {
+      if (socket !== undefined) return Promise.resolve(fail({ code: 'tcp.already-open', line: name }))
+      return new Promise<Result<void>>(resolve => {
+        const opening = connect({ host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS })
+        socket = opening
+        const lose = (fault: Fault) => {
+          cancel()
+          drop(opening)
+          if (socket !== opening) return resolve(fail({ code: 'tcp.closed', line: name }))
+          socket = undefined
+          const wasOpen = open
+          open = false
+          if (wasOpen) listener.down(fault)
+          resolve(fail(fault))
+        }
+        const cancel = timers.after(OPERATION_DEADLINE_MS, () => lose(faultOf('no-answer')))
+        opening.on('error', error => lose(faultOf('gone', error)))
+        opening.on('close', () => lose(faultOf('gone')))
+        opening.on('data', chunk => {
+          if (socket === opening) listener.bytes(chunk, clock.mono())
+        })
+        opening.once('connect', () => {
+          if (socket !== opening) return lose(faultOf('closed'))
+          cancel()
+          open = true
+          resolve(done)
+        })
+      })
+    },
+    write: bytes => {
+      const writing = socket
+      if (writing === undefined || !open) return Promise.resolve(fail({ code: 'tcp.closed', line: name }))
+      return new Promise(resolve => {
+        const cancel = timers.after(OPERATION_DEADLINE_MS, () => resolve(fail(faultOf('stuck'))))
+        writing.write(bytes, error => {
+          cancel()
+          resolve(error ? fail(faultOf('write', error)) : done)
+        })
+      })
+    },
+    // What came is already handed to the listener; a connection holds nothing back.
+    flush: async () => (open ? done : fail({ code: 'tcp.closed', line: name })),
+    close: async () => {
+      const closing = socket
+      socket = undefined
+      open = false
+      if (closing !== undefined) drop(closing)
+    },
+  }
+}

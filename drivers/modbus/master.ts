@@ -1,0 +1,324 @@
+/**
+ * The Modbus master of one physical line: every request of every slave on it passes through here, so that nobody talks at
+ * once, a relay command goes first, and one dead slave does not starve the rest.
+ */
+import type { Identification, ModbusAnswer, ModbusRequest } from '../../protocol/modbus/pdu.ts'
+import { done, type Fault, fail, ok, type Result } from '../../protocol/result.ts'
+import { later, type Mono } from '../../protocol/time.ts'
+import { keepOpen } from '../line/keep-open.ts'
+import type { Clock, Line, Log, Timers } from '../ports.ts'
+import type { Answered } from './exchange.ts'
+import { createQuarantine } from './quarantine.ts'
+import { createRtuExchange } from './rtu-exchange.ts'
+import { ANSWER_LIMITS, type AnswerLimits, createSlaveRecord, type SlaveRecord } from './slave-record.ts'
+import { createTcpExchange } from './tcp-exchange.ts'
+
+export interface ModbusMasterParts {
+  readonly line: Line
+  readonly clock: Clock
+  readonly timers: Timers
+  readonly framing: 'rtu' | 'tcp'
+  /** Requests under way at once on a TCP connection; many devices serve only one. */
+  readonly depth?: number
+  readonly answers?: Partial<AnswerLimits>
+  readonly log?: Log
+  /** false only in the test that shows what the defence is worth. */
+  readonly lateAnswerDefence?: boolean
+}
+
+export interface CallOptions {
+  /** `relay` goes before every read and is never held back; within a rank the earliest deadline goes first. */
+  readonly priority?: 'relay' | 'read'
+  /** How long this request may wait for its turn. */
+  readonly deadlineMs?: number
+  /** The register never changes (an identity): reading it lifts the distrust that a timeout brought on its slave. */
+  readonly constant?: boolean
+}
+
+/** Registers as bytes, and the whole frame that brought them, for the dispute. */
+export interface RegisterBlock {
+  readonly bytes: Uint8Array
+  readonly frame: Uint8Array
+  readonly at: Mono
+}
+
+export interface MasterHealth {
+  /** undefined while the line is up. */
+  readonly line: Fault | undefined
+  readonly slaves: readonly SlaveHealth[]
+  /** `late`: owed answers heard too late. `junk`: bytes that fit no answer. `unasked`: chunks heard when nothing was owed. */
+  readonly counts: Readonly<Record<Count, number>>
+}
+
+export interface SlaveHealth {
+  readonly unit: number
+  readonly misses: number
+  readonly resting: boolean
+  readonly tainted: boolean
+  readonly longestMs: number
+}
+
+export interface ModbusMaster {
+  /** Opens the line; when that fails it is tried again until `close`. */
+  open(): Promise<Result<void>>
+  readRegisters(
+    unit: number,
+    table: 'holding' | 'input',
+    address: number,
+    count: number,
+    options?: CallOptions,
+  ): Promise<Result<RegisterBlock>>
+  readCoils(unit: number, address: number, count: number, options?: CallOptions): Promise<Result<readonly boolean[]>>
+  readDiscreteInputs(
+    unit: number,
+    address: number,
+    count: number,
+    options?: CallOptions,
+  ): Promise<Result<readonly boolean[]>>
+  writeCoil(unit: number, address: number, on: boolean, options?: CallOptions): Promise<Result<void>>
+  writeCoils(unit: number, address: number, bits: readonly boolean[], options?: CallOptions): Promise<Result<void>>
+  writeRegister(unit: number, address: number, value: number, options?: CallOptions): Promise<Result<void>>
+  writeRegisters(unit: number, address: number, values: readonly number[], options?: CallOptions): Promise<Result<void>>
+  /** Writes registers, then reads others, in one transaction (function 23). */
+  exchangeRegisters(
+    unit: number,
+    write: { readonly address: number; readonly values: readonly number[] },
+    read: { readonly address: number; readonly count: number },
+    options?: CallOptions,
+  ): Promise<Result<RegisterBlock>>
+  /** One answer of function 43/14; `next` in it names where to go on. */
+  readIdentification(
+    unit: number,
+    code: 1 | 2 | 3 | 4,
+    object: number,
+    options?: CallOptions,
+  ): Promise<Result<Identification>>
+  /** Whether this read must not be sent now, because an owed answer of its length may still come. */
+  isQuarantined(unit: number, table: 'holding' | 'input', count: number): boolean
+  health(): MasterHealth
+  close(): Promise<void>
+}
+
+type Count = 'sent' | 'answered' | 'timeouts' | 'refused' | 'late' | 'junk' | 'unasked'
+
+interface Job {
+  readonly unit: number
+  readonly request: ModbusRequest
+  readonly urgent: boolean
+  readonly constant: boolean
+  readonly due: Mono
+  readonly settle: (result: Result<Answered>) => void
+}
+
+/** A read that waited longer than this is of no use to anybody who samples once a second. */
+const DEADLINE_MS = 2_000
+/** More than three meters and a relay board ever have outstanding; beyond, somebody asks faster than the line answers. */
+const QUEUE_MOST = 64
+/** An open line on which nothing at all was heard this long, through several requests, is opened anew. */
+const DEAF_MS = 10_000
+const DEAF_MISSES = 4
+/** Faults of requests that never went out. */
+const HELD_BACK: ReadonlySet<string> = new Set(['modbus.tainted', 'modbus.quarantined'])
+
+export function createModbusMaster(parts: ModbusMasterParts): ModbusMaster {
+  const { line, clock, timers, framing, log, lateAnswerDefence = true } = parts
+  const limits: AnswerLimits = { ...ANSWER_LIMITS, ...parts.answers }
+  const slaves = new Map<number, SlaveRecord>()
+  const counts: Record<Count, number> = {
+    sent: 0,
+    answered: 0,
+    timeouts: 0,
+    refused: 0,
+    late: 0,
+    junk: 0,
+    unasked: 0,
+  }
+  const count = (what: Count): void => {
+    counts[what]++
+  }
+  const slave = (unit: number): SlaveRecord => {
+    let record = slaves.get(unit)
+    if (record === undefined) {
+      record = createSlaveRecord(unit, limits)
+      slaves.set(unit, record)
+    }
+    return record
+  }
+
+  const quarantine = createQuarantine()
+  let queue: Job[] = []
+  let underWay = 0
+  let lastHeard = clock.mono()
+  let deafMisses = 0
+
+  const link = keepOpen(line, timers, {
+    bytes: (chunk, at) => {
+      lastHeard = at
+      deafMisses = 0
+      exchange.bytes(chunk, at)
+    },
+    up: () => log?.('info', 'modbus', `${line.name} is up`),
+    down: fault => {
+      log?.('warn', 'modbus', `${line.name} is down`, fault)
+      exchange.down(fault)
+      for (const job of queue.splice(0)) job.settle(fail(fault))
+    },
+  })
+  const exchange =
+    framing === 'rtu'
+      ? createRtuExchange({ line, clock, timers, quarantine, slave, lateAnswerDefence, count })
+      : createTcpExchange({
+          line,
+          clock,
+          timers,
+          depth: parts.depth ?? 1,
+          slave,
+          count,
+          lost: fault => link.restart(fault),
+        })
+
+  /** The job that goes next: relay commands first, then whoever must be done earliest. */
+  function take(): Job | undefined {
+    let best: Job | undefined
+    for (const job of queue) {
+      if (best === undefined || (job.urgent !== best.urgent ? job.urgent : job.due < best.due)) best = job
+    }
+    queue = queue.filter(job => job !== best)
+    return best
+  }
+
+  function refusal({ unit, urgent, due }: Job): Fault | undefined {
+    const now = clock.mono()
+    if (due < now) return { code: 'modbus.deadline', unit, lateMs: now - due }
+    const restsUntil = slave(unit).restsUntil()
+    // A relay command is tried even on a slave that seems dead: it may be the one that opens a contact.
+    return !urgent && restsUntil > now ? { code: 'modbus.silent', unit, retryInMs: restsUntil - now } : undefined
+  }
+
+  function pump(): void {
+    while (underWay < exchange.depth && queue.length > 0) {
+      const job = take()!
+      const refused = refusal(job)
+      if (refused !== undefined) {
+        count('refused')
+        job.settle(fail(refused))
+        continue
+      }
+      underWay++
+      void exchange.run(job).then(result => {
+        underWay--
+        tally(result)
+        job.settle(result)
+        pump()
+      })
+    }
+  }
+
+  function tally(result: Result<Answered>): void {
+    const code = result.ok ? undefined : result.fault.code
+    if (code !== undefined && HELD_BACK.has(code)) {
+      count('refused')
+      return
+    }
+    count('sent')
+    if (code === undefined || code === 'modbus.exception') count('answered')
+    if (code !== 'modbus.timeout') return
+    count('timeouts')
+    deafMisses++
+    const silentMs = clock.mono() - lastHeard
+    if (deafMisses < DEAF_MISSES || silentMs < DEAF_MS) return
+    deafMisses = 0
+    lastHeard = clock.mono()
+    link.restart({ code: 'modbus.line-deaf', line: line.name, silentMs })
+  }
+
+  function submit(unit: number, request: ModbusRequest, options: CallOptions = {}): Promise<Result<Answered>> {
+    const down = link.fault()
+    if (down !== undefined) return Promise.resolve(fail(down))
+    const urgent = options.priority === 'relay'
+    if (!urgent && queue.length >= QUEUE_MOST)
+      return Promise.resolve(fail({ code: 'modbus.busy', line: line.name, waiting: queue.length }))
+    return new Promise(settle => {
+      const due = later(clock.mono(), options.deadlineMs ?? DEADLINE_MS)
+      queue.push({ unit, request, urgent, constant: options.constant ?? false, due, settle })
+      pump()
+    })
+  }
+
+  /** The part of the answer that a request of this kind always has; the decoder made sure of the kind. */
+  async function read<K extends ModbusAnswer['kind']>(
+    kind: K,
+    unit: number,
+    request: ModbusRequest,
+    options?: CallOptions,
+  ): Promise<
+    Result<{ readonly answer: Extract<ModbusAnswer, { kind: K }>; readonly frame: Uint8Array; readonly at: Mono }>
+  > {
+    const result = await submit(unit, request, options)
+    if (!result.ok) return result
+    const { answer, frame, at } = result.value
+    if (answer.kind !== kind) throw new Error(`function ${request.fn} gave ${answer.kind}, not ${kind}`)
+    return ok({ answer: answer as Extract<ModbusAnswer, { kind: K }>, frame, at })
+  }
+
+  async function registers(
+    unit: number,
+    request: ModbusRequest,
+    options?: CallOptions,
+  ): Promise<Result<RegisterBlock>> {
+    const result = await read('registers', unit, request, options)
+    return result.ok ? ok({ bytes: result.value.answer.bytes, frame: result.value.frame, at: result.value.at }) : result
+  }
+
+  async function bits(
+    unit: number,
+    request: ModbusRequest,
+    options?: CallOptions,
+  ): Promise<Result<readonly boolean[]>> {
+    const result = await read('bits', unit, request, options)
+    return result.ok ? ok(result.value.answer.bits) : result
+  }
+
+  async function write(unit: number, request: ModbusRequest, options?: CallOptions): Promise<Result<void>> {
+    const result = await read('written', unit, request, options)
+    return result.ok ? done : result
+  }
+
+  const readFunction = (table: 'holding' | 'input'): 3 | 4 => (table === 'holding' ? 3 : 4)
+
+  return {
+    open: link.open,
+    readRegisters: (unit, table, address, number, options) =>
+      registers(unit, { fn: readFunction(table), address, count: number }, options),
+    readCoils: (unit, address, number, options) => bits(unit, { fn: 1, address, count: number }, options),
+    readDiscreteInputs: (unit, address, number, options) => bits(unit, { fn: 2, address, count: number }, options),
+    writeCoil: (unit, address, on, options) => write(unit, { fn: 5, address, on }, options),
+    writeRegister: (unit, address, value, options) => write(unit, { fn: 6, address, value }, options),
+    writeCoils: (unit, address, values, options) => write(unit, { fn: 15, address, bits: values }, options),
+    writeRegisters: (unit, address, values, options) => write(unit, { fn: 16, address, values }, options),
+    exchangeRegisters: (unit, from, to, options) =>
+      registers(
+        unit,
+        { fn: 23, address: to.address, count: to.count, writeAddress: from.address, values: from.values },
+        options,
+      ),
+    readIdentification: async (unit, code, object, options) => {
+      const result = await read('identification', unit, { fn: 43, code, object }, options)
+      return result.ok ? ok(result.value.answer.identification) : result
+    },
+    isQuarantined: (unit, table, number) =>
+      framing === 'rtu' && quarantine.holds(unit, { fn: readFunction(table), address: 0, count: number }, clock.mono()),
+    health: () => ({
+      line: link.fault(),
+      slaves: [...slaves.values()].map(record => ({
+        unit: record.unit,
+        misses: record.misses(),
+        resting: record.restsUntil() > clock.mono(),
+        tainted: record.tainted,
+        longestMs: record.longestMs(),
+      })),
+      counts: { ...counts },
+    }),
+    close: link.close,
+  }
+}

@@ -1,0 +1,69 @@
+/**
+ * Answers that did not come in time, but may still come. An RTU answer says only its unit, function and length, so a late
+ * one is taken for the answer to the next request of the same three: on today's stacks that gave more wrong values than
+ * right ones. Here no request is sent whose answer could be mistaken for one that is still owed; an owed answer leaves by
+ * being heard, or when it is so old that it can no longer come.
+ */
+import { answerSignature, type ModbusRequest } from '../../protocol/modbus/pdu.ts'
+import { later, type Mono } from '../../protocol/time.ts'
+
+/** An owed answer is feared this many timeouts long; the latest that the field has reported came after 20. */
+export const FEARED_TIMEOUTS = 25
+
+export interface Owed {
+  readonly unit: number
+  readonly request: ModbusRequest
+  readonly signature: string
+  readonly sentAt: Mono
+  readonly fearedUntil: Mono
+}
+
+export interface Quarantine {
+  /** The answer to `request`, whose sending ended at `sentAt`, is owed. */
+  add(unit: number, request: ModbusRequest, sentAt: Mono, timeoutMs: number): void
+  /** Whether an answer to `request` could be mistaken for an owed one. */
+  holds(unit: number, request: ModbusRequest, now: Mono): boolean
+  /** Whether `unit` owes any answer of this function, so that an exception could be for that one. */
+  holdsFunction(unit: number, fn: number, now: Mono): boolean
+  owed(now: Mono): readonly Owed[]
+  remove(owed: Owed): void
+  /** Forgets the oldest owed answer that looks like the answer to `request`. */
+  removeAlike(unit: number, request: ModbusRequest): void
+}
+
+export function createQuarantine(): Quarantine {
+  let all: readonly Owed[] = []
+  const alive = (now: Mono): readonly Owed[] => {
+    if (all.some(owed => owed.fearedUntil <= now)) all = all.filter(owed => owed.fearedUntil > now)
+    return all
+  }
+  const remove = (owed: Owed): void => {
+    all = all.filter(one => one !== owed)
+  }
+  return {
+    add: (unit, request, sentAt, timeoutMs) => {
+      all = [
+        ...all,
+        {
+          unit,
+          request,
+          signature: answerSignature(request),
+          sentAt,
+          fearedUntil: later(sentAt, FEARED_TIMEOUTS * timeoutMs),
+        },
+      ]
+    },
+    holds: (unit, request, now) => {
+      const signature = answerSignature(request)
+      return alive(now).some(owed => owed.unit === unit && owed.signature === signature)
+    },
+    holdsFunction: (unit, fn, now) => alive(now).some(owed => owed.unit === unit && owed.request.fn === fn),
+    owed: alive,
+    remove,
+    removeAlike: (unit, request) => {
+      const signature = answerSignature(request)
+      const oldest = all.find(owed => owed.unit === unit && owed.signature === signature)
+      if (oldest !== undefined) remove(oldest)
+    },
+  }
+}
