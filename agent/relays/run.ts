@@ -108,7 +108,6 @@ export function createRelayControl(options: RelayControlOptions): RelayControl {
   let stopped = false
   let stepping = false
   let again = false
-  let input = inputNow()
 
   function readingOf({ line, limits }: EndConfig): LineReading | undefined {
     const from = options.meterOf(line)
@@ -151,8 +150,7 @@ export function createRelayControl(options: RelayControlOptions): RelayControl {
   }
 
   function stepOnce(): void {
-    input = inputNow()
-    const result = decide(ends, state, input)
+    const result = decide(ends, state, inputNow())
     state = result.state
     for (const action of result.actions) {
       if (action.kind === 'intend') askIntent(action.contact)
@@ -229,7 +227,7 @@ export function createRelayControl(options: RelayControlOptions): RelayControl {
       return {
         side: end.side,
         wish,
-        position: spokenPosition(end, state, { ...input, mono: clock.mono() }),
+        position: spokenPosition(end, state, inputNow()),
         contacts: contactsOf(end).map(({ contact, role }) => {
           const { commanded, since } = state.contacts.get(contact)!
           const drive = drives.get(contact)!
