@@ -1,0 +1,72 @@
+/** The picture in words: what a screen reader says and what the live region announces. */
+import type { DealState, DealView, LineView, ProofView, SiteView, Snapshot } from '../snapshot.ts'
+import { coins, energy, gridFlow, many, power } from './format.ts'
+
+const KIND: Readonly<Record<SiteView['kind'], string>> = {
+  'solar-home': 'solar home',
+  home: 'home',
+  charger: 'car charger',
+  'battery-home': 'home with a battery',
+}
+
+export const kindOf = (site: SiteView): string => KIND[site.kind]
+
+export const energised = (line: LineView): boolean =>
+  line.energised && line.sellerContact === 'closed' && line.buyerContact === 'closed'
+
+export function siteSentence(site: SiteView): string {
+  if (!site.up) return `${site.name}, ${kindOf(site)}: not answering`
+  const solar = site.solarMw === null ? '' : `, generating ${power(site.solarMw)}`
+  const charge = site.chargePermille === null ? '' : `, battery at ${Math.round(site.chargePermille / 10)} percent`
+  return `${site.name}, ${kindOf(site)}: ${gridFlow(site.powerMw)}${solar}${charge}`
+}
+
+export const lineSentence = (line: LineView): string =>
+  energised(line)
+    ? `Line ${line.id}: ${power(line.powerMw)} from ${line.seller} to ${line.buyer}`
+    : `Line ${line.id} from ${line.seller} to ${line.buyer}: open`
+
+/** The sentence that the whole system is about. */
+export const proofSentence = (proof: ProofView): string =>
+  `${proof.of.slice(0, 1).toUpperCase()}${proof.of.slice(1)}, proven at height ${proof.height}, signed by ${proof.signed} of ${proof.validators} validators`
+
+const STATE: Readonly<Record<DealState, string>> = {
+  proposed: 'proposed',
+  signed: 'signed by both',
+  locked: 'payment locked',
+  proven: 'payment proven',
+  delivering: 'delivering',
+  delivered: 'delivered',
+  receipted: 'receipts in',
+  settled: 'settled',
+  refunded: 'refunded',
+  aborted: 'aborted',
+}
+
+export const stateOf = (state: DealState): string => STATE[state]
+
+export function dealSentence(deal: DealView): string {
+  const paid = deal.paidMicro === undefined ? '' : `, ${coins(deal.paidMicro)} paid`
+  const delivered = deal.deliveredWh === undefined ? '' : `, ${energy(deal.deliveredWh)} delivered`
+  return `Deal on line ${deal.line}, ${deal.seller} to ${deal.buyer}: ${stateOf(deal.state)}${delivered}${paid}`
+}
+
+/** The state of everything in one line, worst first. */
+export function statusSentence(snapshot: Snapshot): {
+  readonly level: 'good' | 'warning' | 'fault'
+  readonly text: string
+} {
+  const down = snapshot.sites.filter(site => !site.up)
+  const faults = snapshot.sites.flatMap(site => site.health.filter(item => item.level === 'fault'))
+  const warnings = snapshot.sites.flatMap(site => site.health.filter(item => item.level === 'warning'))
+  const delivering = snapshot.deals.filter(deal => deal.state === 'delivering').length
+  const rest = `${many(delivering, 'deal')} delivering`
+  if (snapshot.violations.length > 0)
+    return { level: 'fault', text: `${many(snapshot.violations.length, 'violation')} on the wires` }
+  if (down.length > 0)
+    return { level: 'fault', text: `${down.map(site => site.name).join(', ')} not answering · ${rest}` }
+  if (faults.length > 0) return { level: 'fault', text: `${many(faults.length, 'fault')} · ${rest}` }
+  if (warnings.length > 0) return { level: 'warning', text: `${many(warnings.length, 'warning')} · ${rest}` }
+  const sites = snapshot.sites.length === 1 ? 'The site is well' : `All ${snapshot.sites.length} sites well`
+  return { level: 'good', text: `${sites} · ${rest}` }
+}

@@ -1,0 +1,149 @@
+/**
+ * What the page shows, as plain JSON: of one agent, or of a whole street on the bench. Quantities keep their base units
+ * (quantity.ts); those that are bigint there are decimal text here. Times are Unix milliseconds of the street's own
+ * clock. What is not known is absent or null, never 0.
+ */
+
+/** Why something needs a person's eye. `warning` degrades, `fault` stops trading. */
+export type Level = 'info' | 'warning' | 'fault'
+
+export interface Snapshot {
+  /** Shown as the page's title: the street, or the one site. */
+  readonly title: string
+  readonly time: number
+  /** Virtual seconds in a real one; 1 is real time. */
+  readonly speed: number
+  readonly ledger: LedgerView
+  readonly sites: readonly SiteView[]
+  readonly lines: readonly LineView[]
+  /** Newest first. */
+  readonly deals: readonly DealView[]
+  /** What the wires and the audit have counted against the agents; empty in a sound run. */
+  readonly violations: readonly { readonly at: number; readonly text: string }[]
+  /** Newest first. */
+  readonly log: readonly LogLine[]
+}
+
+export interface LedgerView {
+  readonly chain: string
+  /** Of the newest verified header; absent before the first. */
+  readonly height?: string
+  readonly validators: number
+  /** Validators that signed it. */
+  readonly signed: number
+}
+
+export interface SiteView {
+  readonly name: string
+  readonly kind: 'solar-home' | 'home' | 'charger' | 'battery-home'
+  /** The agent runs and answers. */
+  readonly up: boolean
+  /** Milliwatts at the grid meter, import positive. */
+  readonly powerMw: number | null
+  /** Milliwatts generated; null where there is no generation or it is not measured. */
+  readonly solarMw: number | null
+  /** State of charge of the battery, permille; null without one. */
+  readonly chargePermille: number | null
+  readonly meters: readonly MeterView[]
+  readonly curve: Curve
+  readonly walletMicro: string | null
+  readonly contacts: readonly ContactView[]
+  readonly health: readonly HealthItem[]
+}
+
+export interface MeterView {
+  readonly name: string
+  /** Its page or protocol, as in `eastron-sdm630`. */
+  readonly speaks: string
+  /** Of the newest certain reading; null before the first. */
+  readonly ageMs: number | null
+  readonly stale: boolean
+  readonly values: readonly { readonly label: string; readonly text: string }[]
+}
+
+/** Columns of equal length, oldest first. */
+export interface Curve {
+  /** Unix milliseconds. */
+  readonly at: readonly number[]
+  readonly powerMw: readonly (number | null)[]
+  readonly solarMw: readonly (number | null)[]
+}
+
+export interface ContactView {
+  /** The direct line it belongs to. */
+  readonly line: string
+  readonly role: 'line' | 'upstream' | 'own'
+  readonly commanded: 'open' | 'closed'
+  readonly observed: 'open' | 'closed' | 'unknown'
+  /** What keeps it from closing now, one sentence each. */
+  readonly whyNot: readonly string[]
+}
+
+export interface HealthItem {
+  readonly code: string
+  readonly text: string
+  readonly since: number
+  readonly level: Level
+}
+
+export interface LineView {
+  readonly id: string
+  readonly seller: string
+  readonly buyer: string
+  /** Milliwatts from the seller to the buyer; null where no meter says. */
+  readonly powerMw: number | null
+  readonly energised: boolean
+  readonly limitMa: number
+  readonly sellerContact: 'open' | 'closed' | 'unknown'
+  readonly buyerContact: 'open' | 'closed' | 'unknown'
+}
+
+/** How far a deal has come; the last three end it. */
+export const DEAL_STATES = [
+  'proposed',
+  'signed',
+  'locked',
+  'proven',
+  'delivering',
+  'delivered',
+  'receipted',
+  'settled',
+  'refunded',
+  'aborted',
+] as const
+export type DealState = (typeof DEAL_STATES)[number]
+
+export interface DealView {
+  /** The contract hash in hexadecimal, or the proposal's id before there is one. */
+  readonly id: string
+  readonly line: string
+  readonly seller: string
+  readonly buyer: string
+  readonly state: DealState
+  /** Oldest first. */
+  readonly history: readonly { readonly state: DealState; readonly at: number }[]
+  readonly energyWh: string
+  readonly priceMicroPerKwh: string
+  readonly deliveredWh?: string
+  readonly paidMicro?: string
+  /** What a light client last proved of it. */
+  readonly proof?: ProofView
+  /** Why it stopped or waits, where it does. */
+  readonly note?: string
+}
+
+export interface ProofView {
+  readonly of: 'payment locked' | 'settlement' | 'refund'
+  readonly height: string
+  readonly signed: number
+  readonly validators: number
+  /** Hexadecimal. */
+  readonly appHash: string
+}
+
+export interface LogLine {
+  readonly at: number
+  readonly level: Level
+  readonly site: string
+  readonly text: string
+}
