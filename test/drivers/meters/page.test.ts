@@ -1,0 +1,136 @@
+import { PAGES } from '../../../drivers/meters/catalogue.ts'
+import {
+  A,
+  holding,
+  identityText,
+  input,
+  kWh,
+  type MeterPage,
+  type Registers,
+  scalerOf,
+  steps,
+  V,
+  W,
+} from '../../../drivers/meters/page.ts'
+import { holesIn, planReads, requestCost } from '../../../drivers/meters/plan.ts'
+import { hex } from '../../../protocol/bytes.ts'
+import { registerCount } from '../../../protocol/modbus/value.ts'
+import { assert, suite } from '../../harness.ts'
+import { assertProperty, fc } from '../../property.ts'
+
+const test = suite('meter pages')
+
+test('a register whose unit does not fit its quantity does not compile', () => {
+  const fits: Registers = { energyImported: input(0x48, 'f32', kWh), voltageL1: input(0, 'f32', V) }
+  // @ts-expect-error: volts are no energy
+  const voltsForEnergy: Registers = { energyImported: input(0x48, 'f32', V) }
+  // @ts-expect-error: kilowatt-hours are no power
+  const energyForPower: Registers = { power: holding(0x34, 'f32', kWh) }
+  // @ts-expect-error: no such quantity
+  const unknown: Registers = { voltagel1: input(0, 'f32', V) }
+  assert.ok(fits && voltsForEnergy && energyForPower && unknown)
+})
+
+test('every page is whole: named as its key, its facts owned up to, its registers apart', () => {
+  for (const [name, page] of PAGES) {
+    assert.is(page.name, name)
+    assert.ok(page.products.length > 0 && page.sources.length > 0 && page.caveats.length > 0, name)
+    assert.ok(page.registers.energyImported !== undefined && page.registers.energyExported !== undefined, name)
+    const spans = Object.values(page.registers)
+    for (const span of spans) {
+      assert.is(span.count, registerCount(span.type))
+      for (const other of spans)
+        assert.ok(
+          span === other || span.table !== other.table || Math.abs(span.address - other.address) >= span.count,
+          `${name} ${span.address} ${other.address}`,
+        )
+    }
+  }
+})
+
+test('no page claims a capture that the tests do not have', () => {
+  const replays = [...PAGES.values()].map(page => page.replay)
+  assert.equal(
+    {
+      recorded: replays.filter(r => r === 'recorded').length,
+      synthetic: replays.filter(r => r === 'synthetic').length,
+    },
+    { recorded: 0, synthetic: 3 },
+  )
+})
+
+test('a kilowatt-hour register of 1 Wh resolution counts whole Wh; tenths of a volt count tenths', () => {
+  const sdm = PAGES.get('eastron-sdm120')!
+  assert.is(scalerOf(sdm, sdm.registers.energyImported!), 0)
+  assert.is(scalerOf(sdm, sdm.registers.voltageL1!), -2)
+  assert.is(scalerOf(sdm, input(0, 'u16', steps(-1, V))), -1)
+  assert.is(scalerOf(sdm, input(0, 'i32', steps(-3, A))), -3)
+  assert.is(scalerOf(sdm, input(0, 'u32', steps(-2, kWh))), 1)
+  assert.is(scalerOf(sdm, input(0, 'i16', W)), 0)
+})
+
+test('an identity is a number that somebody gave, or text in either byte order', () => {
+  const as = (how: MeterPage['identity']['as'], bytes: string) => {
+    const sdm = PAGES.get('eastron-sdm120')!
+    return identityText({ ...sdm, identity: { ...sdm.identity, as: how } }, hex(bytes))
+  }
+  assert.is(as('u32', '02 71 9c 41'), '41000001')
+  assert.is(as('u32', '00 00 00 00'), undefined)
+  assert.is(as('u32', 'ff ff ff ff'), undefined)
+  assert.is(as('text', '41 42 43 00'), 'ABC')
+  assert.is(as('text-low-byte-first', '42 41 00 43'), 'ABC')
+  assert.is(as('text', '00 00'), undefined)
+  assert.is(as('text', '41 0a 42 42'), undefined)
+  assert.is(as('text', 'ff fe'), undefined)
+})
+
+const span = (address: number, count: number, table: 'input' | 'holding' = 'input') => ({ table, address, count })
+const limits = { maxRegisters: 80, requestCost: 10 }
+
+test('neighbours are joined when the hole is cheaper than a request, and only then', () => {
+  assert.equal(planReads([span(0, 2), span(11, 2)], limits), [span(0, 13)])
+  assert.equal(planReads([span(0, 2), span(12, 2)], limits), [span(0, 2), span(12, 2)])
+  assert.equal(planReads([span(0, 2), span(2, 2, 'holding')], limits), [span(2, 2, 'holding'), span(0, 2)])
+  assert.equal(planReads([span(0, 60), span(60, 60)], limits), [span(0, 60), span(60, 60)])
+  assert.equal(planReads([], limits), [])
+})
+
+test('the line meter of the street is read in two requests at 9,600 baud', () => {
+  const page = PAGES.get('eastron-sdm120')!
+  const cost = requestCost(10_000 / 9600, (3.5 * 10_000) / 9600, page.turnaroundMs)
+  assert.equal(planReads(Object.values(page.registers), { maxRegisters: page.maxRegisters, requestCost: cost }), [
+    span(0x00, 14),
+    span(0x46, 6),
+  ])
+})
+
+test('a refused hole is not run over again, and a length to be avoided is planned around', () => {
+  const spans = [span(0, 2), span(6, 2), span(12, 2)]
+  assert.equal(planReads(spans, limits), [span(0, 14)])
+  const forbidden = holesIn(span(0, 14), spans)
+  assert.equal(forbidden, [span(2, 4), span(8, 4)])
+  assert.equal(planReads(spans, { ...limits, forbidden }), spans)
+  const avoid = (lengths: number[]) => planReads(spans, { ...limits, avoid: island => lengths.includes(island.count) })
+  assert.equal(avoid([14]), [span(0, 8), span(12, 2)])
+  assert.equal(avoid([14, 8]), spans)
+  assert.equal(avoid([14, 2]), undefined)
+})
+
+test('every plan covers what was asked, within every limit, and no single request could be left out', () => {
+  const spans = fc.uniqueArray(fc.integer({ min: 0, max: 60 }), { minLength: 1, maxLength: 12 })
+  assertProperty(
+    fc.property(spans, fc.integer({ min: 2, max: 60 }), fc.integer({ min: 0, max: 30 }), (at, maxRegisters, cost) => {
+      const wanted = at.map(address => span(2 * address, 2))
+      const plan = planReads(wanted, { maxRegisters, requestCost: cost })!
+      for (const one of wanted)
+        assert.is(plan.filter(p => one.address >= p.address && one.address + 2 <= p.address + p.count).length, 1)
+      assert.ok(plan.every(p => p.count <= maxRegisters))
+      const total = (islands: readonly { count: number }[]) =>
+        islands.reduce((sum, island) => sum + cost + island.count, 0)
+      assert.ok(total(plan) <= total(wanted))
+    }),
+    500,
+  )
+})
+
+test.run()
