@@ -261,7 +261,7 @@ const ledger = v.pipe(
 /** Until a password or token can be set, the page is for this machine only. */
 const loopback = (text: string) => {
   const address = parseHostPort(text)
-  return address !== undefined && /^(127\.\d+\.\d+\.\d+|::1|localhost)$/.test(address.host) ? address : undefined
+  return address !== undefined && /^(127\.0\.0\.1|::1|localhost)$/.test(address.host) ? address : undefined
 }
 const page = v.pipe(
   group({

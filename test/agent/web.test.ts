@@ -1,53 +1,58 @@
 /** The page in a real Chromium, against a synthetic street. */
 import { existsSync } from 'node:fs'
-import { createServer, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { type Browser, chromium, type Page } from 'playwright-core'
 import { proofSentence, statusSentence } from '../../agent/web/page/sentences.ts'
+import { createWeb } from '../../agent/web/server.ts'
 import type { Snapshot } from '../../agent/web/snapshot.ts'
+import { serveHttp } from '../../drivers/http/server.ts'
+import type { Timers } from '../../drivers/ports.ts'
 import { buildPage, gzippedSize } from '../../hw/image/build.ts'
+import { must } from '../../protocol/result.ts'
 import { assert, suite } from '../harness.ts'
 import { exampleSnapshot } from './snapshot-example.ts'
 
 const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync)
 const noChromium = CHROMIUM === undefined ? 'no-chromium' : undefined
 
-/** Serves the built page and hands every listener the snapshots that the test sends. */
+/** The real server with a snapshot that the test changes. */
 async function street() {
-  const page = await buildPage(true)
-  const listeners = new Set<ServerResponse>()
   let newest: Snapshot = exampleSnapshot
-  const server = createServer((request, response) => {
-    const file = page.find(({ path }) => path === request.url)
-    if (file !== undefined) {
-      response.setHeader('content-type', file.contentType)
-      response.setHeader(
-        'content-security-policy',
-        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:",
-      )
-      response.end(file.body)
-    } else if (request.url === '/api/events') {
-      response.setHeader('content-type', 'text/event-stream')
-      response.write(`data: ${JSON.stringify(newest)}\n\n`)
-      listeners.add(response)
-      response.on('close', () => listeners.delete(response))
-    } else {
-      response.statusCode = 404
-      response.end()
-    }
+  const bugs: unknown[] = []
+  const ticks = new Set<() => void>()
+  const opened = await createWeb({
+    serve: serveHttp,
+    host: '127.0.0.1',
+    port: 0,
+    page: await buildPage(true),
+    snapshot: () => newest,
+    everyMs: 1000,
+    timers: {
+      ...neverTimers,
+      every(_, run) {
+        ticks.add(run)
+        return () => ticks.delete(run)
+      },
+    },
+    onBug: error => bugs.push(error),
   })
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  const web = must(opened)
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
+    url: `${web.url}/`,
+    ticks,
+    bugs,
+    close: web.close,
     send(snapshot: Snapshot) {
       newest = snapshot
-      for (const listener of listeners) listener.write(`data: ${JSON.stringify(snapshot)}\n\n`)
-    },
-    close() {
-      server.closeAllConnections()
-      server.close()
+      for (const tick of ticks) tick()
     },
   }
+}
+
+/** The page's server only repeats; nothing else may wait. */
+const neverTimers: Timers = {
+  after: () => assert.unreachable('no single timer is expected') as never,
+  sleep: () => assert.unreachable('no sleep is expected') as never,
+  every: () => () => {},
 }
 
 async function open(browser: Browser, url: string, options: { width?: number; dark?: boolean; still?: boolean } = {}) {
@@ -79,20 +84,20 @@ function inBrowser(body: (browser: Browser, at: Awaited<ReturnType<typeof street
       await body(browser, at)
     } finally {
       await browser.close()
-      at.close()
+      await at.close()
+      assert.equal(at.bugs, [])
     }
   }
 }
 
 /** Contrast of an element's text with the nearest painted background (WCAG 2.2, 1.4.3). */
 async function contrast(page: Page, selector: string): Promise<number> {
-  const [text, ...behind] = await page.$eval(selector, element => {
-    const colours = [getComputedStyle(element).color]
-    for (let at: typeof element | null = element; at !== null; at = at.parentElement) {
-      colours.push(getComputedStyle(at).backgroundColor)
-    }
-    return colours
-  })
+  const [text, ...behind] = await page.evaluate<string[]>(`{
+    const start = document.querySelector(${JSON.stringify(selector)})
+    const colours = [getComputedStyle(start).color]
+    for (let at = start; at !== null; at = at.parentElement) colours.push(getComputedStyle(at).backgroundColor)
+    colours
+  }`)
   const numbers = (colour: string) => colour.match(/[\d.]+/g)!.map(Number)
   const painted = behind.find(colour => numbers(colour)[3] !== 0)!
   const luminance = (colour: string) => {
@@ -122,6 +127,58 @@ test('the proof in words, and the worst news first', () => {
   assert.is(statusSentence(violated).text, '1 violation on the wires')
   const well = exampleSnapshot.sites.map(site => ({ ...site, up: true, health: [] }))
   assert.is(statusSentence({ ...exampleSnapshot, sites: well }).level, 'good')
+})
+
+test('the server gives the page under a strict policy, the snapshot as JSON, and nothing to a foreign name', async () => {
+  const at = await street()
+  try {
+    const page = await fetch(at.url)
+    assert.is(page.headers.get('content-type'), 'text/html; charset=utf-8')
+    assert.match(page.headers.get('content-security-policy') ?? '', /default-src 'none'; script-src 'self'/)
+    const snapshot = await (await fetch(`${at.url}api/snapshot`)).json()
+    assert.equal(snapshot, JSON.parse(JSON.stringify(exampleSnapshot)))
+    assert.is((await fetch(`${at.url}api/nothing`)).status, 404)
+  } finally {
+    await at.close()
+  }
+})
+
+test('the stream begins with a snapshot, and no timer runs while nobody looks', async () => {
+  const at = await street()
+  try {
+    assert.is(at.ticks.size, 0)
+    const leave = new AbortController()
+    const events = await fetch(`${at.url}api/events`, { signal: leave.signal })
+    const reader = events.body!.getReader()
+    let text = ''
+    while (!text.includes('\n\n')) text += new TextDecoder().decode((await reader.read()).value)
+    assert.ok(text.startsWith('event: snapshot\ndata: {"title":"Street of five"'), text.slice(0, 60))
+    assert.is(at.ticks.size, 1)
+    leave.abort()
+    for (let i = 0; i < 100 && at.ticks.size > 0; i++) await new Promise(resolve => setTimeout(resolve, 10))
+    assert.is(at.ticks.size, 0)
+  } finally {
+    await at.close()
+  }
+})
+
+test('a port that is taken is a fault with its number', async () => {
+  const at = await street()
+  try {
+    const port = Number(new URL(at.url).port)
+    const { serve, ...rest } = {
+      serve: serveHttp,
+      host: '127.0.0.1',
+      port,
+      page: [],
+      snapshot: () => exampleSnapshot,
+      everyMs: 1000,
+    }
+    const second = await createWeb({ ...rest, serve, timers: neverTimers, onBug: () => {} })
+    assert.is(second.ok ? undefined : second.fault.code, 'http.port-busy')
+  } finally {
+    await at.close()
+  }
 })
 
 test.skipIf(
@@ -159,8 +216,8 @@ test.skipIf(
       lines: exampleSnapshot.lines.map(line => (line.id === 'L1' ? { ...line, buyerContact: 'open' } : line)),
       deals: [{ ...deal!, state: 'delivered' }, ...others],
     })
-    await page.waitForFunction(() => document.querySelectorAll('.line.lit').length === 0)
-    await page.waitForFunction(() => document.querySelector('#announcer')!.textContent!.length > 0)
+    await page.waitForFunction(`document.querySelectorAll('.line.lit').length === 0`)
+    await page.waitForFunction(`document.querySelector('#announcer').textContent.length > 0`)
     assert.is(
       await page.locator('#announcer').innerText(),
       'Deal on line L1, maple to cedar: delivered, 740 Wh delivered',
@@ -169,8 +226,8 @@ test.skipIf(
     at.send({ ...exampleSnapshot, violations: [{ at: 0, text: 'two supplies in parallel' }] })
     await page.waitForSelector('.violations')
     assert.match(await page.locator('.status').innerText(), /1 violation/)
-    at.close()
-    await page.waitForFunction(() => /Connection lost/.test(document.querySelector('.status')!.textContent!))
+    await at.close()
+    await page.waitForFunction(`/Connection lost/.test(document.querySelector('.status').textContent)`)
   }),
   60_000,
 )
@@ -202,7 +259,7 @@ for (const dark of [false, true]) {
           const ratio = await contrast(page, selector)
           assert.ok(ratio >= 4.5, `${selector} has a contrast of ${ratio.toFixed(2)}`)
         }
-        const wider = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
+        const wider = await page.evaluate<number>('document.documentElement.scrollWidth - innerWidth')
         assert.ok(wider <= 0, `${wider} pixels wider than a screen of ${width}`)
         assert.equal(complaints, [])
         await page.close()
@@ -217,26 +274,21 @@ test.skipIf(
   'everything has a name for a screen reader, and the keyboard reaches it',
   inBrowser(async (browser, at) => {
     const { page } = await open(browser, at.url)
-    const unnamed = await page.evaluate(() =>
+    const unnamed = await page.evaluate<string[]>(`
       [...document.querySelectorAll('section, article, [role=img], [role=progressbar], [role=group], a, button')]
         .filter(it => {
           const by = it.getAttribute('aria-labelledby')
-          const name =
-            it.getAttribute('aria-label') ?? (by === null ? it.textContent : document.getElementById(by)?.textContent)
+          const name = it.getAttribute('aria-label') ?? (by === null ? it.textContent : document.getElementById(by)?.textContent)
           return !name?.trim()
         })
-        .map(it => it.outerHTML.slice(0, 80)),
-    )
+        .map(it => it.outerHTML.slice(0, 80))`)
     assert.equal(unnamed, [])
     await page.keyboard.press('Tab')
-    assert.is(await page.evaluate(() => document.activeElement!.textContent), 'Skip to the street')
+    assert.is(await page.evaluate<string>('document.activeElement.textContent'), 'Skip to the street')
     await page.keyboard.press('Tab')
-    assert.match(
-      (await page.evaluate(() => document.activeElement!.getAttribute('aria-label'))) ?? '',
-      /^maple, solar home: giving/,
-    )
+    assert.match(await page.evaluate<string>('document.activeElement.ariaLabel'), /^maple, solar home: giving/)
     await page.keyboard.press('Enter')
-    assert.is(await page.evaluate(() => location.hash), '#site-maple')
+    assert.is(await page.evaluate<string>('location.hash'), '#site-maple')
     assert.match(await page.locator('.street ul').innerText(), /Line L1: 2\.31 kW from maple to cedar/)
   }),
   60_000,
@@ -248,7 +300,7 @@ test.skipIf(
   inBrowser(async (browser, at) => {
     const animations = async (still: boolean) => {
       const { page } = await open(browser, at.url, { still })
-      return page.evaluate(() => document.getAnimations().length)
+      return page.evaluate<number>('document.getAnimations().length')
     }
     assert.ok((await animations(false)) > 0)
     assert.is(await animations(true), 0)

@@ -12,7 +12,7 @@ export function useLive(): Live {
   useEffect(() => {
     // The browser connects again by itself after a loss.
     const events = new EventSource('/api/events')
-    events.onmessage = event => setState({ snapshot: JSON.parse(event.data) as Snapshot, live: true })
+    events.addEventListener('snapshot', event => setState({ snapshot: JSON.parse(event.data) as Snapshot, live: true }))
     events.onerror = () => setState(before => ({ ...before, live: false }))
     return () => events.close()
   }, [])
