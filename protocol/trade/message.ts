@@ -69,7 +69,7 @@ const KINDS = {
   committed: [6, record({ hash: [1, hash], tx: [2, hash] })],
   ready: [7, record({ hash: [1, hash] })],
   started: [8, record({ hash: [1, hash] })],
-  /** `echo` is the newest sequence heard from the other side: see heartbeat.ts. */
+  /** The sender's own line contact and the line's voltage as its meter sees it; `echo` is explained in heartbeat.ts. */
   heartbeat: [
     9,
     record(
@@ -78,6 +78,7 @@ const KINDS = {
         line: [2, lineId],
         contact: [3, word('open', 'closed', 'unknown')],
         sequence: [4, counter],
+        welded: [7, flag],
       },
       { echo: [5, counter], voltage: [6, integer<Voltage>(0, 1_000_000)] },
     ),

@@ -30,7 +30,7 @@ const bodies: readonly Body[] = [
   { kind: 'committed', hash: fill(32), tx: fill(32) },
   { kind: 'ready', hash: fill(32) },
   { kind: 'started', hash: fill(32) },
-  { kind: 'heartbeat', hash: fill(32), line: 'L1', contact: 'unknown', sequence: 7 },
+  { kind: 'heartbeat', hash: fill(32), line: 'L1', contact: 'unknown', sequence: 7, welded: false },
   {
     kind: 'heartbeat',
     hash: fill(32),
@@ -38,6 +38,7 @@ const bodies: readonly Body[] = [
     contact: 'closed',
     sequence: 8,
     echo: 3,
+    welded: true,
     voltage: millivolts(230_100),
   },
   { kind: 'reading', hash: fill(32), reading },

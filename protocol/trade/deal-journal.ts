@@ -1,0 +1,86 @@
+/**
+ * A deal as bytes for the journal, and back after a restart. What was only seen (facts, heartbeats) is not in it: a
+ * restored deal gets the input `restored` first, and opens its contacts.
+ */
+
+import { equalBytes } from '../bytes.ts'
+import { addressOf } from '../crypto/hash.ts'
+import type { Energy, Money, WattHours } from '../quantity.ts'
+import { type Fault, fail, faultLine, ok, type Result } from '../result.ts'
+import { type ContractFault, contractHash, decodeContract, type Party } from './contract.ts'
+import { type Deal, type Metered, NO_FACTS, PHASES, type Settlement, STATES } from './deal-state.ts'
+import { big, bytes, type Codec, decodeAs, encodeAs, flag, type RecordFault, record, text, word } from './record.ts'
+
+/** Contract, halves and two readings with their contexts are below 5 kB. */
+const MAX_BYTES = 8192
+
+const half = bytes(80, 700)
+const envelope = bytes(1, 800)
+const energy = big<WattHours>(0n, 2n ** 63n - 1n)
+
+const metered: Codec<Metered> = record({
+  envelope: [1, envelope],
+  context: [2, envelope],
+  register: [3, big<Energy>(0n, 2n ** 63n - 1n)],
+})
+
+const settlement: Codec<Settlement> = record({
+  kind: [1, word('settled', 'refunded')],
+  paid: [2, big<Money>(0n, 2n ** 63n - 1n)],
+  disputed: [3, flag],
+  height: [4, big(0n, 2n ** 63n - 1n)],
+})
+
+/** A fault keeps its code; what it compared becomes one text. */
+const cause: Codec<Fault> = {
+  write: fault => {
+    const detail = typeof fault['detail'] === 'string' ? fault['detail'] : faultLine(fault)
+    return faultText.write({ code: fault.code.slice(0, 100), detail: detail.slice(0, 300) })
+  },
+  read: (item, field) => faultText.read(item, field),
+}
+const faultText = record({ code: [1, text(/^.{0,100}$/su)], detail: [2, text(/^.{0,300}$/su)] })
+
+const deal = record(
+  {
+    role: [1, word<Party>('seller', 'buyer')],
+    bytes: [2, bytes(1, 512)],
+    sellerKey: [3, bytes(32)],
+    buyerKey: [4, bytes(32)],
+    state: [5, word(...STATES)],
+    phase: [6, word(...PHASES)],
+    escrow: [7, flag],
+    peerReady: [8, flag],
+    engaged: [9, flag],
+    isolated: [10, flag],
+  },
+  {
+    ownHalf: [11, half],
+    peerHalf: [12, half],
+    lockHeight: [13, big(0n, 2n ** 63n - 1n)],
+    begin: [14, metered],
+    end: [15, metered],
+    cause: [16, cause],
+    settlement: [17, settlement],
+    ownWh: [18, energy],
+    peerWh: [19, energy],
+  },
+)
+
+export const encodeDeal = (value: Deal): Uint8Array => encodeAs(deal, value)
+
+export type DealJournalFault = RecordFault | ContractFault | { readonly code: 'deal.journal-keys' }
+
+/** A deal that `encodeDeal` wrote. It must still be told that it was restored. */
+export function decodeDeal(input: Uint8Array): Result<Deal, DealJournalFault> {
+  const read = decodeAs(deal, input, 'deal', MAX_BYTES)
+  if (!read.ok) return read
+  const contract = decodeContract(read.value.bytes)
+  if (!contract.ok) return contract
+  const { sellerKey, buyerKey, bytes: contractBytes } = read.value
+  const { seller, buyer } = contract.value
+  if (!equalBytes(addressOf(sellerKey), seller) || !equalBytes(addressOf(buyerKey), buyer)) {
+    return fail({ code: 'deal.journal-keys' })
+  }
+  return ok({ ...read.value, contract: contract.value, hash: contractHash(contractBytes), facts: NO_FACTS })
+}

@@ -1,0 +1,110 @@
+/** What the rules of a deal are made of: one step, its outputs, and the two ways out of power. */
+import type { Verifier } from '../crypto/verify.ts'
+import type { Fault } from '../result.ts'
+import { type Instant, later, type Mono } from '../time.ts'
+import type { Party } from './contract.ts'
+import {
+  type Deal,
+  type DealKind,
+  type Input,
+  type Now,
+  OPENING_MS,
+  type Output,
+  type Phase,
+  receiptBy,
+  SETTLE_MARGIN_MS,
+  START_GRACE_MS,
+  type Step,
+  settleBy,
+  stopBody,
+  type TimerName,
+  UNLOAD_MS,
+  wireCode,
+} from './deal-state.ts'
+import type { BodyOf } from './message.ts'
+
+export interface Given {
+  readonly now: Now
+  readonly verifier: Verifier
+}
+export type InputOf<K extends Input['kind']> = Extract<Input, { kind: K }>
+/** A cell of the table. The name of the function is what the printed table shows. */
+export type Rule<I> = (deal: Deal, input: I, given: Given) => Step
+export type Peer<K extends DealKind> = BodyOf<K>
+
+export const to = (deal: Deal, change: Partial<Deal>, ...outputs: readonly Output[]): Step => ({
+  deal: { ...deal, ...change },
+  outputs,
+})
+export const andThen = (step: Step, next: (deal: Deal) => Step): Step => {
+  const after = next(step.deal)
+  return { deal: after.deal, outputs: [...step.outputs, ...after.outputs] }
+}
+export const no = (deal: Deal, fault: Fault): Step => ({ deal, outputs: [{ kind: 'refused', fault }] })
+
+/** A wall time as a monotonic one, from what the two clocks say now. */
+export const monoAt = (wall: Instant, now: Now): Mono => later(now.mono, Math.max(0, wall - now.wall))
+export const timer = (name: TimerName, at: Mono): Output => ({ kind: 'timer', name, at })
+export const open = (contact: 'line' | 'own'): Output => ({ kind: 'open', contact })
+export const close = (contact: 'line' | 'own'): Output => ({ kind: 'close', contact })
+export const other = (role: Party): Party => (role === 'buyer' ? 'seller' : 'buyer')
+export const keyOf = (deal: Deal, party: Party): Uint8Array => (party === 'seller' ? deal.sellerKey : deal.buyerKey)
+
+export const startBy = ({ contract: { start, end } }: Deal): Instant =>
+  (start + Math.min(START_GRACE_MS, Math.floor((end - start) / 2))) as Instant
+
+/** It can come late or twice, and says nothing new. */
+export const ignore = (deal: Deal): Step => ({ deal, outputs: [] })
+
+/** It has no business here. */
+export const refuse = (deal: Deal, input: Input | Peer<DealKind>): Step =>
+  no(deal, { code: 'deal.unexpected', state: deal.state, input: input.kind })
+
+export function withdraw(deal: Deal, cause: Fault, now: Now, tell = true): Step {
+  return giveUp(deal, 'aborted', cause, now, tell)
+}
+
+/** Out of any state before `stopped`, contacts first. With a begin reading it goes by way of an end reading. */
+export function giveUp(deal: Deal, state: 'aborted' | 'expired', cause: Fault, now: Now, tell = true): Step {
+  const word: Output[] = !tell
+    ? []
+    : deal.state === 'proposed'
+      ? [{ kind: 'send', body: { kind: 'decline', id: deal.contract.nonce, reason: wireCode(cause) } }]
+      : [{ kind: 'send', body: stopBody(deal, 'fault', cause) }]
+  const mayBeClosed = deal.state === 'armed' || deal.state === 'started'
+  if (mayBeClosed && deal.engaged && deal.begin !== undefined) {
+    return andThen(stopIn(deal, 'opening', cause, now), one => to(one, {}, ...word))
+  }
+  // Facts from before the opening say nothing about what it did.
+  const facts = deal.engaged ? { ...deal.facts, contact: 'unknown' as const } : deal.facts
+  const ended = to(
+    deal,
+    { state, phase: 'idle', cause, facts },
+    ...(mayBeClosed ? [open('line')] : []),
+    ...word,
+    ...(deal.escrow ? followEscrow : []),
+  )
+  return andThen(ended, restore)
+}
+
+export const followEscrow: readonly Output[] = [{ kind: 'prove', what: 'settlement' }]
+
+/** The circuit gets its own supply back once the line's contact is seen open, and not before. */
+export function restore(deal: Deal): Step {
+  if (deal.facts.contact !== 'open') return ignore(deal)
+  return deal.isolated ? to(deal, { isolated: false, engaged: false }, close('own')) : to(deal, { engaged: false })
+}
+
+export function stopIn(deal: Deal, phase: Phase, cause: Fault, now: Now): Step {
+  const opening = phase === 'opening'
+  // Facts from before the opening say nothing about what it did.
+  const facts = { ...deal.facts, contact: 'unknown' as const }
+  return to(
+    deal,
+    { state: 'stopped', phase, cause, facts },
+    ...(opening ? [open('line')] : []),
+    opening ? timer('opening', later(now.mono, OPENING_MS)) : timer('unload', later(now.mono, UNLOAD_MS)),
+    timer('receipt-by', monoAt(receiptBy(deal), now)),
+    timer('settle-by', monoAt(later(settleBy(deal), SETTLE_MARGIN_MS), now)),
+  )
+}

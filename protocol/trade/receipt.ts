@@ -1,0 +1,73 @@
+/**
+ * What each side's readings say was delivered, and what the ledger should therefore have paid: the agents' own sum, made
+ * without the ledger's code, by which they judge its settlement.
+ */
+import {
+  costFloor,
+  type Energy,
+  type Money,
+  micros,
+  milliwattHours,
+  type WattHours,
+  wholeWattHours,
+} from '../quantity.ts'
+import { type Reading, registerEnergy } from '../reading/reading.ts'
+import { fail, ok, type Result } from '../result.ts'
+import { OBIS } from '../telegram/obis.ts'
+import type { Contract, Party } from './contract.ts'
+
+export type ReceiptFault =
+  | { readonly code: 'receipt.no-register'; readonly obis: string }
+  | { readonly code: 'receipt.backwards'; readonly begin: bigint; readonly end: bigint }
+  | { readonly code: 'receipt.order'; readonly begin: number; readonly end: number }
+
+/** The register that counts: energy sent into the line at the seller's end, taken from it at the buyer's. */
+export const dealRegister = (party: Party): string => (party === 'seller' ? OBIS.energyExport : OBIS.energyImport)
+
+/** What this party's line register stands at in a reading. */
+export function dealEnergy(reading: Reading, party: Party): Result<Energy, ReceiptFault> {
+  const energy = registerEnergy(reading, dealRegister(party))
+  return energy === undefined ? fail({ code: 'receipt.no-register', obis: dealRegister(party) }) : ok(energy)
+}
+
+/** Whole watt-hours between two registers, rounded down: a fraction is nobody's. */
+export const wholeBetween = (begin: Energy, end: Energy): WattHours => wholeWattHours(milliwattHours(end - begin))
+
+/** What one party's line meter counted from `begin` to `end`, both already verified. */
+export function deliveredWh(begin: Reading, end: Reading, party: Party): Result<WattHours, ReceiptFault> {
+  if (end.sequence <= begin.sequence) {
+    return fail({ code: 'receipt.order', begin: begin.sequence, end: end.sequence })
+  }
+  const from = dealEnergy(begin, party)
+  if (!from.ok) return from
+  const to = dealEnergy(end, party)
+  if (!to.ok) return to
+  return to.value < from.value
+    ? fail({ code: 'receipt.backwards', begin: from.value, end: to.value })
+    : ok(wholeBetween(from.value, to.value))
+}
+
+/** Where the payment must lie, by what this side knows: exactly where both meters are known and both receipts counted. */
+export function expectedPayment(
+  contract: Contract,
+  own: WattHours | undefined,
+  peer: WattHours | undefined,
+  disputed: boolean,
+): { readonly least: Money; readonly most: Money } {
+  const cost = (...energies: readonly (WattHours | undefined)[]) =>
+    costFloor(
+      energies.reduce(
+        (least: WattHours, energy) => (energy !== undefined && energy < least ? energy : least),
+        contract.energy,
+      ),
+      contract.price,
+    )
+  const none = micros(0n)
+  const both = cost(own, peer)
+  // One receipt only: ours or theirs, whichever came, so at most the larger of the two counts and at least the smaller.
+  if (disputed) {
+    const [a, b] = [cost(own), cost(peer)]
+    return { least: own === undefined || peer === undefined ? none : both, most: a > b ? a : b }
+  }
+  return { least: own === undefined || peer === undefined ? none : both, most: both }
+}
