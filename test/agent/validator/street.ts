@@ -8,12 +8,19 @@ import { sha256 } from '../../../protocol/crypto/hash.ts'
 import { micros } from '../../../protocol/quantity.ts'
 import { BEGIN, buyer, genesis, seller, signTx, verifier } from '../../protocol/ledger/parties.ts'
 
-export const signers = [0, 1, 2, 3].map(i => createSigner(sha256(utf8(`validator ${i}`))))
+const signersOf = (count: number) =>
+  Array.from({ length: count }, (_, i) => createSigner(sha256(utf8(`validator ${i}`))))
 
-export function makeProducer(change: Partial<ProducerOptions> = {}): { producer: Producer; time: SimTime } {
+export const signers = signersOf(4)
+
+export function makeProducer(
+  change: Partial<ProducerOptions> = {},
+  validators = 4,
+): { producer: Producer; time: SimTime } {
   const time = createSimTime(BEGIN, drainPromises)
   const { clock, timers } = time
-  return { producer: createProducer({ genesis, signers, clock, timers, verifier, ...change }), time }
+  const options = { genesis, signers: signersOf(validators), clock, timers, verifier, ...change }
+  return { producer: createProducer(options), time }
 }
 
 /** The seller pays the buyer a micro-unit. */
