@@ -190,7 +190,8 @@ export function createModbusMaster(parts: ModbusMasterParts): ModbusMaster {
   function refusal({ unit, urgent, due }: Job): Fault | undefined {
     const now = clock.mono()
     if (due < now) return { code: 'modbus.deadline', unit, lateMs: now - due }
-    const restsUntil = slave(unit).restsUntil()
+    // The rest lets late answers run out as well: a master without the defence takes none.
+    const restsUntil = lateAnswerDefence ? slave(unit).restsUntil() : now
     // A relay command is tried even on a slave that seems dead: it may be the one that opens a contact.
     return !urgent && restsUntil > now ? { code: 'modbus.silent', unit, retryInMs: restsUntil - now } : undefined
   }

@@ -25,9 +25,11 @@ const SILENCE_CHARACTERS = 3.5
 const FAST_SILENCE_MS = 1.75
 /** A character takes 0.52 ms at 19,200 baud and 0.29 ms at 38,400; a line without characters (TCP) counts as fast. */
 const FAST_CHARACTER_MS = 0.5
-/** A slave that never answered yet is given this much quiet after a timeout, and no slave more: a babbling line is no excuse. */
+/** The quiet owed after a timeout is the longest answer seen, within these; a slave that never answered gets the least. */
 const QUIET_LEAST_MS = 20
 const QUIET_MOST_MS = 250
+/** A line that babbles on is sent on all the same: its noise cannot pass the checks, and a relay may wait. */
+const QUIET_TRIES = 3
 /** Two of the longest frames: more than that cannot be the answer to one request. */
 const BUFFER_MOST = 512
 
@@ -62,6 +64,7 @@ export function createRtuExchange(parts: RtuParts): Exchange {
   /** While a request is being sent: what was heard when. */
   let heard: { readonly at: Mono; readonly length: number }[] = []
   let lastHeard = clock.mono()
+  let chunksHeard = 0
   /** After a timeout: the quiet that the line owes before the next request. */
   let quietMs = 0
 
@@ -72,11 +75,14 @@ export function createRtuExchange(parts: RtuParts): Exchange {
   }
 
   async function silence(urgent: boolean): Promise<void> {
-    for (let want = urgent ? silenceMs : Math.max(silenceMs, quietMs), tries = 0; tries < 3; tries++) {
-      // The clock counts whole milliseconds: one more makes sure.
+    const want = urgent ? silenceMs : Math.max(silenceMs, quietMs)
+    for (let tries = 0; tries < QUIET_TRIES; tries++) {
+      const chunksBefore = chunksHeard
+      // The clock counts whole milliseconds: what it calls `since` may be one less.
       const since = clock.mono() - lastHeard
       if (since >= want + 1) break
-      await timers.sleep(want <= silenceMs ? want : want - since + 1)
+      await timers.sleep(Math.min(want, want - since + 1))
+      if (chunksHeard === chunksBefore) break
     }
     quietMs = 0
   }
@@ -221,6 +227,7 @@ export function createRtuExchange(parts: RtuParts): Exchange {
     },
     bytes: (chunk, at) => {
       lastHeard = at
+      chunksHeard++
       if (pending === undefined && quarantine.owed(at).length === 0) {
         count('unasked')
         return
