@@ -24,7 +24,7 @@ const MEASURED: Measured = {
   currentMa: 12_500,
   powerMw: -2_890_500,
   frequencyMhz: 49_980,
-  imported: 1_234_567_999n,
+  imported: 1_234_567_500n,
   exported: 42_001_500n,
 }
 
