@@ -1,0 +1,58 @@
+/** One ledger node as the light client sees it: every call ends by its deadline, and answers what was asked. */
+import type { LedgerRpc, QueryAnswer, Timers } from '../../drivers/ports.ts'
+import type { Header, LightBlock } from '../../protocol/chain/light-block.ts'
+import { type Fault, fail, type Result } from '../../protocol/result.ts'
+
+export interface Source {
+  readonly name: string
+  /** Failures in a row to do its part. */
+  strikes: number
+  status(): Promise<Result<{ readonly chainId: string; readonly height: bigint }>>
+  lightBlock(height: bigint): Promise<Result<LightBlock>>
+  /** As a witness: its header at a height, or whether it has not come that far yet. */
+  headerAt(height: bigint, chainId: string): Promise<Header | 'behind' | 'silent'>
+  query(key: Uint8Array, height: bigint): Promise<Result<QueryAnswer>>
+}
+
+const DEADLINE = 'light.deadline'
+
+export function createSource(rpc: LedgerRpc, timers: Timers, deadlineMs: number): Source {
+  const { name } = rpc
+  const within = <T>(answer: Promise<Result<T>>): Promise<Result<T>> =>
+    new Promise((resolve, reject) => {
+      const cancel = timers.after(deadlineMs, () =>
+        resolve(fail({ code: DEADLINE, source: name, waitedMs: deadlineMs })),
+      )
+      answer.then(result => {
+        cancel()
+        resolve(result)
+      }, reject)
+    })
+  const otherHeight = (expected: bigint, received: bigint): { readonly ok: false; readonly fault: Fault } =>
+    fail({ code: 'light.wrong-height', source: name, expected, received })
+  const status = () => within(rpc.status())
+  async function lightBlock(height: bigint): Promise<Result<LightBlock>> {
+    const answer = await within(rpc.lightBlock(height))
+    if (!answer.ok || answer.value.header.height === height) return answer
+    return otherHeight(height, answer.value.header.height)
+  }
+  return {
+    name,
+    strikes: 0,
+    status,
+    lightBlock,
+    async headerAt(height, chainId) {
+      const block = await lightBlock(height)
+      if (block.ok) return block.value.header
+      // A node that let one deadline pass is not asked to let another pass.
+      if (block.fault.code === DEADLINE) return 'silent'
+      const newest = await status()
+      return newest.ok && newest.value.chainId === chainId && newest.value.height < height ? 'behind' : 'silent'
+    },
+    async query(key, height) {
+      const answer = await within(rpc.query(key, height))
+      if (!answer.ok || answer.value.height === height) return answer
+      return otherHeight(height, answer.value.height)
+    },
+  }
+}

@@ -1,0 +1,102 @@
+/**
+ * What the light client keeps on disk: the newest block that a witness confirmed (a restart goes on from there), the mark that the
+ * chain diverged, and evidence against those who sent something false.
+ */
+import type { Disk } from '../../drivers/ports.ts'
+import { fromHex, fromUtf8, toHex, utf8 } from '../../protocol/bytes.ts'
+import type { LightBlock } from '../../protocol/chain/light-block.ts'
+import { lightBlockJson, parseLightBlock } from '../../protocol/chain/rpc-json.ts'
+import type { Attack } from '../../protocol/light/detect.ts'
+import type { VerifiedBlock } from '../../protocol/light/verify.ts'
+import { type Fault, fail, ok, type Result } from '../../protocol/result.ts'
+
+const TRUSTED_FILE = 'light-trusted.json'
+
+/** Evidence files of one run: a source that lies without end must not fill the disk. */
+const EVIDENCE_MAX = 16
+
+export type Kept =
+  | { readonly kind: 'block'; readonly block: LightBlock; readonly hash: Uint8Array }
+  | { readonly kind: 'diverged'; readonly height: bigint; readonly evidence: string }
+
+export interface LightStore {
+  /** Undefined where nothing was kept yet. */
+  load(): Promise<Result<Kept | undefined>>
+  saveBlock(trusted: VerifiedBlock): Promise<Result<void>>
+  saveDiverged(height: bigint, evidence: string): Promise<Result<void>>
+  /** The name of the file written; undefined once the cap is reached. */
+  saveEvidence(name: string, content: object): Promise<Result<string | undefined>>
+}
+
+/** Bigints are written as decimal strings, bytes in hex. */
+const jsonBytes = (content: object): Uint8Array =>
+  utf8(
+    `${JSON.stringify(
+      content,
+      (_, value: unknown) =>
+        typeof value === 'bigint' ? String(value) : value instanceof Uint8Array ? toHex(value) : value,
+      2,
+    )}\n`,
+  )
+
+/** An attack as data for CometBFT's evidence and for a person. */
+export const attackJson = (attack: Attack) => ({
+  kind: attack.kind,
+  conflicting_block: lightBlockJson(attack.conflicting.block),
+  trusted_block: lightBlockJson(attack.trusted.block),
+  common_height: attack.common.header.height,
+  byzantine_validators: attack.byzantine.map(toHex),
+  total_voting_power: attack.totalPower,
+})
+
+export function createLightStore(disk: Disk, chainId: string): LightStore {
+  let evidenceFiles = 0
+  return {
+    async load() {
+      const names = await disk.list()
+      if (!names.ok) return names
+      if (!names.value.includes(TRUSTED_FILE)) return ok(undefined)
+      const bytes = await disk.read(TRUSTED_FILE)
+      if (!bytes.ok) return bytes
+      const kept = readKept(bytes.value, chainId)
+      return kept.ok ? kept : fail({ ...kept.fault, file: TRUSTED_FILE })
+    },
+    saveBlock: trusted =>
+      disk.replace(
+        TRUSTED_FILE,
+        jsonBytes({ chain_id: chainId, hash: trusted.hash, block: lightBlockJson(trusted.block) }),
+      ),
+    saveDiverged: (height, evidence) =>
+      disk.replace(TRUSTED_FILE, jsonBytes({ chain_id: chainId, diverged: { height, evidence } })),
+    async saveEvidence(name, content) {
+      if (evidenceFiles >= EVIDENCE_MAX) return ok(undefined)
+      evidenceFiles++
+      const file = `light-evidence-${name}.json`
+      const saved = await disk.replace(file, jsonBytes({ chain_id: chainId, ...content }))
+      return saved.ok ? ok(file) : saved
+    },
+  }
+}
+
+function readKept(bytes: Uint8Array, chainId: string): Result<Kept> {
+  const bad = (reason: string): { readonly ok: false; readonly fault: Fault } => fail({ code: 'light.store', reason })
+  let json: unknown
+  try {
+    json = JSON.parse(fromUtf8(bytes) ?? '')
+  } catch {
+    // JSON.parse says by throwing that the file is no JSON.
+    return bad('not JSON')
+  }
+  if (typeof json !== 'object' || json === null) return bad('not an object')
+  const { chain_id, hash, block, diverged } = json as Record<string, unknown>
+  if (chain_id !== chainId) return bad('of another chain')
+  if (typeof diverged === 'object' && diverged !== null) {
+    const { height, evidence } = diverged as Record<string, unknown>
+    if (typeof height !== 'string' || !/^\d{1,19}$/.test(height) || typeof evidence !== 'string') return bad('torn')
+    return ok({ kind: 'diverged', height: BigInt(height), evidence })
+  }
+  const hashBytes = typeof hash === 'string' ? fromHex(hash) : undefined
+  const parsed = parseLightBlock(block)
+  if (!parsed.ok) return parsed
+  return hashBytes === undefined ? bad('no hash') : ok({ kind: 'block', block: parsed.value, hash: hashBytes })
+}
