@@ -9,6 +9,7 @@ import { commitJson, headerJson, signedHeaderJson, validatorsJson } from '../../
 import { sha256 } from '../../protocol/crypto/hash.ts'
 import type { TxOutcome } from '../../protocol/ledger/app.ts'
 import { MAX_TX_BYTES } from '../../protocol/ledger/tx.ts'
+import { genesisJson } from './genesis-json.ts'
 import { CONSENSUS_LIMITS, type ProducedBlock, type Producer, type TxPlace, VERSION } from './producer.ts'
 import { internalError, invalidParams, type RpcParams } from './rpc-params.ts'
 
@@ -256,8 +257,7 @@ export function rpcMethods(producer: Producer, timers: Timers): Readonly<Record<
 
     genesis: () => ({
       genesis: {
-        genesis_time: timeText(chainTime(genesis.time)),
-        chain_id: genesis.chainId,
+        ...genesisJson(genesis),
         initial_height: '1',
         consensus_params: {
           block: { max_bytes: String(CONSENSUS_LIMITS.maxBytes), max_gas: String(CONSENSUS_LIMITS.maxGas) },
@@ -273,21 +273,6 @@ export function rpcMethods(producer: Producer, timers: Timers): Readonly<Record<
           name: `validator ${i}`,
         })),
         app_hash: '',
-        app_state: {
-          fee: String(genesis.fee),
-          fee_account: toHex(genesis.feeAccount),
-          operator: toHex(genesis.operator),
-          accounts: genesis.accounts.map(({ publicKey, balance }) => ({
-            public_key: toBase64(publicKey),
-            balance: String(balance),
-          })),
-          meters: genesis.meters.map(({ meterId, owner, line, publicKey }) => ({
-            meter_id: meterId,
-            owner: toHex(owner),
-            line,
-            public_key: toBase64(publicKey),
-          })),
-        },
       },
     }),
   }

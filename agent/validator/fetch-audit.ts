@@ -1,0 +1,62 @@
+/**
+ * The audit of a ledger that runs elsewhere: its whole state is fetched, tied to the header that commits to it, and added
+ * up here. The header itself is the node's word: an audit trusts the node that it names, a light client does not.
+ */
+import { callRpc } from '../../drivers/headers/rpc-call.ts'
+import { createRpcClient } from '../../drivers/headers/rpc-client.ts'
+import { equalBytes, toHex } from '../../protocol/bytes.ts'
+import { decode } from '../../protocol/cbor.ts'
+import { fromBase64 } from '../../protocol/chain/base64.ts'
+import { createStateTree } from '../../protocol/chain/smt.ts'
+import { type Audit, auditLedger } from '../../protocol/ledger/audit.ts'
+import { type Fault, fail, ok, type Result } from '../../protocol/result.ts'
+
+/** The state of some hundred thousand deals; more wants paging. */
+const STATE_LIMIT = 128 * 1024 * 1024
+const TIMEOUT_MS = 60_000
+
+export async function fetchAudit(url: string): Promise<Result<Audit>> {
+  const node = createRpcClient({ url })
+  const status = await node.status()
+  if (!status.ok) return status
+  // AppHash of the state after block H stands in header H + 1.
+  const height = status.value.height - 1n
+  if (height < 1n) {
+    return fail({ code: 'audit.too-early', node: url, height: status.value.height, hint: 'ask again after two blocks' })
+  }
+  const params = { path: '/state', data: '', height: String(height) }
+  const answer = await callRpc(url, 'abci_query', params, { timeoutMs: TIMEOUT_MS, limit: STATE_LIMIT })
+  if (!answer.ok) return answer
+  const value = (answer.value as { response?: { value?: unknown } } | null)?.response?.value
+  const bytes = typeof value === 'string' ? fromBase64(value) : undefined
+  const entries = bytes === undefined ? undefined : entriesOf(bytes)
+  if (entries === undefined) return fail({ code: 'audit.no-state', node: url, height })
+  const next = await node.lightBlock(height + 1n)
+  if (!next.ok) return next
+  const computed = createStateTree(1).commit(height, [...entries])
+  const { appHash } = next.value.header
+  if (!equalBytes(computed, appHash)) {
+    const fault: Fault = {
+      code: 'audit.app-hash',
+      node: url,
+      height,
+      expected: toHex(appHash),
+      computed: toHex(computed),
+    }
+    return fail(fault)
+  }
+  return ok(auditLedger(entries))
+}
+
+function entriesOf(bytes: Uint8Array): (readonly [Uint8Array, Uint8Array])[] | undefined {
+  const list = decode(bytes, STATE_LIMIT)
+  if (!list.ok || !Array.isArray(list.value)) return undefined
+  const entries: (readonly [Uint8Array, Uint8Array])[] = []
+  for (const item of list.value) {
+    if (!Array.isArray(item) || item.length !== 2) return undefined
+    const [key, value] = item
+    if (!(key instanceof Uint8Array && value instanceof Uint8Array)) return undefined
+    entries.push([key, value])
+  }
+  return entries
+}

@@ -1,0 +1,233 @@
+/** `tieline-ledger` as a person meets it: in this process, over real HTTP. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { EXIT } from '../../../agent/cli/exit-codes.ts'
+import { tielineLedger } from '../../../agent/validator/cli.ts'
+import { genesisJson, parseGenesis } from '../../../agent/validator/genesis-json.ts'
+import { rpcRoutes } from '../../../agent/validator/rpc.ts'
+import { createSystemTime } from '../../../drivers/clock.ts'
+import { createRpcClient } from '../../../drivers/headers/rpc-client.ts'
+import { serveHttp } from '../../../drivers/http/server.ts'
+import { toHex } from '../../../protocol/bytes.ts'
+import { encode } from '../../../protocol/cbor.ts'
+import { toBase64 } from '../../../protocol/chain/base64.ts'
+import { must } from '../../../protocol/result.ts'
+import { assert, suite } from '../../harness.ts'
+import { genesis } from '../../protocol/ledger/parties.ts'
+import { makeProducer } from './street.ts'
+
+const test = suite('tieline-ledger')
+const { clock, timers } = createSystemTime()
+
+function start(...args: string[]) {
+  const said = { out: '', err: '' }
+  let interrupt: () => void = () => {}
+  const interrupted = new Promise<void>(resolve => {
+    interrupt = resolve
+  })
+  const terminal = {
+    out: (text: string) => {
+      said.out += text
+    },
+    err: (text: string) => {
+      said.err += text
+    },
+    colour: false,
+    env: {},
+  }
+  const exit = tielineLedger(args, { terminal, clock, timers, interrupted })
+  return { said, exit, interrupt: () => interrupt() }
+}
+
+async function run(...args: string[]) {
+  const { said, exit, interrupt } = start(...args)
+  interrupt()
+  return { exit: await exit, ...said }
+}
+
+async function eventually(holds: () => boolean | Promise<boolean>): Promise<void> {
+  for (let i = 0; i < 500; i++) {
+    if (await holds()) return
+    await timers.sleep(10)
+  }
+  throw new Error('did not come to hold within 5 s')
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'tieline-ledger-'))
+process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
+const write = (name: string, text: string) => {
+  writeFileSync(join(folder, name), text)
+  return join(folder, name)
+}
+
+test('dev serves a ledger until it is interrupted, and audit adds it up', async () => {
+  const dev = start('dev', '--port', '0', '--interval', '20', '--chain', 'street-7')
+  await eventually(() => dev.said.out.includes('trust:'))
+  const url = /http:\/\/127\.0\.0\.1:\d+/.exec(dev.said.out)![0]
+  const rpc = createRpcClient({ url })
+  await eventually(async () => must(await rpc.status()).height >= 3n)
+  assert.is(must(await rpc.status()).chainId, 'street-7')
+  const trusted = /trust: height 1, hash ([0-9a-f]{64})/.exec(dev.said.out)![1]
+  assert.is(toHex(must(await rpc.lightBlock(2n)).header.lastBlockId.hash), trusted)
+
+  const plain = await run('audit', url)
+  assert.is(plain.exit, EXIT.ok)
+  assert.match(plain.out, /minted 6000\.000000 {2}balances 6000\.000000 .* residue 0\.000000/)
+  assert.match(plain.out, /everything adds up/)
+  const json = JSON.parse((await run('audit', url, '--json')).out)
+  assert.is(json.ok, true)
+  assert.is(json.money.residue, 0)
+  assert.equal(json.energy_wh, { contracted: 0, settled: 0, seller_metered: 0, buyer_metered: 0 })
+
+  dev.interrupt()
+  assert.is(await dev.exit, EXIT.ok)
+  const after = await rpc.status()
+  assert.is(after.ok ? '' : after.fault.code, 'rpc.unreachable')
+})
+
+test('the same seed makes the same accounts, another one others', async () => {
+  const accounts = async (seed: string) => {
+    const dev = start('dev', '--port', '0', '--seed', seed)
+    await eventually(() => dev.said.out.includes('trust:'))
+    const url = /http:\/\/127\.0\.0\.1:\d+/.exec(dev.said.out)![0]
+    const { result } = (await (await fetch(`${url}/genesis`)).json()) as { result: { genesis: { app_state: unknown } } }
+    dev.interrupt()
+    await dev.exit
+    return JSON.stringify(result.genesis.app_state)
+  }
+  const [one, two, three] = [await accounts('a'), await accounts('a'), await accounts('b')]
+  assert.is(one, two)
+  assert.is.not(one, three)
+})
+
+test('a genesis file is what /genesis shows', async () => {
+  assert.equal(must(parseGenesis(JSON.stringify(genesisJson(genesis)))), genesis)
+  const dev = start('dev', '--port', '0', '--genesis', write('good.json', JSON.stringify(genesisJson(genesis))))
+  await eventually(() => dev.said.out.includes(`${genesis.chainId} at`))
+  dev.interrupt()
+  assert.is(await dev.exit, EXIT.ok)
+})
+
+test('a mistake in a genesis file is named by its place', () => {
+  const good = genesisJson(genesis)
+  const place = (change: (json: { app_state: Record<string, unknown> } & Record<string, unknown>) => void) => {
+    const json = JSON.parse(JSON.stringify(good))
+    change(json)
+    const parsed = parseGenesis(JSON.stringify(json))
+    if (parsed.ok) return 'ok'
+    return parsed.fault.code === 'genesis.json' ? parsed.fault.place : parsed.fault.code
+  }
+  const [account] = good.app_state.accounts
+  assert.is(
+    place(() => {}),
+    'ok',
+  )
+  assert.is(
+    place(json => delete json['chain_id']),
+    'genesis.chain_id',
+  )
+  assert.is(
+    place(json => {
+      json['genesis_time'] = 'yesterday'
+    }),
+    'genesis.genesis_time',
+  )
+  assert.is(
+    place(json => {
+      json['app_state'] = [] as never
+    }),
+    'genesis.app_state',
+  )
+  for (const [field, value, expected] of [
+    ['fee', 100, 'genesis.app_state.fee'],
+    ['fee', '-1', 'genesis.app_state.fee'],
+    ['operator', 'ab', 'genesis.app_state.operator'],
+    ['operator', '00'.repeat(20), 'genesis.role'],
+    ['accounts', {}, 'genesis.app_state.accounts'],
+    ['accounts', [account, 7], 'genesis.app_state.accounts[1]'],
+    ['accounts', [account, account], 'genesis.account'],
+    ['accounts', [{ ...account, public_key: '*' }], 'genesis.app_state.accounts[0].public_key'],
+    ['meters', [{ meter_id: '' }], 'genesis.app_state.meters[0].meter_id'],
+  ] as const) {
+    const found = place(json => {
+      json.app_state[field] = value
+    })
+    assert.is(found, expected)
+  }
+  const broken = parseGenesis('{')
+  assert.ok(!broken.ok && broken.fault.code === 'genesis.json')
+})
+
+test('wrong flags, a busy port and an unreadable file are one line and the right exit code', async () => {
+  const dev = start('dev', '--port', '0')
+  await eventually(() => dev.said.out.includes('trust:'))
+  const port = /127\.0\.0\.1:(\d+)/.exec(dev.said.out)![1]!
+  for (const [args, exit, says] of [
+    [['dev', '--port', port], EXIT.unavailable, /^http\.port-busy .*choose another port\n$/],
+    [['dev', '--port', '70000'], EXIT.usage, /^--port 70000: .*\n$/],
+    [['dev', '--port', '0', '--interval', '1'], EXIT.usage, /^--interval 1: .*\n$/],
+    [['dev', '--port', '0', '--chain', 'a b'], EXIT.usage, /^--chain a b: .*\n$/],
+    [['dev', '--genesis', join(folder, 'none.json')], EXIT.io, /^file\.missing .*\n$/],
+    [
+      ['dev', '--genesis', write('bad.json', '{}')],
+      EXIT.configuration,
+      /bad\.json: genesis\.json \(place=genesis\.chain_id /,
+    ],
+    [['audit', 'nowhere'], EXIT.usage, /^audit\.url .*\n$/],
+    [['audit', 'http://127.0.0.1:1'], EXIT.unavailable, /^rpc\.unreachable .*\n$/],
+    [['audit'], EXIT.usage, /missing required argument/],
+    [['dve'], EXIT.usage, /Did you mean dev\?/],
+    [[], EXIT.usage, /Usage: tieline-ledger/],
+  ] as const) {
+    const said = await run(...args)
+    assert.is(said.exit, exit, args.join(' '))
+    assert.match(said.err, says)
+    assert.is(said.out, '')
+  }
+  dev.interrupt()
+  await dev.exit
+})
+
+test('help shows examples', async () => {
+  for (const command of ['dev', 'audit']) {
+    const { exit, out } = await run(command, '--help')
+    assert.is(exit, EXIT.ok)
+    assert.match(out, new RegExp(`Examples:\\n {2}tieline-ledger ${command}`))
+  }
+})
+
+test('an audit does not believe a state that the header does not commit to, nor books that do not add up', async () => {
+  const { producer, time } = makeProducer()
+  for (let i = 0; i < 3; i++) await producer.produce()
+  const routes = rpcRoutes(producer, time.timers)
+  const served = async (state: Uint8Array) => {
+    const server = must(
+      await serveHttp({
+        port: 0,
+        onBug: () => {},
+        routes: {
+          'POST /': async request => {
+            const reply = await routes['POST /']!(request)
+            const { method } = JSON.parse(Buffer.from(request.body).toString())
+            if (method !== 'abci_query') return reply
+            return { kind: 'json', status: 200, value: { id: 1, result: { response: { value: toBase64(state) } } } }
+          },
+        },
+      }),
+    )
+    const { exit, err } = await run('audit', server.url)
+    await server.close()
+    return { exit, err }
+  }
+  const entries = [...producer.entries(2n)!].map(entry => [...entry])
+  assert.is((await served(encode(entries))).exit, EXIT.ok)
+  const forged = await served(encode(entries.slice(1)))
+  assert.is(forged.exit, EXIT.no)
+  assert.match(forged.err, /^audit\.app-hash /)
+  for (const junk of [encode(7), encode([[1, 2]]), Uint8Array.of(0xff)]) {
+    assert.match((await served(junk)).err, /^audit\.no-state /)
+  }
+})
+
+test.run()
