@@ -7,13 +7,20 @@ export interface Terminal {
   readonly env: Readonly<Record<string, string | undefined>>
 }
 
-/** The terminal of this process. */
-export const processTerminal = (): Terminal => ({
-  out: text => process.stdout.write(text),
-  err: text => process.stderr.write(text),
-  colour: process.stderr.isTTY === true && !process.env['NO_COLOR'],
-  env: process.env,
-})
+/** The terminal of this process. A reader that has seen enough (`tieline --help | head`) is no fault. */
+export function processTerminal(): Terminal {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error
+    })
+  }
+  return {
+    out: text => process.stdout.write(text),
+    err: text => process.stderr.write(text),
+    colour: process.stderr.isTTY === true && !process.env['NO_COLOR'],
+    env: process.env,
+  }
+}
 
 const SGR = { red: 31, yellow: 33, dim: 2, bold: 1 } as const
 

@@ -95,6 +95,12 @@ test('the program hands its exit code to the shell', () => {
   assert.is(String(child.stdout), '')
 })
 
+test('a reader that goes away early is no crash', () => {
+  const main = fileURLToPath(new URL('../../agent/main.ts', import.meta.url))
+  const child = spawnSync('sh', ['-c', `"$0" --import tsx "$1" --help | true`, process.execPath, main])
+  assert.is(String(child.stderr), '')
+})
+
 test('without --config the file is the own one, else the one of the machine', () => {
   assert.is(defaultConfigFile({ XDG_CONFIG_HOME: '/home/a/.config' }), '/home/a/.config/tieline/config.yaml')
   assert.is(defaultConfigFile({}), '/etc/tieline/config.yaml')
