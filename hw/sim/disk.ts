@@ -92,7 +92,8 @@ export function createSimDisk(options: SimDiskOptions): SimDisk {
   ): Promise<Result<T, OffFault>> {
     const off = fail({ code: 'disk.off', name } as const)
     if (epoch !== mounted) return off
-    const blow = strike?.(operation, name, count++)
+    const number = count++
+    const blow = strike?.(operation, name, number)
     if (latency !== undefined) {
       await latency.timers.sleep(latency.ms())
       if (epoch !== mounted) return off
