@@ -51,6 +51,9 @@ export const noWitness = (witnesses: number): Fault => ({
   hint: 'no second ledger node confirms the newest header: check the witnesses in the configuration and their connection',
 })
 
+/** For whoever asked for a proof meanwhile: no source is left whose word verifies, and why the last one's did not. */
+export const refused = (fault: Fault): Fault => ({ ...fault, code: 'light.refused', because: fault.code })
+
 /**
  * A fault that says as much of our clock as of the source: nobody is dropped for it, or one wrong clock would drop every
  * source in turn.

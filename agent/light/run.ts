@@ -17,7 +17,7 @@ import { expiry, type LightOptions } from '../../protocol/light/predicates.ts'
 import { type Anchor, trustLevelFault, type VerifiedBlock } from '../../protocol/light/verify.ts'
 import { done, type Fault, fail, type Result } from '../../protocol/result.ts'
 import { type Instant, later, type Mono } from '../../protocol/time.ts'
-import { judge, type LightHealth, maybeOurClock, noWitness, thinned } from './decide.ts'
+import { judge, type LightHealth, maybeOurClock, noWitness, refused, thinned } from './decide.ts'
 import { climb, examineSource } from './drive.ts'
 import { findGround } from './ground.ts'
 import { checkAnswer, type Proven } from './proof.ts'
@@ -347,7 +347,7 @@ export function createLightAgent(ports: {
       }
       const fault = obstacle()
       if (fault !== undefined) return fail(fault)
-      if (clock.mono() >= until) return fail(missing)
+      if (clock.mono() >= until) return fail(refusal === undefined ? missing : refused(refusal))
       await timers.sleep(ASK_AGAIN_MS)
     }
   }
