@@ -52,6 +52,8 @@ export function createModbusMeter(parts: ModbusMeterParts): Meter {
     page.holes === 'forbidden'
       ? (['holding', 'input'] as const).flatMap(table => holesIn({ table, address: 0, count: 0x1_0000 }, allSpans()))
       : []
+  /** Values of another table than the identity's never look like it, whatever their length. */
+  const canary = allSpans().some(({ table }) => table === page.identity.table) ? 'shared' : 'alone'
   let pinned = parts.meterId
 
   function allSpans(): Span[] {
@@ -65,16 +67,14 @@ export function createModbusMeter(parts: ModbusMeterParts): Meter {
         maxRegisters: page.maxRegisters,
         requestCost: cost,
         forbidden,
-        // An island of the canary's own length would have an answer that looks like the canary's.
-        avoid: ({ table, count }) =>
-          (table === page.identity.table && count === page.identity.count) || master.isQuarantined(unit, table, count),
+        avoid: ({ table, count }) => master.isQuarantined(unit, table, count),
       },
     )
 
   /** The identity register, read with every batch: it shows whose values these are, and that the slave keeps up. */
   async function identify(batch: Batch): Promise<Fault | undefined> {
     const { table, address, count } = page.identity
-    const block = await master.readRegisters(unit, table, address, count, { constant: true })
+    const block = await master.readRegisters(unit, table, address, count, { canary })
     if (!block.ok) return block.fault
     const seen = identityText(page, block.value.bytes)
     if (seen === undefined) return { code: 'meter.no-identity', page: page.name, unit }

@@ -1,7 +1,7 @@
 /** How the telegrams that we know name their meter: the decoders of the telegram meter, by protocol. */
 import { toHex } from '../../protocol/bytes.ts'
 import type { Pull } from '../../protocol/result.ts'
-import { decodeDsmr } from '../../protocol/telegram/dsmr.ts'
+import { decodeDsmr, withTotals } from '../../protocol/telegram/dsmr.ts'
 import { decodeSml } from '../../protocol/telegram/sml.ts'
 import type { Telegram } from './telegram-meter.ts'
 
@@ -13,10 +13,13 @@ export function decodeSmlTelegram(bytes: Uint8Array): Pull<Telegram> {
   return { ...pull, value: { meterId: serverId && toHex(serverId), values, checked: true } }
 }
 
-/** DSMR/ESMR P1: the equipment identifier of the electricity meter. Before v4 there is no checksum. */
+/**
+ * DSMR/ESMR P1: the equipment identifier of the electricity meter. Before v4 there is no checksum. Totals over the tariffs
+ * and both directions are added, because the meter gives only their parts.
+ */
 export function decodeDsmrTelegram(bytes: Uint8Array): Pull<Telegram> {
   const pull = decodeDsmr(bytes)
   if (pull.kind !== 'frame') return pull
   const { equipmentId, values, checked } = pull.value
-  return { ...pull, value: { meterId: equipmentId, values, checked } }
+  return { ...pull, value: { meterId: equipmentId, values: withTotals(values), checked } }
 }

@@ -8,8 +8,10 @@ export interface Call {
   readonly request: ModbusRequest
   /** A relay command: neither quarantine nor the quiet after a timeout holds it back. */
   readonly urgent: boolean
-  /** A register that never changes (identity): a late answer of its own is as good as a fresh one. It is the canary. */
-  readonly constant: boolean
+  /** The read that shows, after a timeout, that its slave is the same and keeps up: its identity register. */
+  readonly canary: boolean
+  /** A canary of a signature that no other read has: a late answer of its own is as good as a fresh one. */
+  readonly alone: boolean
 }
 
 export interface Answered {

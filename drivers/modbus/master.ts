@@ -31,8 +31,12 @@ export interface CallOptions {
   readonly priority?: 'relay' | 'read'
   /** How long this request may wait for its turn. */
   readonly deadlineMs?: number
-  /** The register never changes (an identity): reading it lifts the distrust that a timeout brought on its slave. */
-  readonly constant?: boolean
+  /**
+   * This reads the slave's identity register: the canary that lifts the distrust which a timeout brought on its slave.
+   * `alone` says that nobody reads anything else of the same table and length from it, so that the canary may be repeated
+   * while its own answer is still owed.
+   */
+  readonly canary?: 'alone' | 'shared'
 }
 
 /** Registers as bytes, and the whole frame that brought them, for the dispute. */
@@ -105,7 +109,8 @@ interface Job {
   readonly unit: number
   readonly request: ModbusRequest
   readonly urgent: boolean
-  readonly constant: boolean
+  readonly canary: boolean
+  readonly alone: boolean
   readonly due: Mono
   readonly settle: (result: Result<Answered>) => void
 }
@@ -241,7 +246,8 @@ export function createModbusMaster(parts: ModbusMasterParts): ModbusMaster {
       return Promise.resolve(fail({ code: 'modbus.busy', line: line.name, waiting: queue.length }))
     return new Promise(settle => {
       const due = later(clock.mono(), options.deadlineMs ?? DEADLINE_MS)
-      queue.push({ unit, request, urgent, constant: options.constant ?? false, due, settle })
+      const { canary } = options
+      queue.push({ unit, request, urgent, canary: canary !== undefined, alone: canary === 'alone', due, settle })
       pump()
     })
   }

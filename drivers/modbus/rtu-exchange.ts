@@ -135,13 +135,13 @@ export function createRtuExchange(parts: RtuParts): Exchange {
       // The exception may belong to an older request of this function; then our own answer is still to come.
       if (quarantine.holdsFunction(call.unit, call.request.fn, at)) owe(answered)
       answered.settle(fail({ ...answer.fault, unit: call.unit }))
-    } else if (ambiguous && !call.constant) {
+    } else if (ambiguous && !call.alone) {
       // Only a relay command gets here. One of the two echoes was heard, the other is still to come.
       quarantine.removeAlike(call.unit, call.request)
       owe(answered)
       answered.settle(fail({ code: 'modbus.ambiguous', unit: call.unit, function: call.request.fn }))
     } else {
-      if (call.constant) record.tainted = false
+      if (call.canary) record.tainted = false
       answered.settle(ok({ answer: answer.value, frame, at }))
     }
   }
@@ -162,10 +162,10 @@ export function createRtuExchange(parts: RtuParts): Exchange {
   }
 
   function refusal(call: Call): Fault | undefined {
-    if (!lateAnswerDefence || call.urgent || call.constant) return undefined
+    if (!lateAnswerDefence || call.urgent) return undefined
     const record = slave(call.unit)
-    if (record.tainted && record.hasCanary) return { code: 'modbus.tainted', unit: call.unit }
-    return quarantine.holds(call.unit, call.request, clock.mono())
+    if (record.tainted && record.hasCanary && !call.canary) return { code: 'modbus.tainted', unit: call.unit }
+    return !call.alone && quarantine.holds(call.unit, call.request, clock.mono())
       ? { code: 'modbus.quarantined', unit: call.unit, function: call.request.fn }
       : undefined
   }
@@ -221,7 +221,7 @@ export function createRtuExchange(parts: RtuParts): Exchange {
   return {
     depth: 1,
     run: async call => {
-      if (call.constant) slave(call.unit).hasCanary = true
+      if (call.canary) slave(call.unit).hasCanary = true
       const refused = refusal(call)
       return refused === undefined ? send(call) : fail(refused)
     },

@@ -28,7 +28,7 @@ export interface SlaveRecord {
   readonly unit: number
   /** How long to wait for an answer that takes `wireMs` on the wire, from the end of its request. */
   timeoutMs(wireMs: number): number
-  /** The longest answer seen, wire time left out; 0 before the first. */
+  /** The longest answer seen within the ceiling, wire time left out; 0 before the first. */
   longestMs(): number
   /** An answer came this long after its request, wire time left out. */
   learn(ms: number): void
@@ -58,6 +58,8 @@ export function createSlaveRecord(unit: number, limits: AnswerLimits): SlaveReco
     },
     longestMs: () => longest,
     learn: ms => {
+      // What no timeout will ever wait for need not be remembered: it would only make every miss dearer.
+      if (ms > limits.ceilingMs) return
       const leaving = kept[next]
       kept[next] = ms
       next = (next + 1) % ANSWERS_KEPT

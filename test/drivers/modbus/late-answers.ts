@@ -68,7 +68,7 @@ export async function tryLateAnswers(trial: LateTrial): Promise<LateOutcome> {
   const outcome = { right: 0, wrong: 0, absent: 0 }
   async function read(): Promise<void> {
     if (master.health().slaves[0]?.tainted)
-      await master.readRegisters(1, 'holding', IDENTITY.address, IDENTITY.count, { constant: true })
+      await master.readRegisters(1, 'holding', IDENTITY.address, IDENTITY.count, { canary: 'alone' })
     const address = 2 * Math.floor(random() * 32)
     const lengths = [2, 6, 10, 14].filter(count => !master.isQuarantined(1, 'input', count))
     const count = lengths[Math.floor(random() * Math.min(2, lengths.length))] ?? 2

@@ -153,7 +153,7 @@ test('after a timeout a slave with a canary is believed only when it has answere
   const bus = makeBus()
   await bus.master.open()
   const { faults } = bus.units.get(1)!
-  const canary = () => bus.master.readRegisters(1, 'holding', 0x100, 4, { constant: true })
+  const canary = () => bus.master.readRegisters(1, 'holding', 0x100, 4, { canary: 'alone' })
   assert.is(codeOf(await settled(bus, canary())), 'ok')
   faults.dead = true
   assert.is(codeOf(await settled(bus, bus.master.readRegisters(1, 'input', 0, 2))), 'modbus.timeout')
