@@ -132,8 +132,10 @@ function prepareBuyer(deal: Deal, { contact, own, line }: Deal['facts'], now: No
   if (deal.phase === 'isolating' && own === 'open' && contact === 'open' && line === 'dead') {
     return to(deal, { phase: 'closing', engaged: true }, close('line'))
   }
-  if (deal.phase === 'closing' && contact === 'closed') {
-    return to(deal, { phase: 'reading' }, { kind: 'sign-reading', which: 'begin' })
+  // An interlock that makes the changeover one movement may have closed, under its own permit, before it was asked.
+  const closed = contact === 'closed' && (deal.phase === 'closing' || (deal.phase === 'isolating' && own === 'open'))
+  if (closed) {
+    return to(deal, { phase: 'reading', engaged: true }, { kind: 'sign-reading', which: 'begin' })
   }
   if (deal.phase === 'reading' && deal.begin !== undefined) {
     return to(deal, { phase: 'ready' }, { kind: 'send', body: { kind: 'ready', hash: deal.hash } })

@@ -278,7 +278,11 @@ export const restoredSigned: Rule<InputOf<'restored'>> = (deal, _, { now }) =>
     what: 'lock',
   })
 
-export const restoredArmed: Rule<InputOf<'restored'>> = (deal, input, given) => {
+/** An opening waits for no journal and a closing comes after it, so a buyer's own supply may be open without a word of it. */
+const perhapsIsolated = (deal: Deal): Deal => (deal.role === 'buyer' ? { ...deal, isolated: true } : deal)
+
+export const restoredArmed: Rule<InputOf<'restored'>> = (before, input, given) => {
+  const deal = perhapsIsolated(before)
   if (deal.phase !== 'waiting') return giveUp(deal, 'aborted', { code: 'deal.restarted' }, given.now)
   return andThen(restoredSigned(deal, input, given), one => to(one, {}, open('line')))
 }
@@ -288,7 +292,8 @@ export const restoredStarted: Rule<InputOf<'restored'>> = (deal, _, { now }) =>
     to(one, {}, { kind: 'send', body: stopBody(deal, 'restart') }),
   )
 
-export const restoredStopped: Rule<InputOf<'restored'>> = (deal, _, { now }) => {
+export const restoredStopped: Rule<InputOf<'restored'>> = (before, _, { now }) => {
+  const deal = perhapsIsolated(before)
   if (deal.end === undefined) return stopIn(deal, 'opening', deal.cause ?? { code: 'deal.restarted' }, now)
   const timers = [
     timer('receipt-by', monoAt(receiptBy(deal), now)),

@@ -93,8 +93,9 @@ const KINDS = {
 
 export type Kind = keyof typeof KINDS
 type Fields<K extends Kind> = (typeof KINDS)[K][1] extends Codec<infer T> ? T : never
-export type BodyOf<K extends Kind> = { readonly kind: K } & Fields<K>
-export type Body = { [K in Kind]: BodyOf<K> }[Kind]
+/** The body of one kind, or of each of several. */
+export type BodyOf<K extends Kind> = K extends Kind ? { readonly kind: K } & Fields<K> : never
+export type Body = BodyOf<Kind>
 
 /** A body with its envelope. */
 export interface Message {

@@ -16,7 +16,7 @@ import {
   type Party,
 } from '../../../protocol/trade/contract.ts'
 import { openDeal, step } from '../../../protocol/trade/deal.ts'
-import { decodeDeal, encodeDeal } from '../../../protocol/trade/deal-journal.ts'
+import { decodeDeal, encodeDeal } from '../../../protocol/trade/deal-codec.ts'
 import {
   type Deal,
   heartbeatsDue,
@@ -80,7 +80,8 @@ interface End {
   timers: Map<TimerName, number>
   outputs: Output[]
   heartbeats: number
-  metered: number
+  /** Outputs carried out. */
+  done: number
 }
 
 export interface Ledger {
@@ -89,18 +90,25 @@ export interface Ledger {
   paid: bigint
   disputed: boolean
   refuse: boolean
+  /** Nothing can be proven. */
+  hold: boolean
   escrow: bigint
 }
 
-export function createStreet(terms: Contract = TERMS, delayMs = 50) {
+/** `crash`: this end dies just before its nth output is carried out. */
+export function createStreet(crash?: { readonly party: Party; readonly output: number }) {
+  const terms = TERMS
+  const delayMs = 50
   const bytes = encodeContract(terms)
   const violations: string[] = []
+  const moves: string[] = []
   const ledger: Ledger = {
     state: 'none',
     receipts: new Map(),
     paid: 0n,
     disputed: false,
     refuse: false,
+    hold: false,
     escrow: costCeil(terms.energy, terms.price),
   }
   let time = 0
@@ -132,7 +140,7 @@ export function createStreet(terms: Contract = TERMS, delayMs = 50) {
       timers: new Map(),
       outputs: [],
       heartbeats: 0,
-      metered: 0,
+      done: 0,
     }
     carryOut(role, opened.outputs)
   }
@@ -147,8 +155,15 @@ export function createStreet(terms: Contract = TERMS, delayMs = 50) {
 
   function carryOut(party: Party, outputs: readonly Output[]): void {
     const end = ends[party]
-    end.outputs.push(...outputs)
     for (const output of outputs) {
+      if (!end.alive) return
+      if (crash?.party === party && crash.output === end.done) {
+        kill(party)
+        return
+      }
+      end.done++
+      end.outputs.push(output)
+      const before = positions()
       if (output.kind === 'open') {
         if (output.contact === 'own') end.own = 'open'
         else if (!end.welded) end.contact = 'open'
@@ -160,8 +175,11 @@ export function createStreet(terms: Contract = TERMS, delayMs = 50) {
       else if (output.kind === 'sign-contract') give(party, { kind: 'half', sign1: signHalf(bytes, party) })
       else if (output.kind === 'submit') submit(party, output.tx)
       else if (output.kind === 'sign-reading') sign(party, output.which)
+      if (positions() !== before && (output.kind === 'open' || output.kind === 'close')) moves.push(positions())
     }
   }
+
+  const positions = () => `own ${ends.buyer?.own}, buyer ${ends.buyer?.contact}, seller ${ends.seller.contact}`
 
   function closeContact(party: Party, contact: 'line' | 'own'): void {
     const end = ends[party]
@@ -250,6 +268,7 @@ export function createStreet(terms: Contract = TERMS, delayMs = 50) {
       give(party, { kind: 'timer', name })
     }
     give(party, { kind: 'facts', facts: { contact: end.contact, own: end.own, line: end.meter ? line : 'unknown' } })
+    if (!ends[peerOf(party)]?.alive) give(party, { kind: 'heartbeat-lost', ageMs: 1100 })
     if (heartbeatsDue(end.deal, now().wall)) {
       end.heartbeats++
       if (brokerUp)
@@ -266,7 +285,8 @@ export function createStreet(terms: Contract = TERMS, delayMs = 50) {
           },
         })
     }
-    const asked = (what: string) => end.outputs.some(output => output.kind === 'prove' && output.what === what)
+    const asked = (what: string) =>
+      !ledger.hold && end.outputs.some(output => output.kind === 'prove' && output.what === what)
     const { state } = end.deal
     if (state === 'escrowed' && asked('lock') && ledger.state === 'locked') {
       give(party, {
@@ -287,6 +307,8 @@ export function createStreet(terms: Contract = TERMS, delayMs = 50) {
           outcome: { kind: ledger.state, paid: ledger.paid as never, disputed: ledger.disputed, height: 20n },
         })
     }
+    const neverThere = ledger.state === 'none' && now().wall > terms.end + terms.receiptWindowMs + terms.disputeWindowMs
+    if (asked('settlement') && neverThere) give(party, { kind: 'settlement', outcome: { kind: 'absent' } })
     if (state === 'started' && end.meter && time % 1000 === 0) {
       give(party, {
         kind: 'metered',
@@ -296,12 +318,21 @@ export function createStreet(terms: Contract = TERMS, delayMs = 50) {
     }
   }
 
+  function kill(party: Party): void {
+    const end = ends[party]
+    end.alive = false
+    // Every supervised driver opens by itself when the agent dies.
+    end.contact = 'open'
+    end.timers.clear()
+  }
+
   /** The seller has accepted: its half goes to the buyer. */
   begin('seller')
   return {
     ends,
     ledger,
     violations,
+    moves,
     give,
     now,
     states: () => [ends.seller.deal.state, ends.buyer?.deal.state ?? 'none'],
@@ -326,17 +357,12 @@ export function createStreet(terms: Contract = TERMS, delayMs = 50) {
     shiftWall(ms: number): void {
       wallShift += ms
     },
-    kill(party: Party): void {
-      const end = ends[party]
-      end.alive = false
-      // Every supervised driver opens by itself when the agent dies.
-      end.contact = 'open'
-      end.timers.clear()
-    },
+    kill,
     revive(party: Party): void {
       const end = ends[party]
       end.deal = must(decodeDeal(end.journal))
       end.alive = true
+      end.done = Number.NEGATIVE_INFINITY
       give(party, { kind: 'restored' })
     },
   }

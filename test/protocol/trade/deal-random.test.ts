@@ -1,0 +1,255 @@
+import { toHex } from '../../../protocol/bytes.ts'
+import type { Verifier } from '../../../protocol/crypto/verify.ts'
+import { micros, milliwattHours, wattHours } from '../../../protocol/quantity.ts'
+import { must } from '../../../protocol/result.ts'
+import { instant, later, mono } from '../../../protocol/time.ts'
+import { encodeContract, type Party } from '../../../protocol/trade/contract.ts'
+import { openDeal, step } from '../../../protocol/trade/deal.ts'
+import { decodeDeal, encodeDeal } from '../../../protocol/trade/deal-codec.ts'
+import {
+  type Deal,
+  type Input,
+  NO_FACTS,
+  type Now,
+  STATES,
+  type State,
+  wishOf,
+} from '../../../protocol/trade/deal-state.ts'
+import { assert, suite } from '../../harness.ts'
+import { assertProperty, fc } from '../../property.ts'
+import { EPOCH, KEYS, signHalf, TERMS } from './deal-street.ts'
+
+const test = suite('trade deal, any inputs')
+
+const bytes = encodeContract(TERMS)
+const halves = { seller: signHalf(bytes, 'seller'), buyer: signHalf(bytes, 'buyer') }
+/** A stub that knows the two good signatures, each under its key, so that a million checks take no time. */
+const signed = (key: Uint8Array, signature: Uint8Array) => `${toHex(key)} ${toHex(signature)}`
+const good = new Set((['seller', 'buyer'] as const).map(party => signed(KEYS[party], halves[party].subarray(-64))))
+const stub: Verifier = { verify: (_alg, key, _message, signature) => good.has(signed(key, signature)) }
+const forged = Uint8Array.from(halves.seller)
+forged[forged.length - 1]! ^= 1
+
+const begun = (role: Party): Deal =>
+  must(
+    openDeal(
+      { role, bytes, sellerKey: KEYS.seller, buyerKey: KEYS.buyer },
+      { wall: instant(EPOCH), mono: mono(0) },
+      stub,
+    ),
+  ).deal
+const HASH = begun('seller').hash
+const reading = (register: bigint) => ({
+  envelope: new Uint8Array(240),
+  context: new Uint8Array(250),
+  register: milliwattHours(register),
+})
+
+/** The input that takes this deal one step further along its good path. */
+function helpful(deal: Deal): Input {
+  const { role, state, phase } = deal
+  const peer = role === 'seller' ? 'buyer' : 'seller'
+  const facts = (contact: 'open' | 'closed', own: 'open' | 'closed', line: 'dead' | 'live'): Input => ({
+    kind: 'facts',
+    facts: { contact, own, line },
+  })
+  if (state === 'proposed') {
+    return deal.ownHalf === undefined
+      ? { kind: 'half', sign1: halves[role] }
+      : { kind: 'message', body: { kind: 'countersign', hash: HASH, half: halves[peer] } }
+  }
+  if (state === 'signed') {
+    return role === 'buyer'
+      ? { kind: 'handed-in', tx: 'commit', hash: new Uint8Array(32) }
+      : { kind: 'message', body: { kind: 'committed', hash: HASH, tx: new Uint8Array(32) } }
+  }
+  if (state === 'escrowed')
+    return { kind: 'lock', hash: HASH, record: { state: 'locked', escrow: micros(100_000n) }, height: 9n }
+  if (state === 'armed') {
+    if (phase === 'reading') return { kind: 'signed-reading', which: 'begin', reading: reading(1000n) }
+    if (phase === 'ready') return { kind: 'message', body: { kind: 'started', hash: HASH } }
+    if (phase === 'closing') return facts('closed', 'open', 'dead')
+    if (phase === 'isolating') return facts('open', 'open', 'dead')
+    if (role === 'seller' && !deal.peerReady) return { kind: 'message', body: { kind: 'ready', hash: HASH } }
+    return facts('open', 'closed', 'dead')
+  }
+  if (state === 'started') return { kind: 'timer', name: 'end' }
+  if (phase === 'unloading') return facts('closed', 'open', 'dead')
+  if (phase === 'opening') return facts('open', 'open', 'dead')
+  if (phase === 'reading') return { kind: 'signed-reading', which: 'end', reading: reading(5000n) }
+  if (phase === 'receipt') return { kind: 'handed-in', tx: 'receipt', hash: new Uint8Array(32) }
+  return { kind: 'settlement', outcome: { kind: 'settled', paid: micros(0n), disputed: false, height: 20n } }
+}
+
+const hash = fc.constantFrom(HASH, HASH, HASH, new Uint8Array(32))
+const seen = fc.constantFrom('open' as const, 'closed' as const, 'unknown' as const)
+const anyHalf = fc.constantFrom(halves.seller, halves.buyer, forged, new Uint8Array(90))
+const fault = fc.constantFrom({ code: 'permit.window' }, { code: 'Strange Fault!', detail: 'x'.repeat(500) })
+const tx = fc.constantFrom('commit' as const, 'receipt' as const)
+const which = fc.constantFrom('begin' as const, 'end' as const)
+const amount = fc.bigInt({ min: 0n, max: 200_000n })
+const body = fc.oneof(
+  fc.record({ kind: fc.constant('countersign' as const), hash, half: anyHalf }),
+  fc.record({
+    kind: fc.constant('accept' as const),
+    id: fc.constant(TERMS.nonce),
+    contract: fc.constant(bytes),
+    half: anyHalf,
+  }),
+  fc.record({
+    kind: fc.constant('decline' as const),
+    id: fc.constantFrom(TERMS.nonce, new Uint8Array(16)),
+    reason: fc.constant('no'),
+  }),
+  fc.record({ kind: fc.constant('committed' as const), hash, tx: hash }),
+  fc.record({ kind: fc.constantFrom('ready' as const, 'started' as const, 'stopped' as const), hash }),
+  fc.record({
+    kind: fc.constant('heartbeat' as const),
+    hash,
+    line: fc.constant('L1'),
+    contact: seen,
+    sequence: fc.nat(50),
+    welded: fc.boolean(),
+  }),
+  fc.record({
+    kind: fc.constant('stop' as const),
+    hash,
+    reason: fc.constantFrom('window' as const, 'fault' as const, 'restart' as const),
+  }),
+)
+const anyInput: fc.Arbitrary<Input> = fc.oneof(
+  body.map(one => ({ kind: 'message', body: one }) as Input),
+  fc.record({ kind: fc.constant('half' as const), sign1: anyHalf }),
+  fc.record({ kind: fc.constant('handed-in' as const), tx, hash }),
+  fc.record({ kind: fc.constant('not-handed-in' as const), tx, fault }),
+  fc.record({
+    kind: fc.constant('lock' as const),
+    hash,
+    record: fc.record({ state: fc.constantFrom('locked', 'settled', 'refunded'), escrow: amount.map(micros) }),
+    height: fc.bigInt({ min: 1n, max: 99n }),
+  }),
+  fc.record({ kind: fc.constant('lock-refused' as const), fault }),
+  fc.record({
+    kind: fc.constant('settlement' as const),
+    outcome: fc.oneof(
+      fc.constant({ kind: 'absent' as const }),
+      fc.record({
+        kind: fc.constantFrom('settled' as const, 'refunded' as const),
+        paid: amount.map(micros),
+        disputed: fc.boolean(),
+        height: fc.constant(30n),
+      }),
+    ),
+  }),
+  fc.record({
+    kind: fc.constant('facts' as const),
+    facts: fc.record({
+      contact: seen,
+      own: seen,
+      line: fc.constantFrom('dead' as const, 'live' as const, 'unknown' as const),
+    }),
+  }),
+  fc.record({ kind: fc.constant('signed-reading' as const), which, reading: amount.map(reading) }),
+  fc.record({ kind: fc.constant('no-reading' as const), which, fault }),
+  fc.record({
+    kind: fc.constant('metered' as const),
+    side: fc.constantFrom('own' as const, 'peer' as const),
+    energy: fc.bigInt({ min: 0n, max: 900n }).map(wattHours),
+  }),
+  fc.record({ kind: fc.constantFrom('heartbeat-lost' as const, 'meter-stale' as const), ageMs: fc.nat(9999) }),
+  fc.record({ kind: fc.constantFrom('broker-down' as const, 'stop' as const, 'restored' as const) }),
+  fc.record({ kind: fc.constant('fault' as const), fault }),
+  fc.record({
+    kind: fc.constant('timer' as const),
+    name: fc
+      .constantFrom('sign', 'start', 'start-by', 'end', 'unload', 'opening', 'retry', 'receipt-by', 'settle-by')
+      .map(name => name as never),
+  }),
+)
+/** Mostly helpful inputs, so that the deals get somewhere; time passes between them. */
+const turn = fc.record({
+  input: anyInput,
+  advance: fc.constantFrom(0, 50, 1000, 9000),
+})
+const journey = fc.array(
+  fc.oneof({ weight: 7, arbitrary: fc.constant({ input: undefined, advance: 900 }) }, { weight: 1, arbitrary: turn }),
+  { maxLength: 60, size: 'max' },
+)
+const role = fc.constantFrom('seller' as const, 'buyer' as const)
+
+const FAULTS = new Set<Input['kind']>([
+  'heartbeat-lost',
+  'meter-stale',
+  'broker-down',
+  'fault',
+  'lock-refused',
+  'settlement',
+  'restored',
+])
+
+const reached = new Set<State>()
+
+test('whatever comes: no wish to close without both signatures and a proven lock, every fault opens, and nothing throws', () => {
+  assertProperty(
+    fc.property(role, journey, (role, turns) => {
+      let deal = begun(role)
+      let now: Now = { wall: instant(EPOCH), mono: mono(0) }
+      let proven = false
+      for (const { input: given, advance } of turns) {
+        now = { wall: later(now.wall, advance), mono: later(now.mono, advance) }
+        const input = given ?? helpful(deal)
+        const before = deal
+        const after = step(before, input, now, stub)
+        deal = after.deal
+        reached.add(deal.state)
+        if (input.kind === 'lock' && before.state === 'escrowed')
+          proven ||= deal.state === 'armed' || deal.state === 'expired'
+        const signed = deal.ownHalf !== undefined && deal.peerHalf !== undefined
+        const kinds = after.outputs.map(output => output.kind)
+        const closesLine = after.outputs.some(output => output.kind === 'close' && output.contact === 'line')
+        if (closesLine || wishOf(deal).line === 'closed') {
+          assert.ok(signed && proven && deal.lockHeight !== undefined, `${before.state} ${input.kind}`)
+          assert.is(deal.ownHalf, halves[role])
+          // A circuit is never wished onto two supplies.
+          if (role === 'buyer') assert.is(wishOf(deal).own, 'open')
+        }
+        if (after.outputs.some(output => output.kind === 'close' && output.contact === 'own')) {
+          assert.is(deal.facts.contact, 'open')
+          assert.is(wishOf(deal).line, 'open')
+        }
+        if (before.state === 'started' && FAULTS.has(input.kind)) {
+          assert.equal(after.outputs[0], { kind: 'open', contact: 'line' })
+          assert.is(wishOf(deal).line, 'open')
+        }
+        // Openings stand first, the journal before everything else, and a changed deal is never left unrecorded.
+        const record = kinds.indexOf('record')
+        assert.ok(kinds.lastIndexOf('open') < (record < 0 ? kinds.length : record))
+        assert.ok(record < 0 || kinds.slice(0, record).every(kind => kind === 'open'))
+        if (deal.state !== before.state || deal.phase !== before.phase) assert.ok(record >= 0)
+        // What the journal keeps is what there was.
+        const stored = encodeDeal(deal)
+        const back = must(decodeDeal(stored))
+        assert.is(toHex(encodeDeal(back)), toHex(stored))
+        assert.is(back.facts, NO_FACTS)
+        assert.is(back.state, deal.state)
+      }
+    }),
+    1500,
+  )
+})
+
+test('the random journeys above went through every state', () => {
+  assert.equal([...reached].sort(), [...STATES].sort())
+})
+
+test('a journal entry with a flipped bit is never another deal of the same contract without being told', () => {
+  const stored = encodeDeal(begun('buyer'))
+  for (let bit = 0; bit < stored.length * 8; bit++) {
+    const mutant = Uint8Array.from(stored)
+    mutant[bit >> 3]! ^= 1 << (bit & 7)
+    const read = decodeDeal(mutant)
+    if (read.ok) assert.is.not(toHex(encodeDeal(read.value)), toHex(stored))
+  }
+})
+
+test.run()
