@@ -1,0 +1,120 @@
+import { drainPromises } from '../../../drivers/drain.ts'
+import { createModbusMaster } from '../../../drivers/modbus/master.ts'
+import { coilRelays } from '../../../drivers/relays/modbus-coil.ts'
+import { createSimTime } from '../../../hw/sim/clock.ts'
+import { createCoilBoard } from '../../../hw/sim/coil-board.ts'
+import { createMemoryLine } from '../../../hw/sim/memory-line.ts'
+import { serveModbus } from '../../../hw/sim/modbus-slave.ts'
+import { seededRandom } from '../../../hw/sim/random.ts'
+import { must } from '../../../protocol/result.ts'
+import { type RelayUnderTest, relayCases } from '../../contracts/relay.ts'
+import { assert, suite } from '../../harness.ts'
+
+const test = suite('relays/modbus-coil')
+
+const UNIT = 9
+const CHARACTER_MS = 10_000 / 9600
+
+/** A board of four channels at 9600 baud, contacts on channels 2 and 3. */
+async function board(timedMs?: number) {
+  const { clock, timers, advance } = createSimTime(0, drainPromises)
+  const wire = createMemoryLine({ name: 'rs485', characterMs: CHARACTER_MS, clock, timers })
+  let moves = 0
+  const coils = createCoilBoard({ channels: 4, moved: () => moves++, clock, timers })
+  serveModbus(wire.device, new Map([[UNIT, coils.unit]]), {
+    framing: 'rtu',
+    characterMs: 0,
+    turnaroundMs: 5,
+    clock,
+    timers,
+    random: seededRandom(1),
+  })
+  let requests = 0
+  const port = {
+    ...wire.port,
+    write: (bytes: Uint8Array) => {
+      requests++
+      return wire.port.write(bytes)
+    },
+  }
+  const master = createModbusMaster({ line: port, clock, timers, framing: 'rtu' })
+  must(await master.open())
+  const relays = must(
+    coilRelays({
+      name: 'board',
+      master,
+      unit: UNIT,
+      contacts: [
+        { name: 'L1.line', channel: 2 },
+        { name: 'L1.upstream', channel: 3 },
+      ],
+      ...(timedMs === undefined ? { allowUnsupervised: true } : { timedMs }),
+    }),
+  )
+  const under: RelayUnderTest = {
+    relay: relays[0]!,
+    clock,
+    contact: () => coils.position(1),
+    moves: () => moves,
+    cut: off => {
+      coils.unit.faults.dead = off
+    },
+    pass: advance,
+  }
+  return { under, relays, master, coils, advance, requests: () => requests }
+}
+
+relayCases(test, 'timed-on', async () => (await board(1000)).under, 200)
+relayCases(test, 'plain coils', async () => (await board()).under, 200)
+
+test('contacts that are looked at in one turn share one read of the board', async () => {
+  const { relays, requests, advance } = await board(1000)
+  void relays[1]!.command('closed')
+  await advance(200)
+  const before = requests()
+  const looks = Promise.all(relays.map(relay => relay.observe()))
+  await advance(200)
+  assert.equal(await looks, [{ seen: 'open' }, { seen: 'closed' }])
+  assert.is(requests() - before, 1)
+})
+
+test('an opening goes before twenty meter reads that were asked for earlier', async () => {
+  const { relays, master, coils, advance } = await board(5000)
+  void relays[0]!.command('closed')
+  await advance(200)
+  for (let n = 0; n < 20; n++) void master.readRegisters(1, 'holding', n, 2)
+  void relays[0]!.command('open')
+  // the read under way runs into its timeout first: 500 ms of a slave that never answered, and the wire
+  await advance(650)
+  assert.is(coils.position(1), 'open')
+})
+
+test('a welded contact is not seen on its coil: that is for the line meter', async () => {
+  const { relays, coils, advance } = await board(1000)
+  void relays[0]!.command('closed')
+  await advance(200)
+  coils.weld(1, true)
+  void relays[0]!.command('open')
+  const look = relays[0]!.observe()
+  await advance(200)
+  assert.equal([await look, coils.position(1)], [{ seen: 'open' }, 'closed'])
+})
+
+test('a board without timed-on, a time that no register holds and a channel that no board has are refused by name', async () => {
+  const { master } = await board(1000)
+  const codeOf = (change: object) => {
+    const result = coilRelays({ name: 'b', master, unit: 1, contacts: [{ name: 'c', channel: 1 }], ...change })
+    return result.ok ? 'ok' : result.fault.code
+  }
+  assert.equal(
+    [codeOf({}), codeOf({ allowUnsupervised: true }), codeOf({ timedMs: 65_535 })],
+    ['coil.unsupervised', 'ok', 'ok'],
+  )
+  assert.equal(
+    [codeOf({ timedMs: 0 }), codeOf({ timedMs: 65_536 }), codeOf({ timedMs: 0.5 })],
+    Array(3).fill('coil.timed'),
+  )
+  assert.is(codeOf({ timedMs: 1000, contacts: [{ name: 'c', channel: 0 }] }), 'coil.channel')
+})
+
+test.run()
