@@ -13,14 +13,13 @@
  * The key pair is static, so a key that leaks opens what was recorded before: there is no forward secrecy.
  */
 import { xchacha20poly1305 } from '@noble/ciphers/chacha.js'
-import { x25519 } from '@noble/curves/ed25519.js'
-import { hkdf } from '@noble/hashes/hkdf.js'
-import { sha256 } from '@noble/hashes/sha2.js'
 import { concat, toHex, utf8 } from '../bytes.ts'
 import { fail, ok, type Result } from '../result.ts'
 import type { Mono } from '../time.ts'
 import { type Bucket, type BucketSize, takeTokens } from './bucket.ts'
 import { type CoseFault, parseSign1, verifySign1 } from './cose.ts'
+import { x25519 } from './curves.ts'
+import { hkdfSha256 } from './hash.ts'
 import type { Verifier } from './verify.ts'
 
 const VERSION = 1
@@ -61,7 +60,7 @@ export type SealFault =
 
 /** An X25519 key pair from a secret seed of 32 bytes; the seed is hashed with a purpose, so it may serve others too. */
 export function sealingKey(seed: Uint8Array): SealingKey {
-  const secretKey = hkdf(sha256, seed, utf8('tieline/seal/1'), utf8('x25519'), 32)
+  const secretKey = hkdfSha256(seed, utf8('tieline/seal/1'), utf8('x25519'), 32)
   return { secretKey, publicKey: x25519.getPublicKey(secretKey) }
 }
 
@@ -75,7 +74,7 @@ export function pairKeys(own: SealingKey, peerPublicKey: Uint8Array): Result<Pai
     return fail({ code: 'seal.key', reason: (error as Error).message })
   }
   const direction = (from: Uint8Array, to: Uint8Array) =>
-    hkdf(sha256, shared, utf8('tieline/seal/1'), concat(from, to), 32)
+    hkdfSha256(shared, utf8('tieline/seal/1'), concat(from, to), 32)
   return ok({ send: direction(own.publicKey, peerPublicKey), receive: direction(peerPublicKey, own.publicKey) })
 }
 

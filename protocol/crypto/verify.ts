@@ -5,8 +5,7 @@
  * A `Verifier` is an argument wherever a signature is checked: `nobleVerifier` here is the pure one, drivers/crypto has a
  * ten times faster one with the same verdicts, and the simulator brings a stub.
  */
-import { ed25519 } from '@noble/curves/ed25519.js'
-import { p256 } from '@noble/curves/nist.js'
+import { ed25519, p256 } from './curves.ts'
 import { sha256 } from './hash.ts'
 
 /** JOSE/COSE names of the two signature algorithms. ES256 is ECDSA on P-256 with SHA-256, signature r || s. */

@@ -1,3 +1,3 @@
 /** The one file that knows preact (esbuild adds its JSX runtime by itself). */
-export { type ComponentChildren, render } from 'preact'
+export { render } from 'preact'
 export { useEffect, useRef, useState } from 'preact/hooks'
