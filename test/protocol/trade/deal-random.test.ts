@@ -171,8 +171,13 @@ const turn = fc.record({
   input: anyInput,
   advance: fc.constantFrom(0, 50, 1000, 9000),
 })
+const late = fc.constant({ input: { kind: 'timer', name: 'settle-by' } as const, advance: 0 })
 const journey = fc.array(
-  fc.oneof({ weight: 7, arbitrary: fc.constant({ input: undefined, advance: 900 }) }, { weight: 1, arbitrary: turn }),
+  fc.oneof(
+    { weight: 14, arbitrary: fc.constant({ input: undefined, advance: 900 }) },
+    { weight: 2, arbitrary: turn },
+    { weight: 1, arbitrary: late },
+  ),
   { maxLength: 60, size: 'max' },
 )
 const role = fc.constantFrom('seller' as const, 'buyer' as const)
