@@ -6,10 +6,10 @@ import type { Measured } from '../../../hw/sim/register-image.ts'
 import { startP1Meter, startSmlMeter, type TelegramMeterOptions } from '../../../hw/sim/telegram-meters.ts'
 import { hex } from '../../../protocol/bytes.ts'
 import { decodeDsmr, withTotals } from '../../../protocol/telegram/dsmr.ts'
-import { Gather } from '../../../protocol/telegram/gather.ts'
 import { findValue, type MeterValue, OBIS, type Obis } from '../../../protocol/telegram/obis.ts'
 import { decodeSml } from '../../../protocol/telegram/sml.ts'
 import { assert, suite } from '../../harness.ts'
+import { Gather } from '../../protocol/telegram/gather.ts'
 import { dice } from '../../protocol/telegram/mutate.ts'
 
 const test = suite('telegram meters')

@@ -3,10 +3,10 @@ import { concat, utf8 } from '../../../protocol/bytes.ts'
 import { crcArc } from '../../../protocol/telegram/crc16.ts'
 import { DSMR_FRAME_MAX, type DsmrReading, decodeDsmr, withTotals } from '../../../protocol/telegram/dsmr.ts'
 import { encodeDsmr } from '../../../protocol/telegram/dsmr-write.ts'
-import { Gather } from '../../../protocol/telegram/gather.ts'
 import { findValue, type MeterValue } from '../../../protocol/telegram/obis.ts'
 import { noSharedData, sharedBytes, sharedPath } from '../../data.ts'
 import { assert, suite } from '../../harness.ts'
+import { Gather } from './gather.ts'
 import { dice, mutate } from './mutate.ts'
 
 const test = suite('dsmr')

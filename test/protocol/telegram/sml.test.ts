@@ -1,12 +1,12 @@
 import { readdirSync } from 'node:fs'
 import { concat, hex } from '../../../protocol/bytes.ts'
 import { crcKermit, crcX25 } from '../../../protocol/telegram/crc16.ts'
-import { Gather } from '../../../protocol/telegram/gather.ts'
 import { DLMS_UNIT, type MeterValue, obisBytes } from '../../../protocol/telegram/obis.ts'
 import { decodeSml, SML_FRAME_MAX, type SmlReading } from '../../../protocol/telegram/sml.ts'
 import { encodeSml } from '../../../protocol/telegram/sml-write.ts'
 import { noSharedData, sharedBytes, sharedPath, sharedText } from '../../data.ts'
 import { assert, suite } from '../../harness.ts'
+import { Gather } from './gather.ts'
 import { dice, mutate } from './mutate.ts'
 
 const test = suite('sml')

@@ -1,8 +1,8 @@
-/** Collects the chunks of a byte stream until a pull decoder finds frames in them. */
-import { concat } from '../bytes.ts'
-import type { Fault, Pull } from '../result.ts'
+/** Collects the chunks of a byte stream until a pull decoder finds frames in them, as every reader of a line does. */
+import { concat } from '../../../protocol/bytes.ts'
+import type { Fault, Pull } from '../../../protocol/result.ts'
 
-export interface Gathered<T, F extends Fault = Fault> {
+interface Gathered<T, F extends Fault = Fault> {
   readonly frames: readonly { readonly value: T; readonly raw: Uint8Array }[]
   readonly faults: readonly F[]
 }
@@ -44,11 +44,5 @@ export class Gather<T, F extends Fault = Fault> {
     }
     this.held = this.held.slice(at)
     return { frames, faults }
-  }
-
-  /** Forgets what is held, as after a line went down. */
-  reset(): void {
-    this.held = new Uint8Array(0)
-    this.wanted = 1
   }
 }
