@@ -14,8 +14,8 @@ export interface StreetPlaces {
   readonly witnesses: readonly string[]
   readonly brokers: readonly string[]
   readonly data: string
-  /** Device path or host:port of a site's line: `rs485` or `grid`. */
-  readonly lineAt: (site: string, line: string) => { readonly serial: string } | { readonly tcp: string }
+  /** Device path or host:port of a site's line. */
+  readonly lineAt: (site: string, line: SiteLine) => { readonly serial: string } | { readonly tcp: string }
   readonly keysOf: (site: string) => {
     readonly account: Uint8Array
     readonly sealing: Uint8Array
@@ -30,11 +30,17 @@ export interface StreetPlaces {
   readonly coilsOnly: boolean
 }
 
+/**
+ * `meters` carries the Modbus meters, `grid` a grid meter with a line of its own, `switch` the relay board: an opening never
+ * waits behind a meter that does not answer.
+ */
+export type SiteLine = 'meters' | 'grid' | 'switch'
+
 /** Modbus units on a site's RS-485 bus. */
 export const UNIT = { grid: 1, board: 40, lineMeter: (index: number): number => 11 + index }
 
 /** What a contact does without its agent: the coil board lets go this long after the last close command. */
-export const COIL_HOLD_MS = 1_000
+export const COIL_HOLD_MS = 1_500
 
 /** One deal of the street: two minutes of a 2 to 3 kW circuit. */
 const SLOT_S = 60
@@ -49,7 +55,7 @@ export function siteConfigText(street: Street, site: StreetSite, places: StreetP
   const every = `${places.gridEveryMs}ms`
   const board = site.relays === 'johnny-five' && !places.coilsOnly
   const hex = (key: Uint8Array) => toHex(key)
-  const serial = (line: string, baud: string, format: string) => ({ ...places.lineAt(site.name, line), baud, format })
+  const serial = (line: SiteLine, baud: string, format: string) => ({ ...places.lineAt(site.name, line), baud, format })
   const config = {
     version: '1',
     site: site.name,
@@ -65,7 +71,8 @@ export function siteConfigText(street: Street, site: StreetSite, places: StreetP
     },
     brokers: places.brokers,
     lines: {
-      rs485: serial('rs485', '9600', '8N1'),
+      meters: serial('meters', '9600', '8N1'),
+      ...(board ? {} : { switch: serial('switch', '9600', '8N1') }),
       ...(gridOnBus
         ? {}
         : site.gridMeter === 'modbus-tcp'
@@ -78,7 +85,7 @@ export function siteConfigText(street: Street, site: StreetSite, places: StreetP
         : gridOnBus
           ? {
               protocol: 'modbus-rtu',
-              line: 'rs485',
+              line: 'meters',
               page: site.gridMeter,
               unit: String(UNIT.grid),
               every,
@@ -90,7 +97,7 @@ export function siteConfigText(street: Street, site: StreetSite, places: StreetP
           line.id,
           {
             protocol: 'modbus-rtu',
-            line: 'rs485',
+            line: 'meters',
             page: 'eastron-sdm120',
             unit: String(UNIT.lineMeter(index)),
             every: '1s',
@@ -102,7 +109,7 @@ export function siteConfigText(street: Street, site: StreetSite, places: StreetP
     relays: {
       board: board
         ? { driver: 'johnny-five', bank: `${site.name}-gpio` }
-        : { driver: 'modbus-coils', line: 'rs485', unit: String(UNIT.board), timed: `${COIL_HOLD_MS}ms` },
+        : { driver: 'modbus-coils', line: 'switch', unit: String(UNIT.board), timed: `${COIL_HOLD_MS}ms` },
     },
     direct_lines: ends.map(({ line, side, peer }) => ({
       id: line.id,

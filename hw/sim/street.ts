@@ -154,18 +154,20 @@ export const lineEndsOf = (street: Street, site: string): readonly LineEnd[] =>
 export interface WiredContact {
   readonly line: string | undefined
   readonly role: 'upstream' | 'line' | 'own'
+  readonly side: 'seller' | 'buyer'
 }
 
 /** Channel by channel what a site's relay board switches: own first where there is a circuit, then each line end. */
 export function wiredContacts(street: Street, site: StreetSite): readonly WiredContact[] {
-  const own: readonly WiredContact[] = site.circuit === undefined ? [] : [{ line: undefined, role: 'own' }]
+  const own: readonly WiredContact[] =
+    site.circuit === undefined ? [] : [{ line: undefined, role: 'own', side: 'buyer' }]
   const ends = lineEndsOf(street, site.name).flatMap((end): readonly WiredContact[] =>
     end.side === 'seller'
       ? [
-          { line: end.line.id, role: 'upstream' },
-          { line: end.line.id, role: 'line' },
+          { line: end.line.id, role: 'upstream', side: end.side },
+          { line: end.line.id, role: 'line', side: end.side },
         ]
-      : [{ line: end.line.id, role: 'line' }],
+      : [{ line: end.line.id, role: 'line', side: end.side }],
   )
   return [...own, ...ends]
 }

@@ -1,0 +1,267 @@
+/**
+ * The composition root: from a site's configuration and a world to a running agent. Together with world.ts the only file
+ * that names concrete drivers; everything else sees ports.
+ */
+
+import type { Relay } from '../drivers/ports.ts'
+import { openJournal } from '../drivers/store/journal.ts'
+import { toHex, utf8 } from '../protocol/bytes.ts'
+import { addressOf } from '../protocol/crypto/hash.ts'
+import { done, ok, type Result } from '../protocol/result.ts'
+import { DEFAULT_LIMITS, type Limits } from '../protocol/safety/facts.ts'
+import type { Mono } from '../protocol/time.ts'
+import type { DirectLineConfig, SiteConfig } from './config/site-config.ts'
+import { openDevices } from './devices.ts'
+import { createEvidence } from './evidence.ts'
+import { createHealth, type Health } from './health.ts'
+import { createLightAgent, type LightAgent } from './light/run.ts'
+import { createMetering, type Metering } from './metering/run.ts'
+import { createRelayControl, type RelayControl, type RelayEnd } from './relays/run.ts'
+import { readWelds, writeWelds } from './relays/welds.ts'
+import { createLedgerAccount, type LedgerAccount } from './trading/account.ts'
+import { createPost, type Post } from './trading/post.ts'
+import { createTrading, type Trading } from './trading/run.ts'
+import type { World } from './world.ts'
+
+/** Journal kinds of this file. */
+const BOOT = 'boot'
+const DEAL = 'deal'
+const INTENT = 'intent'
+
+/** The control loop of the relays must come round this often, or the watchdog is not fed. */
+const WATCHDOG_MS = 250
+/** A bench site lives for minutes: it need not make 16 MiB of zeros for each of five journals. */
+const BENCH_SEGMENT_BYTES = 256 * 1024
+/** Of CometBFT: a third of the trusted power vouches for a header that was skipped to. */
+const TRUST_LEVEL = { numerator: 1, denominator: 3 }
+
+export interface Agent {
+  readonly config: SiteConfig
+  readonly metering: Metering
+  readonly light: LightAgent
+  readonly relays: RelayControl
+  readonly trading: Trading
+  readonly post: Post
+  readonly account: LedgerAccount
+  readonly health: Health
+  readonly bootCount: number
+  /** Opens every contact, finishes the journal, closes every line. */
+  stop(): Promise<void>
+}
+
+/** Parts that a test takes a defence out of; the product never passes any. */
+export interface Seams {
+  readonly light?: (light: LightAgent) => LightAgent
+  readonly limits?: (limits: Limits) => Limits
+  readonly lateAnswerDefence?: boolean
+}
+
+export async function startAgent(config: SiteConfig, world: World, seams: Seams = {}): Promise<Result<Agent>> {
+  const { clock, timers, log } = world
+  const closers: (() => Promise<unknown> | unknown)[] = []
+  const giveUp = async <T extends { readonly ok: false }>(failed: T): Promise<T> => {
+    for (const close of closers.reverse()) await close()
+    return failed
+  }
+  const health = createHealth(clock, log)
+
+  const keys = await world.openKeys(config.keys)
+  if (!keys.ok) return keys
+  const state = await world.openDisk(`${config.data}/state`)
+  if (!state.ok) return state
+  closers.push(() => state.value.close?.())
+  const journalDisk = await world.openDisk(`${config.data}/journal`)
+  if (!journalDisk.ok) return giveUp(journalDisk)
+  closers.push(() => journalDisk.value.close?.())
+
+  // --- What was before
+  const opened = await openJournal({
+    disk: journalDisk.value,
+    clock,
+    timers,
+    ...(config.bench ? { segmentBytes: BENCH_SEGMENT_BYTES } : {}),
+  })
+  if (!opened.ok) return giveUp(opened)
+  const journal = opened.value
+  closers.push(() => journal.close())
+  let boots = 0
+  const deals: Uint8Array[] = []
+  const replayed = await journal.replay(({ kind, bytes }) => {
+    if (kind === BOOT) boots++
+    if (kind === DEAL) deals.push(bytes)
+  })
+  if (!replayed.ok) return giveUp(replayed)
+  const bootCount = boots + 1
+  const booted = await journal.append(BOOT, utf8(String(bootCount)), { urgent: true })
+  if (!booted.ok) return giveUp(booted)
+  for (const cut of journal.cuts) health.set('journal.cut', { code: 'journal.cut', ...cut })
+
+  // --- Meters and relays
+  const devices = await openDevices(config, world, seams)
+  if (!devices.ok) return giveUp(devices)
+  closers.push(() => devices.value.close())
+  const { meters, relay } = devices.value
+
+  const metering = createMetering({
+    meters: [...meters].map(([name, meter]) => ({
+      name,
+      meter,
+      periodMs: config.meters[name]!.everyMs,
+      ...(config.meters[name]!.id === undefined ? {} : { meterId: config.meters[name]!.id }),
+    })),
+    signer: keys.value.metering,
+    journal,
+    clock,
+    timers,
+    log,
+    verifier: world.verifier,
+    identity: { deviceId: `tieline-${toHex(addressOf(keys.value.account.publicKey)).slice(0, 12)}`, bootCount },
+    health: health.set,
+  })
+  const metered = await metering.start()
+  if (!metered.ok) return giveUp(metered)
+  closers.push(() => metering.stop())
+
+  // --- Ledger
+  const primary = world.openLedger(config.ledger.primary)
+  const witnesses = config.ledger.witnesses.map(world.openLedger)
+  const plainLight = createLightAgent({
+    config: {
+      chainId: config.ledger.chain,
+      trust: config.ledger.trust,
+      trustingPeriodMs: config.ledger.trustingPeriodMs,
+      maxClockDriftMs: config.ledger.maxClockDriftMs,
+      trustLevel: TRUST_LEVEL,
+    },
+    primary,
+    witnesses,
+    clock,
+    timers,
+    disk: state.value,
+    verifier: world.verifier,
+    log,
+  })
+  const light = seams.light?.(plainLight) ?? plainLight
+  light.onHealth(now =>
+    health.set('light', now.state === 'ok' ? undefined : (now.fault ?? { code: `light.${now.state}` })),
+  )
+  const followed = await light.start()
+  if (!followed.ok) return giveUp(followed)
+  closers.push(() => light.stop())
+  const account = createLedgerAccount({
+    chainId: config.ledger.chain,
+    signer: keys.value.account,
+    light,
+    nodes: [primary, ...witnesses],
+    log,
+  })
+
+  // --- Neighbours
+  const bus = await world.openBus(config.brokers)
+  if (!bus.ok) return giveUp(bus)
+  closers.push(() => bus.value.close())
+  const post = createPost({
+    bus: bus.value,
+    clock,
+    timers,
+    entropy: world.entropy,
+    signer: keys.value.account,
+    sealingKey: keys.value.sealing,
+    peers: Object.entries(config.peers).map(([name, { account: publicKey, sealing }]) => ({
+      name,
+      publicKey,
+      address: addressOf(publicKey),
+      sealingKey: sealing,
+    })),
+    epoch: bootCount,
+    verifier: world.verifier,
+    log,
+  })
+
+  let fed: Mono | undefined = clock.mono()
+  closers.push(
+    timers.every(WATCHDOG_MS, () => {
+      fed = clock.mono()
+    }),
+  )
+  const welds = await readWelds(state.value)
+  if (!welds.ok) return giveUp(welds)
+  let relays: RelayControl
+  const evidence = createEvidence(state.value, clock.now)
+  const trading = createTrading({
+    config,
+    account,
+    signer: keys.value.account,
+    post,
+    bus: bus.value,
+    light,
+    metering,
+    relays: () => relays,
+    clock,
+    timers,
+    entropy: world.entropy,
+    verifier: world.verifier,
+    log,
+    record: bytes => journal.append(DEAL, bytes, { urgent: true }),
+    health: health.set,
+    saveEvidence: evidence,
+  })
+  relays = createRelayControl({
+    ends: config.directLines.map(line => endOf(line, config, relay, seams)),
+    facts: trading.facts,
+    meterOf: line => metering.latest(config.directLines.find(({ id }) => id === line)!.meter)?.reading,
+    watchdogFed: () => fed,
+    intend: async contact => {
+      const recorded = await journal.append(INTENT, utf8(contact), { urgent: true })
+      return recorded.ok ? done : recorded
+    },
+    welds: welds.value,
+    keepWelds: all => writeWelds(state.value, all),
+    onEvent: trading.onRelayEvent,
+    clock,
+    timers,
+    log,
+  })
+  closers.push(() => relays.stop())
+  trading.restore(deals)
+  trading.start()
+  closers.push(() => {
+    trading.stop()
+    post.stop()
+  })
+  return ok({
+    config,
+    metering,
+    light,
+    relays,
+    trading,
+    post,
+    account,
+    health,
+    bootCount,
+    async stop() {
+      for (const close of closers.reverse()) await close()
+    },
+  })
+}
+
+/** One line's end for the relay control. What the configuration leaves out keeps the interlock's own limits. */
+function endOf(
+  { id, side, limit, contacts, circuit }: DirectLineConfig,
+  { safety }: SiteConfig,
+  relay: (contact: DirectLineConfig['contacts']['line']) => Relay,
+  seams: Seams,
+): RelayEnd {
+  const limits: Limits = { ...DEFAULT_LIMITS, ...safety, phases: circuit?.phases ?? 1, limitMa: limit }
+  return {
+    line: id,
+    side,
+    limits: seams.limits?.(limits) ?? limits,
+    contacts: {
+      line: relay(contacts.line),
+      ...(contacts.upstream === undefined ? {} : { upstream: relay(contacts.upstream) }),
+      ...(contacts.own === undefined ? {} : { own: relay(contacts.own) }),
+    },
+    ...(circuit === undefined ? {} : { circuit: circuit.name }),
+  }
+}

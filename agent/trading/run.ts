@@ -1,0 +1,482 @@
+/**
+ * Trading at one site: asks and answers for energy, runs each deal, and tells the interlock what it may know of a line.
+ */
+import type { Bus, Clock, Entropy, Log, Signer, Timers } from '../../drivers/ports.ts'
+import { equalBytes, toHex } from '../../protocol/bytes.ts'
+import type { Verifier } from '../../protocol/crypto/verify.ts'
+import { type Power, type WattHours, wattHours } from '../../protocol/quantity.ts'
+import { type Reading, registerEnergy } from '../../protocol/reading/reading.ts'
+import { verifyReading } from '../../protocol/reading/verify.ts'
+import { type Fault, fail, ok, type Result } from '../../protocol/result.ts'
+import { DEFAULT_LIMITS, type LineFacts } from '../../protocol/safety/facts.ts'
+import type { Mono } from '../../protocol/time.ts'
+import { decodeDeal } from '../../protocol/trade/deal-codec.ts'
+import {
+  type Deal,
+  type HealthName,
+  heartbeatsDue,
+  holdsLine,
+  isOver,
+  type Metered,
+  type Step,
+} from '../../protocol/trade/deal-state.ts'
+import { beat, hear, newPulse, type Pulse } from '../../protocol/trade/heartbeat.ts'
+import type { Body, BodyOf, Message } from '../../protocol/trade/message.ts'
+import { dealEnergy, dealRegister, wholeBetween } from '../../protocol/trade/receipt.ts'
+import type { SiteConfig } from '../config/site-config.ts'
+import type { LightAgent } from '../light/run.ts'
+import type { Metering } from '../metering/run.ts'
+import type { ControlEvent } from '../relays/decide.ts'
+import type { RelayControl } from '../relays/run.ts'
+import type { LedgerAccount } from './account.ts'
+import { createDealRunner, type DealRunner } from './deal-runner.ts'
+import { available, type BuyerLine, decideAsk, RETRY_MS } from './decide.ts'
+import { createNegotiator, type TradeEnd } from './negotiate.ts'
+import type { Post } from './post.ts'
+
+/** How often a buyer thinks of its next window, and old talk is swept out. */
+const STRATEGY_MS = 1000
+/** Facts of a line reach its deal this often; heartbeats leave as often, five within the second that they are good for. */
+const PULSE_MS = 200
+/** Signed readings go to the other side this often while power flows. */
+const EXCHANGE_MS = 10_000
+/** Ended deals that the page still shows. */
+const KEPT_DEALS = 50
+
+export interface TradingOptions {
+  readonly config: SiteConfig
+  readonly account: LedgerAccount
+  readonly signer: Signer
+  readonly post: Post
+  readonly bus: Bus
+  readonly light: LightAgent
+  readonly metering: Metering
+  readonly relays: () => RelayControl
+  readonly clock: Clock
+  readonly timers: Timers
+  readonly entropy: Entropy
+  readonly verifier: Verifier
+  readonly log: Log
+  record(bytes: Uint8Array): Promise<Result<unknown>>
+  health(what: string, fault: Fault | undefined): void
+  /** Saves what was refused, with the bytes where there are any. */
+  saveEvidence(fault: Fault, bytes: readonly Uint8Array[]): void
+}
+
+export interface DealInfo {
+  readonly runner: DealRunner
+  readonly peer: string
+  readonly requested: Mono
+}
+
+export interface Trading {
+  /** Every record of every deal, in the journal's order; called once before `start`. */
+  restore(records: Iterable<Uint8Array>): void
+  start(): void
+  facts(line: string): LineFacts
+  onRelayEvent(event: ControlEvent): void
+  /** Newest first. */
+  deals(): readonly DealInfo[]
+  stats(): { readonly proposed: number }
+  /** Ends running deals in order; nothing new is begun. */
+  windDown(): void
+  stop(): void
+}
+
+/** What runs on one line end. */
+interface EndRun {
+  readonly trade: TradeEnd
+  readonly peer: string
+  runner: DealRunner | undefined
+  pulse: Pulse
+  /** When our last heartbeat left. */
+  beatAt: Mono | undefined
+  peerContact: 'open' | 'closed' | 'unknown'
+  peerWelded: boolean
+  exchangedAt: Mono
+  lastUsed: Mono | undefined
+  notBefore: Mono
+}
+
+export function createTrading(options: TradingOptions): Trading {
+  const { config, clock, timers, log, metering, post, light } = options
+  const cancels: (() => void)[] = []
+  const deals: DealInfo[] = []
+  let proposed = 0
+  let closing = false
+
+  const ends = new Map<string, EndRun>(
+    config.directLines.map(line => [
+      line.id,
+      {
+        trade: {
+          config: line,
+          peerKey: config.peers[line.peer]!.account,
+          ownMeter: () => metering.latest(line.meter)?.reading.meterId,
+        },
+        peer: line.peer,
+        runner: undefined,
+        pulse: newPulse(firstBeat(options.entropy)),
+        beatAt: undefined,
+        peerContact: 'unknown',
+        peerWelded: false,
+        exchangedAt: clock.mono(),
+        lastUsed: undefined,
+        notBefore: clock.mono(),
+      },
+    ]),
+  )
+
+  const negotiator = createNegotiator({
+    chainId: config.ledger.chain,
+    ownKey: options.signer.publicKey,
+    trade: config.trade,
+    ends: [...ends.values()].map(end => end.trade),
+    clock,
+    entropy: options.entropy,
+    verifier: options.verifier,
+    log,
+    send: (peer, body) => post.send(peer, body, { reliable: true }),
+    onHand: (line, start, end) => onHand(line, start, end),
+    agreed: (line, step, requested) => begin(ends.get(line)!, step, requested),
+    failed: line => {
+      const end = ends.get(line)!
+      end.lastUsed = clock.mono()
+      end.notBefore = (clock.mono() + RETRY_MS) as Mono
+    },
+    proposed: () => {
+      proposed++
+    },
+  })
+
+  // --- Deals
+
+  function begin(end: EndRun, { deal, outputs }: Step, requested: Mono): DealRunner {
+    const { config: line } = end.trade
+    end.lastUsed = clock.mono()
+    end.pulse = newPulse(firstBeat(options.entropy))
+    end.beatAt = undefined
+    end.peerContact = 'unknown'
+    const runner = createDealRunner(deal, outputs, {
+      clock,
+      timers,
+      verifier: options.verifier,
+      log,
+      signer: options.signer,
+      light,
+      account: options.account,
+      send: body => post.send(end.peer, body, { reliable: true }),
+      open: (contact, because) => {
+        if (contact === 'own') return options.relays().wish(line.id, 'energise')
+        if (because === undefined) return options.relays().wish(line.id, 'de-energise')
+        options.relays().openNow(line.id, because)
+      },
+      // The relay control runs the whole changeover on one wish; giving the circuit its own supply back is its default.
+      close: contact => {
+        if (contact === 'line') options.relays().wish(line.id, 'energise')
+        else options.relays().wish(line.id, 'de-energise')
+      },
+      signReading: which => signFor(line.meter, runner.deal(), which),
+      record: options.record,
+      health: (what: HealthName, fault) => options.health(`${what}.${line.id}`, fault),
+      onRefused: fault => options.saveEvidence(fault, []),
+      onChange: () => {},
+    })
+    end.runner = runner
+    deals.unshift({ runner, peer: end.peer, requested })
+    // Deals that are over leave from the old end; one that is not stays however old.
+    for (let at = deals.length - 1; at >= KEPT_DEALS; at--) if (deals[at]!.runner.over()) deals.splice(at, 1)
+    return runner
+  }
+
+  async function signFor(meter: string, deal: Deal, reason: 'begin' | 'end' | 'periodic'): Promise<Result<Metered>> {
+    const direction = deal.role === 'seller' ? ('export' as const) : ('import' as const)
+    const signed = await metering.sign(meter, reason, { contract: deal.hash, line: deal.contract.line, direction })
+    if (!signed.ok) return signed
+    const register = dealEnergy(signed.value.reading, deal.role)
+    if (!register.ok) return register
+    return ok({ envelope: signed.value.envelope, context: signed.value.context, register: register.value })
+  }
+
+  // --- What comes in
+
+  function onMessage(peer: string, { body }: Message): void {
+    switch (body.kind) {
+      case 'request':
+        if (closing || lineBusy(body.line)) {
+          post.send(peer, { kind: 'decline', id: body.id, reason: 'negotiate.busy' }, { reliable: true })
+          return
+        }
+        return negotiator.hear(peer, body)
+      case 'offer':
+        return negotiator.hear(peer, body)
+      case 'accept':
+      case 'decline': {
+        const known = deals.find(({ runner }) => equalBytes(runner.deal().contract.nonce, body.id))
+        if (known === undefined) return negotiator.hear(peer, body)
+        if (known.peer === peer) known.runner.feed({ kind: 'message', body })
+        return
+      }
+      case 'ack':
+        return
+      default:
+        return onDealMessage(peer, body)
+    }
+  }
+
+  function onDealMessage(
+    peer: string,
+    body: Exclude<Body, { readonly id: Uint8Array } | { readonly kind: 'ack' }>,
+  ): void {
+    const known = deals.find(({ runner }) => equalBytes(runner.deal().hash, body.hash))
+    if (known === undefined || known.peer !== peer) return
+    const { runner } = known
+    if (body.kind === 'receipt-copy') return hearReceipt(runner, peer, body)
+    if (body.kind === 'reading') return void judgeReading(runner, peer, body.reading)
+    if (body.kind === 'heartbeat') {
+      const end = ends.get(body.line)
+      if (end?.runner !== runner) return
+      end.pulse = hear(end.pulse, body.sequence, body.echo)
+      end.peerContact = body.contact
+      end.peerWelded = body.welded
+    }
+    runner.feed({ kind: 'message', body })
+  }
+
+  function hearReceipt(runner: DealRunner, peer: string, body: BodyOf<'receipt-copy'>): void {
+    judgeReading(runner, peer, body.begin)
+    judgeReading(runner, peer, body.end)
+  }
+
+  /** A signed reading of the other end's line meter: what it says since begin, or a fault that opens the line. */
+  function judgeReading(runner: DealRunner, peer: string, signed: BodyOf<'reading'>['reading']): void {
+    const deal = runner.deal()
+    const other = deal.role === 'seller' ? 'buyer' : 'seller'
+    const verified = verifyReading(signed.envelope, signed.context, config.peers[peer]!.metering, options.verifier)
+    const expected = deal.role === 'seller' ? deal.contract.buyerMeter : deal.contract.sellerMeter
+    const judged: Result<WattHours> = !verified.ok
+      ? verified
+      : verified.value.context.meterId !== expected
+        ? fail({ code: 'trading.other-meter', expected, received: verified.value.context.meterId })
+        : verified.value.reading.session === undefined ||
+            !equalBytes(verified.value.reading.session.contract, deal.hash)
+          ? fail({ code: 'trading.other-session', deal: toHex(deal.hash) })
+          : sinceBegin(runner, verified.value.reading, other)
+    if (judged.ok) return runner.feed({ kind: 'metered', side: 'peer', energy: judged.value })
+    log('error', 'trading', `${peer}'s reading is refused`, judged.fault)
+    options.saveEvidence({ ...judged.fault, peer }, [signed.envelope, signed.context])
+    runner.feed({ kind: 'fault', fault: judged.fault })
+  }
+
+  const peerBegins = new WeakMap<DealRunner, Metered['register']>()
+
+  function sinceBegin(runner: DealRunner, reading: Reading, party: 'seller' | 'buyer'): Result<WattHours> {
+    const register = dealEnergy(reading, party)
+    if (!register.ok) return register
+    // The first reading of a session is its begin: nothing has flown before it.
+    const begun = peerBegins.get(runner) ?? register.value
+    peerBegins.set(runner, begun)
+    if (register.value < begun) return fail({ code: 'receipt.backwards', begin: begun, end: register.value })
+    return ok(wholeBetween(begun, register.value))
+  }
+
+  // --- What is known of a line
+
+  const gridPower = (): Power | undefined => metering.latest('grid')?.power
+
+  function onHand(line: string, start: Deal['contract']['start'], end: Deal['contract']['end']): WattHours {
+    const { sell } = config.trade
+    if (sell === undefined || !light.head()) return wattHours(0n)
+    const promised = [...ends.values()].flatMap(({ runner, trade }) => {
+      const deal = runner?.deal()
+      if (deal === undefined || deal.role !== 'seller' || trade.config.id === line || runner?.over()) return []
+      const { contract, state } = deal
+      return [{ energy: contract.energy, start: contract.start, end: contract.end, flowing: state === 'started' }]
+    })
+    return available(sell, gridPower(), promised, start, end)
+  }
+
+  const active = (runner: DealRunner | undefined): boolean => {
+    if (runner === undefined) return false
+    const { state, phase } = runner.deal()
+    return !['settled', 'refunded', 'aborted', 'expired', 'receipted', 'disputed'].includes(state) &&
+      phase !== 'receipt'
+      ? true
+      : holdsLine(runner.deal())
+  }
+
+  const latched = (line: string): boolean => (options.relays().view(line)?.welds.length ?? 1) > 0
+
+  function lineBusy(line: string): boolean {
+    const end = ends.get(line)
+    return end === undefined || active(end.runner) || negotiator.busy(line) || latched(line) || end.peerWelded
+  }
+
+  function think(): void {
+    negotiator.sweep()
+    if (closing || light.health().state !== 'ok') return
+    const mine = [...ends.values()].filter(({ trade }) => trade.config.side === 'buyer')
+    const circuitOf = ({ trade }: EndRun) => trade.config.circuit?.name ?? trade.config.id
+    for (const circuit of new Set(mine.map(circuitOf))) {
+      const lines = mine.filter(end => circuitOf(end) === circuit)
+      const busy = lines.some(({ runner, trade }) => active(runner) || negotiator.busy(trade.config.id))
+      const choices = lines.map(
+        ({ trade, lastUsed, notBefore, peerWelded }): BuyerLine => ({
+          id: trade.config.id,
+          latched: latched(trade.config.id) || peerWelded || metering.latest(trade.config.meter) === undefined,
+          lastUsed,
+          notBefore,
+        }),
+      )
+      const ask = decideAsk(choices, busy, config.trade, clock.now(), clock.mono())
+      if (ask !== undefined) negotiator.ask(ask)
+    }
+  }
+
+  function pulse(): void {
+    for (const end of ends.values()) {
+      const { runner } = end
+      if (runner === undefined) continue
+      const deal = runner.deal()
+      if (heartbeatsDue(deal, clock.now())) sendHeartbeat(end, deal)
+      if (!holdsLine(deal)) continue
+      feedFacts(end, runner)
+      if (deal.state === 'started') exchange(end, runner)
+    }
+  }
+
+  function sendHeartbeat(end: EndRun, deal: Deal): void {
+    const next = beat(end.pulse, clock.mono())
+    end.pulse = next.pulse
+    const line = end.trade.config.id
+    const body: BodyOf<'heartbeat'> = {
+      kind: 'heartbeat',
+      hash: deal.hash,
+      line,
+      contact: options.relays().view(line)?.position ?? 'unknown',
+      sequence: next.sequence,
+      welded: latched(line),
+      ...(next.echo === undefined ? {} : { echo: next.echo }),
+    }
+    post.send(end.peer, body, { reliable: false })
+    end.beatAt = clock.mono()
+  }
+
+  function feedFacts(end: EndRun, runner: DealRunner): void {
+    const { config: line } = end.trade
+    const now = clock.mono()
+    const view = options.relays().view(line.id)
+    const seen = (role: string) => view?.contacts.find(contact => contact.role.endsWith(role))?.seen ?? 'unknown'
+    const latest = metering.latest(line.meter)
+    const readingAge = latest === undefined ? Number.POSITIVE_INFINITY : now - latest.reading.takenMono
+    const mv = latest?.voltage
+    const voltage =
+      mv === undefined || readingAge > DEFAULT_LIMITS.readingMs
+        ? 'unknown'
+        : mv < DEFAULT_LIMITS.deadMv
+          ? 'dead'
+          : 'live'
+    runner.feed({ kind: 'facts', facts: { contact: seen('.line'), own: seen('.own'), line: voltage } })
+    if (readingAge > DEFAULT_LIMITS.readingMs) {
+      runner.feed({ kind: 'meter-stale', ageMs: Math.min(readingAge, Number.MAX_SAFE_INTEGER) })
+    }
+    if (options.bus.health().up === 0) runner.feed({ kind: 'broker-down' })
+    const heardAge = end.pulse.aliveAt === undefined ? undefined : now - end.pulse.aliveAt
+    if (heardAge !== undefined && heardAge > DEFAULT_LIMITS.heartbeatMs)
+      runner.feed({ kind: 'heartbeat-lost', ageMs: heardAge })
+    const { state } = light.health()
+    if (state === 'diverged')
+      runner.feed({ kind: 'lock-refused', fault: light.health().fault ?? { code: 'light.diverged' } })
+    const { begin, role } = runner.deal()
+    if (begin !== undefined && latest !== undefined) {
+      const register = registerEnergy({ registers: latest.reading.values }, dealRegister(role))
+      if (register !== undefined && register >= begin.register) {
+        runner.feed({ kind: 'metered', side: 'own', energy: wholeBetween(begin.register, register) })
+      }
+    }
+  }
+
+  function exchange(end: EndRun, runner: DealRunner): void {
+    const now = clock.mono()
+    if (now - end.exchangedAt < EXCHANGE_MS) return
+    end.exchangedAt = now
+    const deal = runner.deal()
+    void signFor(end.trade.config.meter, deal, 'periodic').then(signed => {
+      if (!signed.ok) return
+      const { envelope, context } = signed.value
+      post.send(end.peer, { kind: 'reading', hash: deal.hash, reading: { envelope, context } }, { reliable: false })
+    })
+  }
+
+  return {
+    restore(records) {
+      const newest = new Map<string, Deal>()
+      for (const bytes of records) {
+        const deal = decodeDeal(bytes)
+        if (!deal.ok) {
+          log('error', 'trading', 'a deal in the journal cannot be read', deal.fault)
+          options.health('trading.journal', deal.fault)
+          continue
+        }
+        newest.set(toHex(deal.value.hash), deal.value)
+      }
+      for (const deal of newest.values()) {
+        const end = ends.get(deal.contract.line)
+        if (end === undefined || isOver(deal)) continue
+        begin(end, { deal, outputs: [] }, clock.mono()).feed({ kind: 'restored' })
+      }
+    },
+    start() {
+      post.onMessage(onMessage)
+      cancels.push(timers.every(STRATEGY_MS, think), timers.every(PULSE_MS, pulse))
+    },
+    facts(line) {
+      const end = ends.get(line)
+      const deal = end?.runner?.deal()
+      const lock = end?.runner?.lockProof()
+      const running =
+        deal !== undefined && (deal.state === 'armed' || deal.state === 'started' || deal.state === 'stopped')
+      const { state } = light.health()
+      return {
+        deal: running ? { id: toHex(deal.hash), start: deal.contract.start, end: deal.contract.end } : undefined,
+        proof: running && lock !== undefined ? { height: lock.height, headerTime: lock.headerTime } : undefined,
+        light: state === 'ok' ? 'healthy' : state === 'no-witness' ? 'no-witness' : 'halted',
+        ownHeartbeat: end?.beatAt,
+        peer:
+          end?.pulse.aliveAt === undefined
+            ? undefined
+            : { heard: end.pulse.aliveAt, line: end.peerContact, welded: end.peerWelded },
+      }
+    },
+    onRelayEvent(event) {
+      if (event.kind === 'weld') {
+        for (const [line, end] of ends) {
+          if (event.weld.contact.startsWith(`${line}.`)) end.runner?.feed({ kind: 'fault', fault: event.weld.sign })
+        }
+        options.health(`relay.welded.${event.weld.contact}`, event.weld.sign)
+      } else if (event.kind === 'tripped') {
+        const fault = event.because[0] ?? { code: 'relay.tripped' }
+        ends.get(event.line)?.runner?.feed({ kind: 'fault', fault })
+      } else if (event.kind === 'gave-up') {
+        const fault = event.because[0] ?? { code: 'relay.gave-up' }
+        ends.get(event.line)?.runner?.feed({ kind: 'fault', fault })
+      }
+    },
+    deals: () => deals,
+    stats: () => ({ proposed }),
+    windDown() {
+      closing = true
+      for (const { runner } of deals) if (active(runner)) runner.feed({ kind: 'stop' })
+    },
+    stop() {
+      for (const cancel of cancels) cancel()
+      for (const { runner } of deals) runner.stop()
+    },
+  }
+}
+
+/** Heartbeats of one deal are numbered from a random place, so that an echo of another deal names none of them. */
+function firstBeat(entropy: Entropy): number {
+  const [a, b, c, d] = entropy.bytes(4)
+  return 1 + a! + 256 * (b! + 256 * (c! + 256 * d!))
+}

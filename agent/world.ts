@@ -1,0 +1,102 @@
+/**
+ * The world as one agent sees it: every port, opened on request. This file names the real drivers; the simulator brings a
+ * world of its own, and the bench changes single parts of this one.
+ */
+
+import { connectBus } from '../drivers/bus/mqtt.ts'
+import { createSystemTime } from '../drivers/clock.ts'
+import { systemEntropy } from '../drivers/crypto/entropy.ts'
+import { createSigner } from '../drivers/crypto/signer.ts'
+import { createVerifier } from '../drivers/crypto/verifier.ts'
+import { createRpcClient } from '../drivers/headers/rpc-client.ts'
+import { createSerialLine } from '../drivers/line/serial.ts'
+import { createTcpLine } from '../drivers/line/tcp.ts'
+import type { Bus, Clock, Disk, Entropy, LedgerRpc, Line, Log, Signer, Timers } from '../drivers/ports.ts'
+import type { GpioBank } from '../drivers/relays/gpio-bank.ts'
+import type { GpioContact } from '../drivers/relays/johnny-five.ts'
+import { openDisk } from '../drivers/store/disk.ts'
+import type { Verifier } from '../protocol/crypto/verify.ts'
+import { fail, ok, type Result } from '../protocol/result.ts'
+import type { KeySource, LineConfig, SiteConfig } from './config/site-config.ts'
+import { secretFromSeed } from './keys.ts'
+
+export interface SiteKeys {
+  /** Money and contracts. */
+  readonly account: Signer
+  /** Readings. */
+  readonly metering: Signer
+  /** X25519 secret for messages to neighbours. */
+  readonly sealing: Uint8Array
+}
+
+/** A GPIO bank, and how its relay channels are wired to its lines. */
+export interface WiredBank {
+  readonly bank: GpioBank
+  contact(channel: number): GpioContact
+}
+
+export interface World {
+  readonly clock: Clock
+  readonly timers: Timers
+  readonly entropy: Entropy
+  readonly verifier: Verifier
+  readonly log: Log
+  openLine(line: LineConfig): Line
+  openBus(urls: readonly string[]): Promise<Result<Bus>>
+  openLedger(url: string): LedgerRpc
+  openDisk(folder: string): Promise<Result<Disk & { close?(): Promise<void> }>>
+  openKeys(source: KeySource): Promise<Result<SiteKeys>>
+  openGpioBank(name: string): Result<WiredBank>
+}
+
+const FORMATS = {
+  '8N1': { dataBits: 8, parity: 'none', stopBits: 1 },
+  '8N2': { dataBits: 8, parity: 'none', stopBits: 2 },
+  '8E1': { dataBits: 8, parity: 'even', stopBits: 1 },
+  '8O1': { dataBits: 8, parity: 'odd', stopBits: 1 },
+  '7E1': { dataBits: 7, parity: 'even', stopBits: 1 },
+  '7O1': { dataBits: 7, parity: 'odd', stopBits: 1 },
+} as const
+
+/** The machine that this process runs on. */
+export function systemWorld(config: Pick<SiteConfig, 'clock'>, log: Log): World {
+  const { clock, timers } =
+    config.clock === undefined ? createSystemTime() : createSystemTime(config.clock, 'synchronised')
+  return {
+    clock,
+    timers,
+    entropy: systemEntropy,
+    verifier: createVerifier(),
+    log,
+    openLine: line =>
+      line.kind === 'tcp'
+        ? createTcpLine(line.host, line.port, clock, timers)
+        : createSerialLine({ path: line.path, baudRate: line.baud, ...FORMATS[line.format] }, clock, timers),
+    openBus: urls => connectBus({ urls, timers, log }),
+    openLedger: url => createRpcClient({ url }),
+    openDisk,
+    openKeys: async source => {
+      if (source.kind === 'files') {
+        return fail({
+          code: 'keys.not-opened',
+          file: source.account,
+          hint: 'sealed key files are opened by `tieline run`',
+        })
+      }
+      return ok(keysFromSeed(source.seed))
+    },
+    openGpioBank: bank =>
+      fail({
+        code: 'gpio.no-bank',
+        bank,
+        hint: 'this machine offers no GPIO bank of that name; use a Modbus coil board',
+      }),
+  }
+}
+
+/** Bench keys; loadConfig refuses a seed outside a bench configuration. */
+export const keysFromSeed = (seed: Uint8Array): SiteKeys => ({
+  account: createSigner(secretFromSeed(seed, 'account')),
+  metering: createSigner(secretFromSeed(seed, 'metering')),
+  sealing: secretFromSeed(seed, 'sealing'),
+})
