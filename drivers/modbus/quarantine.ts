@@ -8,7 +8,7 @@ import { answerSignature, type ModbusRequest } from '../../protocol/modbus/pdu.t
 import { later, type Mono } from '../../protocol/time.ts'
 
 /** An owed answer is feared this many timeouts long; the latest that the field has reported came after 20. */
-export const FEARED_TIMEOUTS = 25
+const FEARED_TIMEOUTS = 25
 
 export interface Owed {
   readonly unit: number

@@ -55,7 +55,7 @@ export type ModbusFault =
   | { readonly code: 'modbus.header'; readonly field: string; readonly received: number }
 
 /** Exception codes (V1.1b3 chapter 7). */
-export const EXCEPTION: Readonly<Record<number, string>> = {
+const EXCEPTION: Readonly<Record<number, string>> = {
   1: 'illegal function',
   2: 'illegal data address',
   3: 'illegal data value',

@@ -1,0 +1,81 @@
+/** What the package behind a serial line is known to get wrong, and the faults that a person can do something about. */
+import { createSystemTime } from '../../../drivers/clock.ts'
+import { openPty } from '../../../drivers/line/pty.ts'
+import { createSerialLine, listSerialDevices } from '../../../drivers/line/serial.ts'
+import { type Fault, must } from '../../../protocol/result.ts'
+import { assert, suite } from '../../harness.ts'
+
+const test = suite('serial line')
+const { clock, timers } = createSystemTime()
+
+test('an unplug in the middle of reading is told once each time, at the latest by the next use, and leaves nothing open', async () => {
+  const told: number[] = []
+  for (let i = 0; i < 20; i++) {
+    const pty = must(await openPty())
+    const line = createSerialLine({ path: pty.path, baudRate: 9600 }, clock, timers)
+    const downs: Fault[] = []
+    must(await line.open({ bytes: () => {}, down: fault => downs.push(fault) }))
+    const stop = timers.every(1, () => pty.write(new Uint8Array(64)))
+    await timers.sleep(10 + (i % 7))
+    pty.unplug()
+    stop()
+    await timers.sleep(20)
+    // Where the hang-up meets a read under way the package reads on without end and tells nobody.
+    if (downs.length === 0) assert.not.ok((await line.flush()).ok)
+    await timers.sleep(10)
+    told.push(downs.length)
+    await line.close()
+    await pty.close()
+  }
+  assert.equal(told, Array(20).fill(1))
+  const before = process.cpuUsage()
+  await timers.sleep(300)
+  const { user, system } = process.cpuUsage(before)
+  assert.ok(user + system < 150_000, `${user + system} us of 300 ms: something still reads`)
+})
+
+test('a character takes its start, parity and stop bits as well', () => {
+  const ms = (settings: Partial<Parameters<typeof createSerialLine>[0]>) =>
+    createSerialLine({ path: '/dev/null', baudRate: 1_000, ...settings }, clock, timers).characterMs
+  assert.is(ms({}), 10)
+  assert.is(ms({ parity: 'even' }), 11)
+  assert.is(ms({ stopBits: 2 }), 11)
+  assert.is(ms({ dataBits: 7, parity: 'even' }), 10)
+})
+
+test('a device that is not there, and one that is no serial device, are faults', async () => {
+  const ear = { bytes: () => {}, down: () => {} }
+  const missing = createSerialLine({ path: '/dev/tieline-missing', baudRate: 9600 }, clock, timers)
+  const opened = await missing.open(ear)
+  assert.is(opened.ok, false)
+  if (!opened.ok) {
+    assert.is(opened.fault.code, 'serial.open')
+    assert.match(opened.fault.hint!, /plugged in/)
+  }
+  assert.not.ok((await createSerialLine({ path: '/dev/null', baudRate: 9600 }, clock, timers).open(ear)).ok)
+  // A refused open leaves the line ready for the next try.
+  assert.not.ok((await missing.open(ear)).ok)
+  await missing.close()
+})
+
+test('a second program is told that the device is in use', async () => {
+  const pty = must(await openPty())
+  const ear = { bytes: () => {}, down: () => {} }
+  const first = createSerialLine({ path: pty.path, baudRate: 9600 }, clock, timers)
+  const second = createSerialLine({ path: pty.path, baudRate: 9600 }, clock, timers)
+  must(await first.open(ear))
+  const refused = await second.open(ear)
+  assert.match(refused.ok ? 'opened' : (refused.fault.hint ?? refused.fault.code), /another program/)
+  await first.close()
+  must(await second.open(ear))
+  await second.close()
+  await pty.close()
+})
+
+test('the list of devices is a list or a fault, never a throw', async () => {
+  const listed = await listSerialDevices()
+  if (listed.ok) for (const { path } of listed.value) assert.match(path, /^\//)
+  else assert.is(listed.fault.code, 'serial.list')
+})
+
+test.run()
