@@ -21,7 +21,7 @@ import { createProducer } from './producer.ts'
 import { rpcRoutes } from './rpc.ts'
 
 /** What the commands use of the machine, and the moment at which somebody wants them to end. */
-export interface LedgerWorld {
+interface LedgerWorld {
   readonly terminal: Terminal
   readonly clock: Clock
   readonly timers: Timers

@@ -13,7 +13,7 @@ import { checkGenesis, type Genesis, type GenesisFault } from '../../protocol/le
 import { type Money, micros } from '../../protocol/quantity.ts'
 import { fail, type Result } from '../../protocol/result.ts'
 
-export type GenesisJsonFault =
+type GenesisJsonFault =
   | GenesisFault
   | { readonly code: 'genesis.json'; readonly place: string; readonly expected: string }
 

@@ -14,7 +14,7 @@ export type Submission =
   | { readonly kind: 'known'; readonly hash: Uint8Array }
   | { readonly kind: 'full'; readonly txs: number; readonly limit: number }
 
-export interface Mempool {
+interface Mempool {
   readonly size: number
   submit(tx: Uint8Array): Submission
   /** The transactions of the next block; they stay until `remove`. */

@@ -6,7 +6,7 @@ import { fromUtf8 } from '../../protocol/bytes.ts'
 import { fail, ok, type Result } from '../../protocol/result.ts'
 import type { RpcFault } from './rpc-fault.ts'
 
-export interface RpcCallOptions {
+interface RpcCallOptions {
   /** Real milliseconds for the whole call. */
   readonly timeoutMs: number
   /** Bytes of the answer, after decompression. */

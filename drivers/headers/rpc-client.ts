@@ -10,7 +10,7 @@ import type { LedgerRpc } from '../ports.ts'
 import { callRpc } from './rpc-call.ts'
 import type { RpcFault } from './rpc-fault.ts'
 
-export interface RpcClientOptions {
+interface RpcClientOptions {
   /** Base URL, as in `http://127.0.0.1:26657`. */
   readonly url: string
   readonly timeoutMs?: number

@@ -6,7 +6,7 @@ import type { LedgerRpc, Timers } from '../../drivers/ports.ts'
 import type { LightBlock } from '../../protocol/chain/light-block.ts'
 import { fail, ok, type Result } from '../../protocol/result.ts'
 
-export interface SimRpcOptions {
+interface SimRpcOptions {
   readonly name: string
   readonly producer: Producer
   readonly timers: Timers

@@ -22,14 +22,14 @@ export interface TxOutcome extends TxResult {
   readonly log: string
 }
 
-export interface BlockInput {
+interface BlockInput {
   readonly height: bigint
   readonly time: Instant
   readonly txs: readonly Uint8Array[]
   readonly verifier: Verifier
 }
 
-export interface BlockOutput {
+interface BlockOutput {
   readonly results: readonly TxOutcome[]
   /** Root of the state after this block; it stands in the next block's header. */
   readonly appHash: Uint8Array

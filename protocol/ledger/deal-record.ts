@@ -67,7 +67,6 @@ export const dealRecord = record(
 
 export type DealRecord = typeof dealRecord extends Codec<infer T> ? T : never
 export type ReceiptRecord = NonNullable<DealRecord['sellerReceipt']>
-export type DealOutcome = NonNullable<DealRecord['outcome']>
 
 /** The state key of a deal: utf8 of this text. */
 export const dealKey = (contractHash: Uint8Array): string => `deal/${toHex(contractHash)}`

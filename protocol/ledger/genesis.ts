@@ -6,16 +6,16 @@ import { algOfKey } from '../identity/key.ts'
 import { type Money, micros } from '../quantity.ts'
 import { fail, ok, type Result } from '../result.ts'
 import type { Instant } from '../time.ts'
-import { MAX_MONEY } from './fields.ts'
+import { MAX_MONEY, meterId as meterIdCodec, name } from './fields.ts'
 import { ACCOUNTS, accountId, CHAIN, type Draft, METERS } from './state.ts'
 
-export interface GenesisAccount {
+interface GenesisAccount {
   /** Ed25519, 32 bytes. */
   readonly publicKey: Uint8Array
   readonly balance: Money
 }
 
-export interface GenesisMeter {
+interface GenesisMeter {
   readonly meterId: string
   /** Address of the account whose energy it counts. */
   readonly owner: Uint8Array
@@ -39,6 +39,7 @@ export interface Genesis {
 }
 
 export type GenesisFault =
+  | { readonly code: 'genesis.chain-id'; readonly chainId: string }
   | { readonly code: 'genesis.account'; readonly address: string; readonly reason: string }
   | { readonly code: 'genesis.meter'; readonly meterId: string; readonly reason: string }
   | { readonly code: 'genesis.money'; readonly minted: bigint; readonly limit: bigint }
@@ -46,6 +47,7 @@ export type GenesisFault =
 
 /** Whether a ledger can begin like this. */
 export function checkGenesis(genesis: Genesis): Result<Genesis, GenesisFault> {
+  if (!name.read(genesis.chainId, 'chainId').ok) return fail({ code: 'genesis.chain-id', chainId: genesis.chainId })
   const known = new Set<string>()
   for (const { publicKey } of genesis.accounts) {
     const id = toHex(addressOf(publicKey))
@@ -62,8 +64,10 @@ export function checkGenesis(genesis: Genesis): Result<Genesis, GenesisFault> {
     if (!known.has(toHex(holder))) return fail({ code: 'genesis.role', role, address: toHex(holder) })
   }
   const meters = new Set<string>()
-  for (const { meterId, owner, publicKey } of genesis.meters) {
+  for (const { meterId, owner, line, publicKey } of genesis.meters) {
     const bad = (reason: string) => fail({ code: 'genesis.meter', meterId, reason } as const)
+    if (!meterIdCodec.read(meterId, 'meterId').ok) return bad('its name is not 1 to 64 printable characters')
+    if (!name.read(line, 'line').ok) return bad(`it stands at no line: ${line}`)
     if (meters.has(meterId)) return bad('comes twice')
     meters.add(meterId)
     if (!known.has(toHex(owner))) return bad('its owner has no account')

@@ -16,7 +16,7 @@ import type { DealRecord } from './deal-record.ts'
 import { accountId, credit, DEALS, type Draft } from './state.ts'
 
 /** Deals that wait for their last moment, the latest first, so that the next one due is at the end. */
-export interface DueDeals {
+interface DueDeals {
   add(settleBy: Instant, id: string): void
   /** Takes every deal due at `now`, the earliest first. */
   takeDue(now: Instant): readonly string[]

@@ -46,8 +46,8 @@ const bookings = record({
 
 type ValueOf<C> = C extends Codec<infer T> ? T : never
 export type Account = ValueOf<typeof account>
-export type EnrolledMeter = ValueOf<typeof meter>
-export type Chain = ValueOf<typeof chain>
+type EnrolledMeter = ValueOf<typeof meter>
+type Chain = ValueOf<typeof chain>
 export type Bookings = ValueOf<typeof bookings>
 
 /** A kind of record and the prefix of its keys. */

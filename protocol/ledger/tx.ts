@@ -65,7 +65,7 @@ const frame = record({
 })
 
 /** A transaction that waits for its signature. */
-export interface UnsignedTx {
+interface UnsignedTx {
   readonly toSign: Uint8Array
   /** The transaction's bytes. */
   withSignature(signature: Uint8Array): Uint8Array
@@ -82,7 +82,7 @@ export function buildTx(tx: Tx, publicKey: Uint8Array): UnsignedTx {
   }
 }
 
-export interface ParsedTx {
+interface ParsedTx {
   readonly tx: Tx
   readonly envelope: Sign1
 }

@@ -151,7 +151,7 @@ export const terms: Contract = {
   nonce: new Uint8Array(16).fill(7),
 }
 
-export const signContract = (contract: Uint8Array, by: Party): Uint8Array =>
+const signContract = (contract: Uint8Array, by: Party): Uint8Array =>
   assembleSignedContract(contract, by.publicKey, by.sign(contractToSign(contract, by.publicKey)))
 
 export function commitOf(
@@ -169,7 +169,7 @@ function sign1(payload: Uint8Array, purpose: Uint8Array, by: Party): Uint8Array 
   return assemble(header, payload, by.sign(toBeSigned(header, payload, purpose)))
 }
 
-export interface ReadingTerms {
+interface ReadingTerms {
   readonly meterId: string
   /** The metering key. */
   readonly by: Party

@@ -1,11 +1,9 @@
 /** Every refusal of the ledger by name, each against the same transaction that is otherwise taken. */
-import { concat, equalBytes, hex, utf8 } from '../../../protocol/bytes.ts'
+import { concat, hex } from '../../../protocol/bytes.ts'
 import { decode, encode } from '../../../protocol/cbor.ts'
-import { SMT_SPEC, verifyMembership, verifyNonMembership } from '../../../protocol/chain/ics23.ts'
 import { parseSign1 } from '../../../protocol/crypto/cose.ts'
-import { createApp } from '../../../protocol/ledger/app.ts'
 import { REFUSAL_CODES, type RefusalCode } from '../../../protocol/ledger/fault.ts'
-import { checkGenesis } from '../../../protocol/ledger/genesis.ts'
+import { READING_SLACK_MS } from '../../../protocol/ledger/receipt.ts'
 import { parseTx, type TxContent } from '../../../protocol/ledger/tx.ts'
 import { micros, wattHours } from '../../../protocol/quantity.ts'
 import { must } from '../../../protocol/result.ts'
@@ -19,7 +17,6 @@ import {
   commitOf,
   contextOf,
   FEE,
-  genesis,
   nameOf,
   operator,
   type Party,
@@ -33,7 +30,6 @@ import {
   stranger,
   type TxTerms,
   terms,
-  verifier,
 } from './parties.ts'
 
 const test = suite('ledger rules')
@@ -311,8 +307,8 @@ test('a receipt stands on two readings of the own meter for this deal, or not at
     ['ledger.reading-reason', receiptOf(side, 1n, { end: { reason: 'begin' } })],
     ['ledger.reading-sequence', receiptOf(side, 1n, { end: { sequence: 5 } })],
     ['ledger.reading-sequence', receiptOf(side, 1n, { begin: { sequence: 61 } })],
-    ['ledger.reading-time', receiptOf(side, 1n, { begin: { at: terms.start - 30_001 } })],
-    ['ledger.reading-time', receiptOf(side, 1n, { end: { at: terms.end + 30_001 } })],
+    ['ledger.reading-time', receiptOf(side, 1n, { begin: { at: terms.start - READING_SLACK_MS - 1 } })],
+    ['ledger.reading-time', receiptOf(side, 1n, { end: { at: terms.end + READING_SLACK_MS + 1 } })],
     ['ledger.reading-time', receiptOf(side, 1n, { end: { at: BEGIN + 60_999 } })],
     ['ledger.reading-register', receiptOf(side, -1n)],
     ['ledger.reading-register', receiptOf(side, 1n, { begin: { mWh: -7_000_000n } })],
@@ -351,76 +347,6 @@ test('begin and end may come from two boots, each with its context', () => {
   assert.is(nameOf(bench.send(seller, receipt)), 'taken')
   // 1,999 mWh are one whole watt-hour.
   assert.is(bench.deal(contract)!.sellerReceipt!.energy, 1n)
-})
-
-test('the mempool takes what the next block would, in order, and forgets at each block', () => {
-  const { app } = new Bench()
-  const first = signTx(seller, 0n, pay(buyer, 1n))
-  const second = signTx(seller, 1n, pay(buyer, 1n))
-  assert.is(nameOf(app.checkTx(second, verifier)), 'ledger.sequence')
-  assert.is(nameOf(app.checkTx(first, verifier)), 'taken')
-  assert.is(nameOf(app.checkTx(first, verifier)), 'ledger.sequence')
-  assert.is(nameOf(app.checkTx(second, verifier)), 'taken')
-  app.finalizeBlock({ height: 1n, time: instant(BEGIN + 1), txs: [], verifier })
-  assert.is(nameOf(app.checkTx(second, verifier)), 'ledger.sequence')
-  assert.is(nameOf(app.checkTx(first, verifier)), 'taken')
-})
-
-test('the same genesis and blocks give the same AppHash, another order of accounts too', () => {
-  const benches = [new Bench(), new Bench(), new Bench({ ...genesis, accounts: [...genesis.accounts].reverse() })]
-  for (const bench of benches) {
-    bench.send(seller, pay(buyer, 1n))
-    bench.send(buyer, commitOf(terms))
-  }
-  const [one, two, three] = benches.map(bench => bench.app.appHash)
-  assert.ok(equalBytes(one!, two!) && equalBytes(one!, three!))
-})
-
-test('a locked payment, and the absence of one, is proven against the AppHash', () => {
-  const bench = new Bench()
-  const commit = commitOf(terms)
-  const key = utf8(
-    `deal/${Buffer.from(receiptOf(sideOf('seller', commit.body.contract), 1n).body.deal).toString('hex')}`,
-  )
-  const absent = bench.app.query(key, 0n)!
-  assert.is(absent.value, undefined)
-  assert.ok(verifyNonMembership(SMT_SPEC, bench.app.appHash, absent.proof, key).ok)
-  bench.send(buyer, commit)
-  const present = bench.app.query(key, 1n)!
-  assert.ok(verifyMembership(SMT_SPEC, bench.app.appHash, present.proof, key, present.value!).ok)
-  assert.is(bench.app.query(key, 0n)!.value, undefined, 'the height before still answers')
-  assert.is(bench.app.query(key, 2n), undefined, 'a height that is not there yet does not')
-})
-
-test('blocks come in order and time goes forward: anything else is our own bug', () => {
-  const app = createApp(genesis)
-  const block = (height: bigint, time: number) => () =>
-    app.finalizeBlock({ height, time: instant(time), txs: [], verifier })
-  assert.throws(block(2n, BEGIN + 1), /block 2 after block 0/)
-  assert.throws(block(1n, BEGIN - 1), /block time/)
-  block(1n, BEGIN)()
-  assert.throws(block(2n, BEGIN), /block time/)
-  assert.throws(block(1n, BEGIN + 2), /block 1 after block 1/)
-})
-
-test('a genesis that cannot be is refused by name', () => {
-  const code = (change: Partial<typeof genesis>) => {
-    const checked = checkGenesis({ ...genesis, ...change })
-    return checked.ok ? 'ok' : checked.fault.code
-  }
-  const account = genesis.accounts[0]!
-  const meter = genesis.meters[0]!
-  assert.is(code({}), 'ok')
-  assert.is(code({ accounts: [...genesis.accounts, account] }), 'genesis.account')
-  assert.is(code({ accounts: [...genesis.accounts, { ...account, publicKey: new Uint8Array(32) }] }), 'genesis.account')
-  assert.is(code({ operator: new Uint8Array(20) }), 'genesis.role')
-  assert.is(code({ feeAccount: new Uint8Array(20) }), 'genesis.role')
-  assert.is(code({ meters: [meter, meter] }), 'genesis.meter')
-  assert.is(code({ meters: [{ ...meter, owner: new Uint8Array(20) }] }), 'genesis.meter')
-  assert.is(code({ meters: [{ ...meter, publicKey: new Uint8Array(31) }] }), 'genesis.meter')
-  const rich = partyOf('rich').publicKey
-  assert.is(code({ accounts: [...genesis.accounts, { publicKey: rich, balance: micros(2n ** 62n) }] }), 'genesis.money')
-  assert.is(code({ accounts: [...genesis.accounts, { publicKey: rich, balance: micros(-1n) }] }), 'genesis.money')
 })
 
 test('every refusal that the ledger can name was seen here', () => {

@@ -1,0 +1,105 @@
+/** The ledger as a state machine: its mempool, its order, its proofs and where it begins. */
+import { equalBytes, utf8 } from '../../../protocol/bytes.ts'
+import { SMT_SPEC, verifyMembership, verifyNonMembership } from '../../../protocol/chain/ics23.ts'
+import { createApp } from '../../../protocol/ledger/app.ts'
+import { dealKey } from '../../../protocol/ledger/deal-record.ts'
+import { checkGenesis } from '../../../protocol/ledger/genesis.ts'
+import type { TxContent } from '../../../protocol/ledger/tx.ts'
+import { micros } from '../../../protocol/quantity.ts'
+import { instant } from '../../../protocol/time.ts'
+import { contractHash } from '../../../protocol/trade/contract.ts'
+import { assert, suite } from '../../harness.ts'
+import {
+  BEGIN,
+  Bench,
+  buyer,
+  commitOf,
+  genesis,
+  nameOf,
+  type Party,
+  partyOf,
+  seller,
+  signTx,
+  terms,
+  verifier,
+} from './parties.ts'
+
+const test = suite('ledger application')
+
+const pay = (to: Party, amount: bigint): TxContent => ({
+  kind: 'transfer',
+  body: { to: to.address, amount: micros(amount) },
+})
+
+test('the mempool takes what the next block would, in order, and forgets at each block', () => {
+  const { app } = new Bench()
+  const first = signTx(seller, 0n, pay(buyer, 1n))
+  const second = signTx(seller, 1n, pay(buyer, 1n))
+  assert.is(nameOf(app.checkTx(second, verifier)), 'ledger.sequence')
+  assert.is(nameOf(app.checkTx(first, verifier)), 'taken')
+  assert.is(nameOf(app.checkTx(first, verifier)), 'ledger.sequence')
+  assert.is(nameOf(app.checkTx(second, verifier)), 'taken')
+  app.finalizeBlock({ height: 1n, time: instant(BEGIN + 1), txs: [], verifier })
+  assert.is(nameOf(app.checkTx(second, verifier)), 'ledger.sequence')
+  assert.is(nameOf(app.checkTx(first, verifier)), 'taken')
+})
+
+test('the same genesis and blocks give the same AppHash, another order of accounts too', () => {
+  const benches = [new Bench(), new Bench(), new Bench({ ...genesis, accounts: [...genesis.accounts].reverse() })]
+  for (const bench of benches) {
+    bench.send(seller, pay(buyer, 1n))
+    bench.send(buyer, commitOf(terms))
+  }
+  const [one, two, three] = benches.map(bench => bench.app.appHash)
+  assert.ok(equalBytes(one!, two!) && equalBytes(one!, three!))
+})
+
+test('a locked payment, and the absence of one, is proven against the AppHash', () => {
+  const bench = new Bench()
+  const commit = commitOf(terms)
+  const key = utf8(dealKey(contractHash(commit.body.contract)))
+  const absent = bench.app.query(key, 0n)!
+  assert.is(absent.value, undefined)
+  assert.ok(verifyNonMembership(SMT_SPEC, bench.app.appHash, absent.proof, key).ok)
+  bench.send(buyer, commit)
+  const present = bench.app.query(key, 1n)!
+  assert.ok(verifyMembership(SMT_SPEC, bench.app.appHash, present.proof, key, present.value!).ok)
+  assert.is(bench.app.query(key, 0n)!.value, undefined, 'the height before still answers')
+  assert.is(bench.app.query(key, 2n), undefined, 'a height that is not there yet does not')
+})
+
+test('blocks come in order and time goes forward: anything else is our own bug', () => {
+  const app = createApp(genesis)
+  const block = (height: bigint, time: number) => () =>
+    app.finalizeBlock({ height, time: instant(time), txs: [], verifier })
+  assert.throws(block(2n, BEGIN + 1), /block 2 after block 0/)
+  assert.throws(block(1n, BEGIN - 1), /block time/)
+  block(1n, BEGIN)()
+  assert.throws(block(2n, BEGIN), /block time/)
+  assert.throws(block(1n, BEGIN + 2), /block 1 after block 1/)
+})
+
+test('a genesis that cannot be is refused by name', () => {
+  const code = (change: Partial<typeof genesis>) => {
+    const checked = checkGenesis({ ...genesis, ...change })
+    return checked.ok ? 'ok' : checked.fault.code
+  }
+  const account = genesis.accounts[0]!
+  const meter = genesis.meters[0]!
+  assert.is(code({}), 'ok')
+  assert.is(code({ accounts: [...genesis.accounts, account] }), 'genesis.account')
+  assert.is(code({ accounts: [...genesis.accounts, { ...account, publicKey: new Uint8Array(32) }] }), 'genesis.account')
+  assert.is(code({ operator: new Uint8Array(20) }), 'genesis.role')
+  assert.is(code({ feeAccount: new Uint8Array(20) }), 'genesis.role')
+  assert.is(code({ meters: [meter, meter] }), 'genesis.meter')
+  assert.is(code({ meters: [{ ...meter, meterId: '' }] }), 'genesis.meter')
+  assert.is(code({ meters: [{ ...meter, line: 'a line' }] }), 'genesis.meter')
+  assert.is(code({ chainId: 'x'.repeat(51) }), 'genesis.chain-id')
+  assert.is(code({ meters: [{ ...meter, owner: new Uint8Array(20) }] }), 'genesis.meter')
+  assert.is(code({ meters: [{ ...meter, publicKey: new Uint8Array(31) }] }), 'genesis.meter')
+  const rich = partyOf('rich').publicKey
+  assert.is(code({ accounts: [...genesis.accounts, { publicKey: rich, balance: micros(2n ** 62n) }] }), 'genesis.money')
+  assert.is(code({ accounts: [...genesis.accounts, { publicKey: rich, balance: micros(-1n) }] }), 'genesis.money')
+})
+
+test.run()
