@@ -60,6 +60,8 @@ export interface Journal {
     bytes: Uint8Array,
     options?: { readonly urgent?: boolean },
   ): Promise<Result<{ readonly index: number }, JournalFault>>
+  /** Commits what is queued now, for whoever has to wait for a record of its own that is queued. */
+  flush(): void
   /** Every acknowledged record so far, in order. Records of kind `journal.cut` are the journal's own. */
   replay(visit: (record: JournalRecord, index: number) => void): Promise<Result<void, JournalFault>>
   head(): Head
@@ -308,6 +310,8 @@ export async function openJournal(options: JournalOptions): Promise<Result<Journ
         else cancelGroup ??= timers.after(groupMs, commitSoon)
       })
     },
+
+    flush: commitSoon,
 
     replay: async visit => {
       let index = 0

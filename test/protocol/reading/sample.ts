@@ -1,9 +1,8 @@
-/** Readings as a gateway would sign them, made by the product's own writers and a real key; a forger's tools too. */
+/** Readings as a gateway would sign them, made by the product's own writers and a real key. */
 
+import { signEnvelope } from '../../../drivers/crypto/sign-envelope.ts'
 import { createSigner } from '../../../drivers/crypto/signer.ts'
 import { createVerifier } from '../../../drivers/crypto/verifier.ts'
-import type { Signer } from '../../../drivers/ports.ts'
-import { assemble, kidOf, protectedHeader, toBeSigned } from '../../../protocol/crypto/cose.ts'
 import { ueidOf } from '../../../protocol/identity/key.ts'
 import { CONTEXT_PURPOSE, type Context, encodeContext } from '../../../protocol/reading/context.ts'
 import { encodeReading, READING_PURPOSE, type Reading } from '../../../protocol/reading/reading.ts'
@@ -49,17 +48,11 @@ export const firstReading = (context: Uint8Array): Reading => ({
   reason: 'periodic',
 })
 
-/** Any payload under any key and purpose: the honest path and the forger's. */
-export async function sealAs(by: Signer, payload: Uint8Array, purpose: Uint8Array): Promise<Uint8Array> {
-  const header = protectedHeader(by.alg, kidOf(by.alg, by.publicKey))
-  return assemble(header, payload, await by.sign(toBeSigned(header, payload, purpose)))
-}
+export const sealContext = async (context: Context): Promise<Uint8Array> =>
+  (await signEnvelope(signer, encodeContext(context), CONTEXT_PURPOSE)).envelope
 
-export const sealContext = (context: Context): Promise<Uint8Array> =>
-  sealAs(signer, encodeContext(context), CONTEXT_PURPOSE)
-
-export const sealReading = (reading: Reading): Promise<Uint8Array> =>
-  sealAs(signer, encodeReading(reading), READING_PURPOSE)
+export const sealReading = async (reading: Reading): Promise<Uint8Array> =>
+  (await signEnvelope(signer, encodeReading(reading), READING_PURPOSE)).envelope
 
 export const contextOf = async (context: Context = sampleContext): Promise<VerifiedContext> =>
   must(verifyContext(await sealContext(context), context.key, verifier))

@@ -1,3 +1,4 @@
+import { signEnvelope } from '../../../drivers/crypto/sign-envelope.ts'
 import { createSigner } from '../../../drivers/crypto/signer.ts'
 import { equalBytes } from '../../../protocol/bytes.ts'
 import { parseSign1 } from '../../../protocol/crypto/cose.ts'
@@ -7,7 +8,7 @@ import { encodeReading, READING_PURPOSE } from '../../../protocol/reading/readin
 import { verifyContext, verifyReading, verifyReadingIn } from '../../../protocol/reading/verify.ts'
 import { must } from '../../../protocol/result.ts'
 import { assert, suite } from '../../harness.ts'
-import { contextOf, firstReading, sampleContext, sealAs, sealContext, sealReading, signer, verifier } from './sample.ts'
+import { contextOf, firstReading, sampleContext, sealContext, sealReading, signer, verifier } from './sample.ts'
 
 const test = suite('reading envelopes')
 
@@ -63,21 +64,27 @@ test('without the signature check most changed readings would pass: it is the si
 })
 
 test('a reading by another key is refused, also when its header claims the right key', async () => {
-  assert.is(codeOf(await sealAs(stranger, encodeReading(reading), READING_PURPOSE)), 'reading.kid')
+  assert.is(codeOf((await signEnvelope(stranger, encodeReading(reading), READING_PURPOSE)).envelope), 'reading.kid')
   const claims = { ...stranger, publicKey: signer.publicKey }
-  assert.is(codeOf(await sealAs(claims, encodeReading(reading), READING_PURPOSE)), 'cose.signature')
+  assert.is(codeOf((await signEnvelope(claims, encodeReading(reading), READING_PURPOSE)).envelope), 'cose.signature')
 })
 
 test('a context by another key, or that names another key, is refused', async () => {
-  assert.is(codeOf(envelope, await sealAs(stranger, encodeContext(sampleContext), CONTEXT_PURPOSE)), 'reading.kid')
+  assert.is(
+    codeOf(envelope, (await signEnvelope(stranger, encodeContext(sampleContext), CONTEXT_PURPOSE)).envelope),
+    'reading.kid',
+  )
   const other = await sealContext({ ...sampleContext, key: stranger.publicKey })
   assert.is(codeOf(envelope, other), 'reading.key')
   assert.is(codeOf(envelope, contextEnvelope, stranger.publicKey), 'reading.kid')
 })
 
 test('a signature made for another purpose does not count', async () => {
-  assert.is(codeOf(await sealAs(signer, encodeReading(reading), CONTEXT_PURPOSE)), 'cose.signature')
-  assert.is(codeOf(envelope, await sealAs(signer, encodeContext(sampleContext), READING_PURPOSE)), 'cose.signature')
+  assert.is(codeOf((await signEnvelope(signer, encodeReading(reading), CONTEXT_PURPOSE)).envelope), 'cose.signature')
+  assert.is(
+    codeOf(envelope, (await signEnvelope(signer, encodeContext(sampleContext), READING_PURPOSE)).envelope),
+    'cose.signature',
+  )
 })
 
 test('a reading shown with another context of the same key is refused', async () => {

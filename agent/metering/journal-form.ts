@@ -1,0 +1,35 @@
+/**
+ * Metering's records in the journal: whose envelope it is, then the envelope.
+ *
+ *     nn name ... mm meter ... envelope ...        nn, mm: lengths of the configured name and of the serial text
+ *
+ * The kind tells readings from gaps, so that a restart finds the end of each meter's chain without decoding all of it.
+ */
+import { concat, fromUtf8, utf8 } from '../../protocol/bytes.ts'
+
+export type MeteringKind = 'context' | 'reading' | 'gap'
+
+export interface MeteringRecord {
+  /** The meter's name in the configuration. */
+  readonly name: string
+  /** Its serial: a chain belongs to the meter, whatever name it runs under. */
+  readonly meterId: string
+  readonly envelope: Uint8Array
+}
+
+export function encodeMeteringRecord({ name, meterId, envelope }: MeteringRecord): Uint8Array {
+  const [nameBytes, meterBytes] = [utf8(name), utf8(meterId)]
+  if (nameBytes.length > 255 || meterBytes.length > 255) throw new RangeError('a name of more than 255 bytes')
+  return concat(Uint8Array.of(nameBytes.length), nameBytes, Uint8Array.of(meterBytes.length), meterBytes, envelope)
+}
+
+export function readMeteringRecord(bytes: Uint8Array): MeteringRecord | undefined {
+  const meterAt = 1 + (bytes[0] ?? 0)
+  const envelopeAt = meterAt + 1 + (bytes[meterAt] ?? 0)
+  if (bytes.length <= envelopeAt) return undefined
+  const name = fromUtf8(bytes.subarray(1, meterAt))
+  const meterId = fromUtf8(bytes.subarray(meterAt + 1, envelopeAt))
+  return name === undefined || meterId === undefined
+    ? undefined
+    : { name, meterId, envelope: bytes.subarray(envelopeAt) }
+}

@@ -1,0 +1,330 @@
+/**
+ * Reads every meter of a site on monotonic timers, judges what it says, and signs readings into the journal: periodically,
+ * on request for a deal's begin and end, and a gap record when a meter could not be read for long.
+ */
+import type { Clock, Log, Meter, MeterReading, Signer, Timers } from '../../drivers/ports.ts'
+import type { Journal } from '../../drivers/store/journal.ts'
+import type { JournalRecord } from '../../drivers/store/journal-block.ts'
+import type { Power, Voltage } from '../../protocol/quantity.ts'
+import type { Reason, Session } from '../../protocol/reading/reading.ts'
+import { done, type Fault, fail, ok, type Result } from '../../protocol/result.ts'
+import type { Mono } from '../../protocol/time.ts'
+import { type Chain, createChain, type Identity, type LastRecords, restoreChain, type SignedReading } from './chain.ts'
+import {
+  CLOCK_STEP_MS,
+  judge,
+  type Known,
+  learn,
+  nothingKnown,
+  powerOf,
+  remember,
+  signedRegisters,
+  voltageOf,
+} from './decide.ts'
+import { readMeteringRecord } from './journal-form.ts'
+
+export interface MeteredMeter {
+  readonly name: string
+  readonly meter: Meter
+  readonly periodMs: number
+  /** Older than this a reading is not given out as the latest. */
+  readonly staleMs: number
+  /** The pinned serial; without one, the first meter ever seen under this name is pinned. */
+  readonly meterId?: string
+}
+
+export interface MeteringOptions {
+  readonly meters: readonly MeteredMeter[]
+  readonly signer: Signer
+  readonly identity: Identity
+  readonly journal: Journal
+  readonly clock: Clock
+  readonly timers: Timers
+  readonly log: Log
+  /** Raises with a fault, clears without. */
+  readonly health: (what: string, fault: Fault | undefined) => void
+  readonly signEveryMs?: number
+  readonly gapMs?: number
+  readonly answerMs?: number
+}
+
+/** The latest believed reading, with what others mostly want of it. Absent values are absent. */
+export interface Latest {
+  readonly reading: MeterReading
+  /** Import positive. */
+  readonly power: Power | undefined
+  /** The highest of the phases. */
+  readonly voltage: Voltage | undefined
+}
+
+export interface Metering {
+  /** Takes its own kinds of record out of the journal's replay; before `start`, every record, in order. */
+  restore(record: JournalRecord): void
+  /** A fault where the journal holds something of ours that makes no sense. */
+  start(): Result<void>
+  /** Undefined where there is none, or none younger than `staleMs`. */
+  latest(name: string): Latest | undefined
+  /** Reads the meter anew, signs, and answers once it is durable. */
+  sign(name: string, reason: Exclude<Reason, 'gap'>, session?: Session): Promise<Result<SignedReading>>
+  /** Hears every believed reading. */
+  onReading(listener: (name: string, reading: MeterReading) => void): void
+  /** Hears every signed reading and gap, once it is durable. */
+  onSigned(listener: (name: string, signed: SignedReading) => void): void
+  stats(): MeteringStats
+  stop(): Promise<void>
+}
+
+export interface MeteringStats {
+  readonly read: number
+  readonly failed: number
+  readonly refused: number
+  readonly signed: number
+  readonly gaps: number
+}
+
+/** Four signed readings a minute settle a deal that stops at any moment to within its last quarter of a minute. */
+const SIGN_EVERY_MS = 15_000
+/** Unreadable this long, a meter's silence goes on record: longer than any bus needs to come back after an unplug. */
+const GAP_MS = 60_000
+/** Above the deadlines of every driver; beyond it a driver is taken to be stuck. */
+const ANSWER_MS = 30_000
+
+interface Run {
+  readonly config: MeteredMeter
+  known: Known
+  latest: MeterReading | undefined
+  chain: Chain | undefined
+  /** The read in progress, if any, and the one that all who came during it share. */
+  reading: Promise<Result<MeterReading>> | undefined
+  following: Promise<Result<MeterReading>> | undefined
+  signedMono: Mono | undefined
+  silentSince: Mono
+  gapSigned: boolean
+}
+
+export function createMetering(options: MeteringOptions): Metering {
+  const { signer, identity, journal, clock, timers, log, health } = options
+  const { signEveryMs = SIGN_EVERY_MS, gapMs = GAP_MS, answerMs = ANSWER_MS } = options
+  const runs = new Map<string, Run>(options.meters.map(config => [config.name, newRun(config, clock.mono())]))
+  const chainEnds = new Map<string, LastRecords>()
+  const pins = new Map<string, string>()
+  const cancels: (() => void)[] = []
+  const readingListeners: ((name: string, reading: MeterReading) => void)[] = []
+  const signedListeners: ((name: string, signed: SignedReading) => void)[] = []
+  const counts = { read: 0, failed: 0, refused: 0, signed: 0, gaps: 0 }
+  let boot = 1
+  let clockSets = 0
+  let offset = clock.now() - clock.mono()
+  let stopped = false
+
+  function watchClock(): void {
+    const now = clock.now() - clock.mono()
+    if (Math.abs(now - offset) > CLOCK_STEP_MS) {
+      clockSets++
+      log('warn', 'metering', `the wall clock was set by ${now - offset} ms`)
+    }
+    // Followed, not fixed: a slow correction over days is no step.
+    offset = now
+  }
+
+  /** A read that began after this call. Whoever comes while one runs shares the next: a slow meter piles nothing up. */
+  function readAnew(run: Run): Promise<Result<MeterReading>> {
+    if (run.reading === undefined) return readNow(run)
+    run.following ??= run.reading.then(() => {
+      run.following = undefined
+      return readNow(run)
+    })
+    return run.following
+  }
+
+  function readNow(run: Run): Promise<Result<MeterReading>> {
+    const began = clock.mono()
+    const answer = run.config.meter.read().then(result => {
+      run.reading = undefined
+      return stopped ? fail({ code: 'metering.stopped' }) : believe(run, result, began)
+    })
+    run.reading = answer
+    return answer
+  }
+
+  /** Answers within a time, whatever the driver does; the read itself stays the one in progress. */
+  function inTime(run: Run, answer: Promise<Result<MeterReading>>): Promise<Result<MeterReading>> {
+    return new Promise(resolve => {
+      const fault = { code: 'metering.no-answer', meter: run.config.name, waitedMs: answerMs }
+      const cancel = timers.after(answerMs, () => resolve(fail(fault)))
+      void answer.then(result => {
+        cancel()
+        resolve(result)
+      })
+    })
+  }
+
+  function believe(run: Run, result: Result<MeterReading>, began: Mono): Result<MeterReading> {
+    const { name } = run.config
+    if (!result.ok) {
+      counts.failed++
+      if (clock.mono() - run.silentSince > run.config.staleMs) health(`meter.${name}.unreadable`, result.fault)
+      return result
+    }
+    const reading = result.value
+    const judged =
+      reading.takenMono < began
+        ? fail({ code: 'metering.not-fresh', taken: reading.takenMono, after: began })
+        : judge(run.known, name, reading)
+    if (!judged.ok) {
+      counts.refused++
+      health(`meter.${name}.refused`, judged.fault)
+      return judged
+    }
+    health(`meter.${name}.refused`, undefined)
+    health(`meter.${name}.unreadable`, undefined)
+    counts.read++
+    run.known = learn(run.known, reading)
+    run.latest = reading
+    run.silentSince = clock.mono()
+    run.gapSigned = false
+    for (const listener of readingListeners) listener(name, reading)
+    return ok(reading)
+  }
+
+  function poll(run: Run): void {
+    watchClock()
+    if (run.reading === undefined) void readNow(run)
+    if (clock.mono() - run.silentSince >= gapMs && !run.gapSigned) void signGap(run)
+  }
+
+  function chainOf(run: Run, meterId: string): Result<Chain> {
+    if (run.chain !== undefined) return ok(run.chain)
+    const restored = restoreChain(chainEnds.get(meterId) ?? {})
+    if (!restored.ok) return restored
+    run.chain = createChain({
+      name: run.config.name,
+      meterId,
+      page: run.config.meter.page,
+      signer,
+      journal,
+      clock,
+      identity,
+      boot,
+      clockSets: () => clockSets,
+      restored: restored.value?.end,
+    })
+    return ok(run.chain)
+  }
+
+  async function signReading(
+    run: Run,
+    { meterId, values, taken, takenMono }: MeterReading,
+    reason: Exclude<Reason, 'gap'>,
+    session: Session | undefined,
+  ): Promise<Result<SignedReading>> {
+    const registers = signedRegisters(values)
+    if (registers.length === 0) return fail({ code: 'metering.no-counter', page: run.config.meter.page })
+    const chain = chainOf(run, meterId)
+    if (!chain.ok) return chain
+    watchClock()
+    const urgent = reason !== 'periodic'
+    run.signedMono = takenMono
+    const what = { registers, reason, taken, takenMono, urgent, ...(session === undefined ? {} : { session }) }
+    return tell(run, await chain.value.sign(what), 'signed')
+  }
+
+  async function signGap(run: Run): Promise<void> {
+    const { meterId } = run.known
+    // A meter that was never seen has no chain to have a gap in.
+    if (meterId === undefined) return
+    run.gapSigned = true
+    const chain = chainOf(run, meterId)
+    if (!chain.ok) return health(`meter.${run.config.name}.chain`, chain.fault)
+    const [taken, takenMono] = [clock.now(), clock.mono()]
+    const signed = await chain.value.sign({ registers: [], reason: 'gap', taken, takenMono, urgent: false })
+    if (!tell(run, signed, 'gaps').ok) run.gapSigned = false
+  }
+
+  function tell(run: Run, signed: Result<SignedReading>, counted: 'signed' | 'gaps'): Result<SignedReading> {
+    health(`meter.${run.config.name}.journal`, signed.ok ? undefined : signed.fault)
+    if (!signed.ok) return signed
+    counts[counted]++
+    for (const listener of signedListeners) listener(run.config.name, signed.value)
+    return signed
+  }
+
+  function signPeriodically(): void {
+    for (const run of runs.values()) {
+      const { latest, chain } = run
+      // Nothing new, or the one before still waits for the disk.
+      if (latest === undefined || latest.takenMono === run.signedMono || chain?.busy()) continue
+      void signReading(run, latest, 'periodic', undefined)
+    }
+  }
+
+  return {
+    restore: ({ kind, bytes }) => {
+      if (kind !== 'context' && kind !== 'reading' && kind !== 'gap') return
+      const record = readMeteringRecord(bytes)
+      if (record === undefined) return
+      const last = chainEnds.get(record.meterId) ?? {}
+      last[kind] = record.envelope
+      chainEnds.set(record.meterId, last)
+      pins.set(record.name, record.meterId)
+    },
+
+    start: () => {
+      for (const [meterId, last] of chainEnds) {
+        const restored = restoreChain(last)
+        if (!restored.ok) return restored
+        if (restored.value === undefined) continue
+        boot = Math.max(boot, restored.value.context.boot + 1)
+        clockSets = Math.max(clockSets, restored.value.context.clockSets)
+        for (const run of runs.values()) {
+          if ((run.known.meterId ?? pins.get(run.config.name)) !== meterId) continue
+          run.known = remember(run.known, meterId, restored.value.registers)
+        }
+      }
+      for (const run of runs.values()) {
+        run.silentSince = clock.mono()
+        poll(run)
+        cancels.push(timers.every(run.config.periodMs, () => poll(run)))
+      }
+      cancels.push(timers.every(signEveryMs, signPeriodically))
+      return done
+    },
+
+    latest: name => {
+      const run = runs.get(name)
+      if (run?.latest === undefined || clock.mono() - run.latest.takenMono > run.config.staleMs) return undefined
+      const { values } = run.latest
+      return { reading: run.latest, power: powerOf(values), voltage: voltageOf(values) }
+    },
+
+    sign: async (name, reason, session) => {
+      const run = runs.get(name)
+      if (run === undefined) return fail({ code: 'metering.unknown-meter', meter: name })
+      if (stopped) return fail({ code: 'metering.stopped' })
+      const reading = await inTime(run, readAnew(run))
+      return reading.ok ? signReading(run, reading.value, reason, session) : reading
+    },
+
+    onReading: listener => void readingListeners.push(listener),
+    onSigned: listener => void signedListeners.push(listener),
+    stats: () => ({ ...counts }),
+
+    stop: async () => {
+      stopped = true
+      for (const cancel of cancels.splice(0)) cancel()
+      await Promise.all([...runs.values()].map(run => run.config.meter.close()))
+    },
+  }
+}
+
+const newRun = (config: MeteredMeter, now: Mono): Run => ({
+  config,
+  known: nothingKnown(config.meterId),
+  latest: undefined,
+  chain: undefined,
+  reading: undefined,
+  following: undefined,
+  signedMono: undefined,
+  silentSince: now,
+  gapSigned: false,
+})
