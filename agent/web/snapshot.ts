@@ -3,6 +3,7 @@
  * (quantity.ts); those that are bigint there are decimal text here. Times are Unix milliseconds of the street's own
  * clock. What is not known is absent or null, never 0.
  */
+import type { State } from '../../protocol/trade/deal-state.ts'
 
 /** Why something needs a person's eye. `warning` degrades, `fault` stops trading. */
 export type Level = 'info' | 'warning' | 'fault'
@@ -98,30 +99,16 @@ export interface LineView {
   readonly buyerContact: 'open' | 'closed' | 'unknown'
 }
 
-/** How far a deal has come; the last three end it. */
-export const DEAL_STATES = [
-  'proposed',
-  'signed',
-  'locked',
-  'proven',
-  'delivering',
-  'delivered',
-  'receipted',
-  'settled',
-  'refunded',
-  'aborted',
-] as const
-export type DealState = (typeof DEAL_STATES)[number]
-
 export interface DealView {
   /** The contract hash in hexadecimal, or the proposal's id before there is one. */
   readonly id: string
   readonly line: string
   readonly seller: string
   readonly buyer: string
-  readonly state: DealState
+  /** As in the table of protocol/trade/deal.ts. */
+  readonly state: State
   /** Oldest first. */
-  readonly history: readonly { readonly state: DealState; readonly at: number }[]
+  readonly history: readonly { readonly state: State; readonly at: number }[]
   readonly energyWh: string
   readonly priceMicroPerKwh: string
   readonly deliveredWh?: string

@@ -1,5 +1,6 @@
 /** A street as the page may meet it: every kind of site, a line in use, each way a deal can end, a fault and a warning. */
-import type { Curve, DealState, Snapshot } from '../../agent/web/snapshot.ts'
+import type { Curve, Snapshot } from '../../agent/web/snapshot.ts'
+import type { State } from '../../protocol/trade/deal-state.ts'
 
 const NOON = Date.UTC(2026, 5, 21, 12, 40, 5)
 
@@ -31,8 +32,7 @@ const meter = (name: string, speaks: string, stale = false) => ({
   ],
 })
 
-const history = (...states: DealState[]) =>
-  states.map((state, i) => ({ state, at: NOON - (states.length - i) * 9_000 }))
+const history = (...states: State[]) => states.map((state, i) => ({ state, at: NOON - (states.length - i) * 9_000 }))
 const APP_HASH = '8f3a9c0de1'.repeat(7).slice(0, 64)
 
 export const exampleSnapshot: Snapshot = {
@@ -159,8 +159,8 @@ export const exampleSnapshot: Snapshot = {
       line: 'L1',
       seller: 'maple',
       buyer: 'cedar',
-      state: 'delivering',
-      history: history('proposed', 'signed', 'locked', 'proven', 'delivering'),
+      state: 'started',
+      history: history('proposed', 'signed', 'escrowed', 'armed', 'started'),
       energyWh: '2000',
       priceMicroPerKwh: '184000',
       deliveredWh: '740',
@@ -172,7 +172,7 @@ export const exampleSnapshot: Snapshot = {
       seller: 'birch',
       buyer: 'plug',
       state: 'refunded',
-      history: history('proposed', 'signed', 'locked', 'proven', 'refunded'),
+      history: history('proposed', 'signed', 'escrowed', 'armed', 'refunded'),
       energyWh: '3000',
       priceMicroPerKwh: '201500',
       deliveredWh: '0',
@@ -186,7 +186,7 @@ export const exampleSnapshot: Snapshot = {
       seller: 'maple',
       buyer: 'cedar',
       state: 'settled',
-      history: history('proposed', 'signed', 'locked', 'proven', 'delivering', 'delivered', 'receipted', 'settled'),
+      history: history('proposed', 'signed', 'escrowed', 'armed', 'started', 'stopped', 'receipted', 'settled'),
       energyWh: '2000',
       priceMicroPerKwh: '178000',
       deliveredWh: '1962',

@@ -214,10 +214,10 @@ test.skipIf(
     at.send({
       ...exampleSnapshot,
       lines: exampleSnapshot.lines.map(line => (line.id === 'L1' ? { ...line, buyerContact: 'open' } : line)),
-      deals: [{ ...deal!, state: 'delivered' }, ...others],
+      deals: [{ ...deal!, state: 'stopped' }, ...others],
     })
-    await page.waitForFunction(`document.querySelectorAll('.line.lit').length === 0`)
-    await page.waitForFunction(`document.querySelector('#announcer').textContent.length > 0`)
+    await page.locator('.line.lit').waitFor({ state: 'detached' })
+    await page.locator('#announcer', { hasText: /./ }).waitFor({ state: 'attached' })
     assert.is(
       await page.locator('#announcer').innerText(),
       'Deal on line L1, maple to cedar: delivered, 740 Wh delivered',
@@ -227,7 +227,7 @@ test.skipIf(
     await page.waitForSelector('.violations')
     assert.match(await page.locator('.status').innerText(), /1 violation/)
     await at.close()
-    await page.waitForFunction(`/Connection lost/.test(document.querySelector('.status').textContent)`)
+    await page.locator('.status', { hasText: 'Connection lost' }).waitFor()
   }),
   60_000,
 )
@@ -248,7 +248,7 @@ for (const dark of [false, true]) {
           '.terms',
           '.proof span',
           '.proof code',
-          '.badge.delivering',
+          '.badge.started',
           '.badge.settled',
           '.badge.refunded',
           '.line-id',

@@ -1,12 +1,14 @@
 /** The deals, newest first: how far each has come, and what was proven of it. */
-import { DEAL_STATES, type DealState, type DealView } from '../snapshot.ts'
+import type { State } from '../../../protocol/trade/deal-state.ts'
+import type { DealView } from '../snapshot.ts'
 import { useState } from './dom.ts'
 import { clock, coins, energy } from './format.ts'
 import { dealSentence, proofSentence, stateOf } from './sentences.ts'
 
 const SHOWN = 6
-const ENDS: readonly DealState[] = ['settled', 'refunded', 'aborted']
-const PATH = DEAL_STATES.slice(0, -2)
+const EARLY_ENDS: readonly State[] = ['refunded', 'aborted', 'expired']
+/** The way of a deal in which nothing goes wrong. */
+const PATH: readonly State[] = ['proposed', 'signed', 'escrowed', 'armed', 'started', 'stopped', 'receipted', 'settled']
 
 export function Deals({ deals }: { readonly deals: readonly DealView[] }) {
   const [all, setAll] = useState(false)
@@ -89,8 +91,11 @@ function Deal({ deal }: { readonly deal: DealView }) {
 /** The path a deal takes; one that ended early shows where it left it. */
 function Steps({ deal }: { readonly deal: DealView }) {
   const reached = new Map(deal.history.map(({ state, at }) => [state, at]))
-  const early = ENDS.includes(deal.state) && deal.state !== 'settled'
-  const path = early ? [...PATH.filter(state => reached.has(state)), deal.state] : PATH
+  const early = EARLY_ENDS.includes(deal.state)
+  const onTheWay = PATH.flatMap((state): readonly State[] =>
+    state === 'settled' && reached.has('disputed') ? ['disputed', state] : [state],
+  )
+  const path = early ? [...onTheWay.filter(state => reached.has(state)), deal.state] : onTheWay
   return (
     <ol class="steps">
       {path.map(state => {

@@ -1,5 +1,6 @@
 /** The picture in words: what a screen reader says and what the live region announces. */
-import type { DealState, DealView, LineView, ProofView, SiteView, Snapshot } from '../snapshot.ts'
+import type { State } from '../../../protocol/trade/deal-state.ts'
+import type { DealView, LineView, ProofView, SiteView, Snapshot } from '../snapshot.ts'
 import { coins, energy, gridFlow, many, power } from './format.ts'
 
 const KIND: Readonly<Record<SiteView['kind'], string>> = {
@@ -30,20 +31,22 @@ export const lineSentence = (line: LineView): string =>
 export const proofSentence = (proof: ProofView): string =>
   `${proof.of.slice(0, 1).toUpperCase()}${proof.of.slice(1)}, proven at height ${proof.height}, signed by ${proof.signed} of ${proof.validators} validators`
 
-const STATE: Readonly<Record<DealState, string>> = {
+const STATE: Readonly<Record<State, string>> = {
   proposed: 'proposed',
   signed: 'signed by both',
-  locked: 'payment locked',
-  proven: 'payment proven',
-  delivering: 'delivering',
-  delivered: 'delivered',
-  receipted: 'receipts in',
+  escrowed: 'payment sent',
+  armed: 'payment proven',
+  started: 'delivering',
+  stopped: 'delivered',
+  receipted: 'receipt in',
+  disputed: 'dispute window',
   settled: 'settled',
   refunded: 'refunded',
   aborted: 'aborted',
+  expired: 'expired',
 }
 
-export const stateOf = (state: DealState): string => STATE[state]
+export const stateOf = (state: State): string => STATE[state]
 
 export function dealSentence(deal: DealView): string {
   const paid = deal.paidMicro === undefined ? '' : `, ${coins(deal.paidMicro)} paid`
@@ -59,7 +62,7 @@ export function statusSentence(snapshot: Snapshot): {
   const down = snapshot.sites.filter(site => !site.up)
   const faults = snapshot.sites.flatMap(site => site.health.filter(item => item.level === 'fault'))
   const warnings = snapshot.sites.flatMap(site => site.health.filter(item => item.level === 'warning'))
-  const delivering = snapshot.deals.filter(deal => deal.state === 'delivering').length
+  const delivering = snapshot.deals.filter(deal => deal.state === 'started').length
   const rest = `${many(delivering, 'deal')} delivering`
   if (snapshot.violations.length > 0)
     return { level: 'fault', text: `${many(snapshot.violations.length, 'violation')} on the wires` }
