@@ -5,7 +5,7 @@
 
 import type { Relay } from '../drivers/ports.ts'
 import { openJournal } from '../drivers/store/journal.ts'
-import { toHex, utf8 } from '../protocol/bytes.ts'
+import { concat, utf8 } from '../protocol/bytes.ts'
 import { addressOf } from '../protocol/crypto/hash.ts'
 import { done, ok, type Result } from '../protocol/result.ts'
 import { DEFAULT_LIMITS, type Limits } from '../protocol/safety/facts.ts'
@@ -30,6 +30,8 @@ const INTENT = 'intent'
 
 /** The control loop of the relays must come round this often, or the watchdog is not fed. */
 const WATCHDOG_MS = 250
+/** A meter that has missed this many periods has no latest reading: the page and the seller's surplus show nothing then. */
+const STALE_PERIODS = 5
 /** A bench site lives for minutes: it need not make 16 MiB of zeros for each of five journals. */
 const BENCH_SEGMENT_BYTES = 256 * 1024
 /** Of CometBFT: a third of the trusted power vouches for a header that was skipped to. */
@@ -84,18 +86,6 @@ export async function startAgent(config: SiteConfig, world: World, seams: Seams 
   if (!opened.ok) return giveUp(opened)
   const journal = opened.value
   closers.push(() => journal.close())
-  let boots = 0
-  const deals: Uint8Array[] = []
-  const replayed = await journal.replay(({ kind, bytes }) => {
-    if (kind === BOOT) boots++
-    if (kind === DEAL) deals.push(bytes)
-  })
-  if (!replayed.ok) return giveUp(replayed)
-  const bootCount = boots + 1
-  const booted = await journal.append(BOOT, utf8(String(bootCount)), { urgent: true })
-  if (!booted.ok) return giveUp(booted)
-  for (const cut of journal.cuts) health.set('journal.cut', { code: 'journal.cut', ...cut })
-
   // --- Meters and relays
   const devices = await openDevices(config, world, seams)
   if (!devices.ok) return giveUp(devices)
@@ -103,22 +93,37 @@ export async function startAgent(config: SiteConfig, world: World, seams: Seams 
   const { meters, relay } = devices.value
 
   const metering = createMetering({
-    meters: [...meters].map(([name, meter]) => ({
-      name,
-      meter,
-      periodMs: config.meters[name]!.everyMs,
-      ...(config.meters[name]!.id === undefined ? {} : { meterId: config.meters[name]!.id }),
-    })),
+    meters: [...meters].map(([name, meter]) => {
+      const { everyMs, id } = config.meters[name]!
+      const pinned = id === undefined ? {} : { meterId: id }
+      return { name, meter, periodMs: everyMs, staleMs: STALE_PERIODS * everyMs, ...pinned }
+    }),
     signer: keys.value.metering,
+    identity: {
+      device: deviceId(addressOf(keys.value.account.publicKey)),
+      software: world.software,
+      trust: 'software',
+      timeSource: clock.quality() === 'synchronised' ? 'ntp' : 'system',
+    },
     journal,
     clock,
     timers,
     log,
-    verifier: world.verifier,
-    identity: { deviceId: `tieline-${toHex(addressOf(keys.value.account.publicKey)).slice(0, 12)}`, bootCount },
     health: health.set,
   })
-  const metered = await metering.start()
+  let boots = 0
+  const deals: Uint8Array[] = []
+  const replayed = await journal.replay(record => {
+    metering.restore(record)
+    if (record.kind === BOOT) boots++
+    if (record.kind === DEAL) deals.push(record.bytes)
+  })
+  if (!replayed.ok) return giveUp(replayed)
+  const bootCount = boots + 1
+  const booted = await journal.append(BOOT, utf8(String(bootCount)), { urgent: true })
+  if (!booted.ok) return giveUp(booted)
+  for (const cut of journal.cuts) health.set('journal.cut', { code: 'journal.cut', ...cut })
+  const metered = metering.start()
   if (!metered.ok) return giveUp(metered)
   closers.push(() => metering.stop())
 
@@ -244,6 +249,9 @@ export async function startAgent(config: SiteConfig, world: World, seams: Seams 
     },
   })
 }
+
+/** EAT UEID (RFC 9711 section 4.2.1) of type RAND: its 16 bytes are the site's address, cut. */
+const deviceId = (address: Uint8Array): Uint8Array => concat(Uint8Array.of(1), address.subarray(0, 16))
 
 /** One line's end for the relay control. What the configuration leaves out keeps the interlock's own limits. */
 function endOf(

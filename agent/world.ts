@@ -15,6 +15,8 @@ import type { Bus, Clock, Disk, Entropy, LedgerRpc, Line, Log, Signer, Timers } 
 import type { GpioBank } from '../drivers/relays/gpio-bank.ts'
 import type { GpioContact } from '../drivers/relays/johnny-five.ts'
 import { openDisk } from '../drivers/store/disk.ts'
+import { hashSoftware } from '../drivers/store/software-hash.ts'
+import { sealingKey } from '../protocol/crypto/seal.ts'
 import type { Verifier } from '../protocol/crypto/verify.ts'
 import { fail, ok, type Result } from '../protocol/result.ts'
 import type { KeySource, LineConfig, SiteConfig } from './config/site-config.ts'
@@ -25,7 +27,7 @@ export interface SiteKeys {
   readonly account: Signer
   /** Readings. */
   readonly metering: Signer
-  /** X25519 secret for messages to neighbours. */
+  /** Seed of the X25519 key for messages to neighbours. */
   readonly sealing: Uint8Array
 }
 
@@ -41,6 +43,8 @@ export interface World {
   readonly entropy: Entropy
   readonly verifier: Verifier
   readonly log: Log
+  /** SHA-256 of the software that measures. */
+  readonly software: Uint8Array
   openLine(line: LineConfig): Line
   openBus(urls: readonly string[]): Promise<Result<Bus>>
   openLedger(url: string): LedgerRpc
@@ -68,6 +72,7 @@ export function systemWorld(config: Pick<SiteConfig, 'clock'>, log: Log): World 
     entropy: systemEntropy,
     verifier: createVerifier(),
     log,
+    software: hashSoftware(),
     openLine: line =>
       line.kind === 'tcp'
         ? createTcpLine(line.host, line.port, clock, timers)
@@ -95,8 +100,15 @@ export function systemWorld(config: Pick<SiteConfig, 'clock'>, log: Log): World 
 }
 
 /** Bench keys; loadConfig refuses a seed outside a bench configuration. */
-export const keysFromSeed = (seed: Uint8Array): SiteKeys => ({
-  account: createSigner(secretFromSeed(seed, 'account')),
-  metering: createSigner(secretFromSeed(seed, 'metering')),
-  sealing: secretFromSeed(seed, 'sealing'),
-})
+export function keysFromSeed(
+  seed: Uint8Array,
+  signer: (seed: Uint8Array) => Signer = createSigner,
+): SiteKeys & { readonly sealingPublic: Uint8Array } {
+  const sealing = secretFromSeed(seed, 'sealing')
+  return {
+    account: signer(secretFromSeed(seed, 'account')),
+    metering: signer(secretFromSeed(seed, 'metering')),
+    sealing,
+    sealingPublic: sealingKey(sealing).publicKey,
+  }
+}
