@@ -138,7 +138,11 @@ export function createChain(parts: ChainParts): Chain {
     const sets = clockSets()
     if (current?.sets === sets) return ok(current)
     const context: Context = { ...identity, meterId, page, key: signer.publicKey, clockSets: sets, boot }
-    const { envelope, hash } = await signEnvelope(signer, encodeContext(context), CONTEXT_PURPOSE)
+    const payload = encodeContext(context)
+    // Serial and page come from outside: what a stranger would refuse to read is not signed.
+    const readable = parseContext(payload)
+    if (!readable.ok) return readable
+    const { envelope, hash } = await signEnvelope(signer, payload, CONTEXT_PURPOSE)
     // Before the reading that names it, so that no reading is ever without its context.
     const kept = await record('context', envelope, true)
     if (!kept.ok) return kept
@@ -156,7 +160,10 @@ export function createChain(parts: ChainParts): Chain {
       upSeconds: Math.floor((clock.mono() - startedMono) / 1000),
       baseSeconds,
     })
-    const { envelope, hash } = await signEnvelope(signer, encodeReading(next.reading), READING_PURPOSE)
+    const payload = encodeReading(next.reading)
+    const readable = parseReading(payload)
+    if (!readable.ok) return readable
+    const { envelope, hash } = await signEnvelope(signer, payload, READING_PURPOSE)
     const kept = await record(what.reason === 'gap' ? 'gap' : 'reading', envelope, what.urgent)
     if (!kept.ok) return kept
     end = { ...next.end, hash }

@@ -17,6 +17,8 @@ import type { Instant, Mono, TimeQuality } from '../../protocol/time.ts'
 export type MeteringFault =
   | { readonly code: 'metering.unknown-meter'; readonly meter: string }
   | { readonly code: 'metering.other-meter'; readonly meter: string; readonly hint: string }
+  | { readonly code: 'metering.same-meter-twice'; readonly meter: string; readonly also: string }
+  | { readonly code: 'metering.journal-form'; readonly kind: string }
   | { readonly code: 'metering.counter-fell'; readonly obis: Obis; readonly from: bigint; readonly to: bigint }
   | { readonly code: 'metering.unit-changed'; readonly obis: Obis; readonly from: UnitName; readonly to: UnitName }
   | { readonly code: 'metering.not-fresh'; readonly taken: number; readonly after: number }
@@ -42,14 +44,14 @@ export const nothingKnown = (meterId: string | undefined): Known => ({
 /** Where no page gives more, nano-units: comparing there loses no digit. */
 const FINEST_SCALER = -9
 
-/** Whether an answer may be believed after all that is known. The same meter, later than before, no counter lower. */
+/** Whether an answer may be believed after all that is known. The same meter, not before the last, no counter lower. */
 export function judge(known: Known, name: string, reading: MeterReading): Result<void, MeteringFault> {
   if (known.meterId !== undefined && reading.meterId !== known.meterId) {
     const hint = 'another meter answers under this name; configure its id if it was exchanged'
     // Serial numbers stay out of logs: the fault says that they differ, the signed context says which was pinned.
     return fail({ code: 'metering.other-meter', meter: name, hint })
   }
-  if (known.takenMono !== undefined && reading.takenMono <= known.takenMono) {
+  if (known.takenMono !== undefined && reading.takenMono < known.takenMono) {
     return fail({ code: 'metering.not-fresh', taken: reading.takenMono, after: known.takenMono })
   }
   for (const { obis, unit, ...value } of reading.values) {

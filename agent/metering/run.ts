@@ -100,6 +100,8 @@ interface Run {
   signedMono: Mono | undefined
   silentSince: Mono
   gapSigned: boolean
+  /** Code of the last failure since the last believed reading. */
+  failure: string | undefined
 }
 
 export function createMetering(options: MeteringOptions): Metering {
@@ -116,6 +118,7 @@ export function createMetering(options: MeteringOptions): Metering {
   let clockSets = 0
   let offset = clock.now() - clock.mono()
   let stopped = false
+  let badRecord: string | undefined
 
   function watchClock(): void {
     const now = clock.now() - clock.mono()
@@ -163,7 +166,7 @@ export function createMetering(options: MeteringOptions): Metering {
     const { name } = run.config
     if (!result.ok) {
       counts.failed++
-      if (clock.mono() - run.silentSince > run.config.staleMs) health(`meter.${name}.unreadable`, result.fault)
+      run.failure = result.fault.code
       return result
     }
     const reading = result.value
@@ -171,10 +174,12 @@ export function createMetering(options: MeteringOptions): Metering {
       reading.takenMono < began
         ? fail({ code: 'metering.not-fresh', taken: reading.takenMono, after: began })
         : judge(run.known, name, reading)
-    if (!judged.ok) {
+    const verdict = judged.ok ? onlyHere(run, reading.meterId) : judged
+    if (!verdict.ok) {
+      run.failure = verdict.fault.code
       counts.refused++
-      health(`meter.${name}.refused`, judged.fault)
-      return judged
+      health(`meter.${name}.refused`, verdict.fault)
+      return verdict
     }
     health(`meter.${name}.refused`, undefined)
     health(`meter.${name}.unreadable`, undefined)
@@ -183,14 +188,31 @@ export function createMetering(options: MeteringOptions): Metering {
     run.latest = reading
     run.silentSince = clock.mono()
     run.gapSigned = false
+    run.failure = undefined
     for (const listener of readingListeners) listener(name, reading)
     return ok(reading)
+  }
+
+  /** One meter has one chain: under two names it would have two, each denying the other. */
+  function onlyHere(run: Run, meterId: string): Result<void> {
+    for (const other of runs.values()) {
+      if (other !== run && other.known.meterId === meterId) {
+        return fail({ code: 'metering.same-meter-twice', meter: run.config.name, also: other.config.name })
+      }
+    }
+    return done
   }
 
   function poll(run: Run): void {
     watchClock()
     if (run.reading === undefined) void readNow(run)
-    if (clock.mono() - run.silentSince >= gapMs && !run.gapSigned) void signGap(run)
+    const { name, staleMs } = run.config
+    const forMs = clock.mono() - run.silentSince
+    if (forMs > staleMs) {
+      const cause = run.failure ?? 'metering.no-answer'
+      health(`meter.${name}.unreadable`, { code: 'metering.unreadable', meter: name, forMs, cause })
+    }
+    if (forMs >= gapMs && !run.gapSigned) void signGap(run)
   }
 
   function chainOf(run: Run, meterId: string): Result<Chain> {
@@ -262,7 +284,10 @@ export function createMetering(options: MeteringOptions): Metering {
     restore: ({ kind, bytes }) => {
       if (kind !== 'context' && kind !== 'reading' && kind !== 'gap') return
       const record = readMeteringRecord(bytes)
-      if (record === undefined) return
+      if (record === undefined) {
+        badRecord ??= kind
+        return
+      }
       const last = chainEnds.get(record.meterId) ?? {}
       last[kind] = record.envelope
       chainEnds.set(record.meterId, last)
@@ -270,6 +295,7 @@ export function createMetering(options: MeteringOptions): Metering {
     },
 
     start: () => {
+      if (badRecord !== undefined) return fail({ code: 'metering.journal-form', kind: badRecord })
       for (const [meterId, last] of chainEnds) {
         const restored = restoreChain(last)
         if (!restored.ok) return restored
@@ -327,4 +353,5 @@ const newRun = (config: MeteredMeter, now: Mono): Run => ({
   signedMono: undefined,
   silentSince: now,
   gapSigned: false,
+  failure: undefined,
 })
