@@ -25,7 +25,7 @@ import { done, type Fault, fail, type Result } from '../../protocol/result.ts'
 import type { Mono } from '../../protocol/time.ts'
 import { type Body, decodeMessage, encodeMessage, type Message, topicOf } from '../../protocol/trade/message.ts'
 import { decodeAs, encodeAs } from '../../protocol/trade/record.ts'
-import { judgeFreshness, type ReplayWindow, replayWindows } from '../../protocol/trade/replay.ts'
+import { forget, judgeFreshness, type ReplayWindow, replayWindows } from '../../protocol/trade/replay.ts'
 
 /** First repeat; a round trip is milliseconds on a local broker and below a second on any. Doubles up to LONGEST_WAIT_MS. */
 const FIRST_WAIT_MS = 500
@@ -232,25 +232,34 @@ export function createPost(options: PostOptions): Post {
   }
 
   function take(peer: Peer, from: string, message: Message): void {
-    const { verdict, window } = judgeFreshness(windows.get(from), message.epoch, message.sequence)
+    const { epoch: boot, sequence, reliable, body } = message
+    const judge = () => judgeFreshness(windows.get(from), boot, sequence)
+    const { verdict, window } = judge()
     if (verdict !== 'fresh') {
-      refuse({ code: `post.${verdict}`, from, epoch: message.epoch, sequence: message.sequence })
-      // Its acknowledgement may have been lost, or waits for the journal: a repeat of what is kept is answered again.
-      if (verdict === 'duplicate' && message.reliable) saving = saving.then(() => acknowledge(peer, message))
+      refuse({ code: `post.${verdict}`, from, epoch: boot, sequence })
+      // Its acknowledgement may have been lost: a repeat of what was kept is answered again.
+      if (reliable) {
+        saving = saving.then(() => {
+          if (judge().verdict === 'duplicate') acknowledge(peer, message)
+        })
+      }
       return
     }
     windows = new Map(windows).set(from, window)
     count.received++
-    const { body } = message
     if (body.kind === 'ack') {
       if (body.epoch === epoch) peer.outbox.get(body.sequence)?.settle(done)
       return
     }
-    if (!message.reliable) return handOver(peer, message)
+    if (!reliable) return handOver(peer, message)
     saving = saving.then(async () => {
       const kept = await journal?.save(encodeAs(replayWindows, windows))
-      // Unkept it could be taken for new after a restart. It is lost here: no acknowledgement, and the deal's timers act.
-      if (kept?.ok === false) return refuse(kept.fault)
+      if (kept?.ok === false) {
+        // Handed over unkept, it could come a second time after a restart. The other side will send it again.
+        refuse(kept.fault)
+        windows = new Map(windows).set(from, forget(windows.get(from)!, boot, sequence))
+        return
+      }
       acknowledge(peer, message)
       handOver(peer, message)
     })

@@ -3,7 +3,8 @@
  * section 3.4.3). Reordering inside the window is fine; what lies below it cannot be told from a repeat and counts as one.
  * An epoch is the peer's boot count: a higher one begins anew, a lower one is over.
  */
-import { fromHex } from '../bytes.ts'
+import { fromHex, toHex } from '../bytes.ts'
+import { fail, ok } from '../result.ts'
 import { bytes, type Codec, integer, record } from './record.ts'
 
 /** Ten minutes of heartbeats: no broker that still delivers at all reorders by more. */
@@ -41,17 +42,42 @@ export function judgeFreshness(
     : { verdict: 'fresh', window: { ...window, seen: window.seen | bit } }
 }
 
+/** The window as if this message had not been seen: what became of it could not be kept. */
+export function forget(window: ReplayWindow, epoch: number, sequence: number): ReplayWindow {
+  const behind = window.highest - sequence
+  if (epoch !== window.epoch || behind < 0 || behind >= WINDOW) return window
+  return { ...window, seen: window.seen & ~(1n << BigInt(behind)) }
+}
+
 const seen: Codec<bigint> = {
   write: value => fromHex(value.toString(16).padStart(WINDOW / 4, '0'))!,
   read: (item, field) => {
     const raw = bytes(WINDOW / 8).read(item, field)
-    return raw.ok ? { ok: true, value: raw.value.reduce((sum, byte) => (sum << 8n) | BigInt(byte), 0n) } : raw
+    return raw.ok ? ok(raw.value.reduce((sum, byte) => (sum << 8n) | BigInt(byte), 0n)) : raw
   },
 }
 
-/** For the journal. */
-export const replayWindow: Codec<ReplayWindow> = record({
+const replayWindow: Codec<ReplayWindow> = record({
   epoch: [1, integer(0, Number.MAX_SAFE_INTEGER)],
   highest: [2, integer(1, Number.MAX_SAFE_INTEGER)],
   seen: [3, seen],
 })
+
+/** For the journal: the windows of all peers, by address in hex. */
+export const replayWindows: Codec<ReadonlyMap<string, ReplayWindow>> = {
+  write: windows => [...windows].map(([peer, window]) => [fromHex(peer)!, replayWindow.write(window)]),
+  read: (item, field) => {
+    if (!Array.isArray(item)) return fail({ code: 'record.shape', field, reason: 'not a list' })
+    const windows = new Map<string, ReplayWindow>()
+    for (const [i, pair] of item.entries()) {
+      const place = `${field}[${i}]`
+      if (!Array.isArray(pair)) return fail({ code: 'record.shape', field: place, reason: 'not a pair' })
+      const peer = bytes(20).read(pair[0], place)
+      if (!peer.ok) return peer
+      const window = replayWindow.read(pair[1], place)
+      if (!window.ok) return window
+      windows.set(toHex(peer.value), window.value)
+    }
+    return ok(windows)
+  },
+}

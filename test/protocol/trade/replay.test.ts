@@ -1,6 +1,6 @@
 import { must } from '../../../protocol/result.ts'
 import { decodeAs, encodeAs } from '../../../protocol/trade/record.ts'
-import { judgeFreshness, type ReplayWindow, replayWindow } from '../../../protocol/trade/replay.ts'
+import { forget, judgeFreshness, type ReplayWindow, replayWindows } from '../../../protocol/trade/replay.ts'
 import { assert, suite } from '../../harness.ts'
 import { assertProperty, fc } from '../../property.ts'
 
@@ -73,12 +73,23 @@ test('against any order and repetition each message is fresh at most once, and i
   assert.is(window!.seen.toString(2).length, 1024)
 })
 
+test('what is forgotten is fresh again, and nothing else', () => {
+  let window = judgeFreshness(undefined, 1, 10).window
+  window = judgeFreshness(window, 1, 9).window
+  const less = forget(window, 1, 10)
+  assert.is(judgeFreshness(less, 1, 10).verdict, 'fresh')
+  assert.is(judgeFreshness(less, 1, 9).verdict, 'duplicate')
+  assert.equal(forget(window, 2, 10), window)
+  assert.equal(forget(window, 1, 11), window)
+})
+
 test('a window comes back from the journal and still knows its duplicates', () => {
   let window: ReplayWindow | undefined
   for (const sequence of [5, 1, 900]) window = judgeFreshness(window, 4, sequence).window
-  const stored = encodeAs(replayWindow, window!)
-  assert.is(stored.length, 138)
-  const restored = must(decodeAs(replayWindow, stored, 'window', 200))
+  const peer = 'ab'.repeat(20)
+  const stored = encodeAs(replayWindows, new Map([[peer, window!]]))
+  assert.is(stored.length, 161)
+  const restored = must(decodeAs(replayWindows, stored, 'windows', 200)).get(peer)!
   assert.equal(restored, window)
   assert.is(judgeFreshness(restored, 4, 5).verdict, 'duplicate')
   assert.is(judgeFreshness(restored, 4, 6).verdict, 'fresh')
