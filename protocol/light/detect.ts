@@ -104,7 +104,7 @@ function follow(common: VerifiedBlock, trusted: VerifiedBlock, step: BisectStep)
 /** The fields of a header that follow from the block before it: two honest chains agree on them. */
 const DERIVED = ['validatorsHash', 'nextValidatorsHash', 'consensusHash', 'appHash', 'lastResultsHash'] as const
 
-export function attackKind(trusted: LightBlock, conflicting: LightBlock): AttackKind {
+function attackKind(trusted: LightBlock, conflicting: LightBlock): AttackKind {
   const derived = (header: Header) => DERIVED.map(field => header[field])
   const theirs = derived(conflicting.header)
   if (derived(trusted.header).some((hash, i) => !equalBytes(hash, theirs[i]!))) return 'lunatic'

@@ -191,6 +191,45 @@ test('a step or leaf of another form is refused even where the hashes meet', () 
   for (const [proof, expected] of cases) assert.is(verdict(proof), expected)
 })
 
+test('an IAVL node must begin with its height, size, version and the lengths of its children', () => {
+  const empty = new Uint8Array(0)
+  const sibling = concat(hex('20'), sha256(utf8('x')))
+  // height and size 0, version 1 in zigzag
+  const leaf = { ...IAVL_SPEC.leafSpec, prefix: hex('000202') }
+  const verdict = (leafPrefix: string, ...steps: readonly (readonly [string, Uint8Array])[]) => {
+    const path = steps.map(([prefix, suffix]): InnerOp => ({ hash: 1, prefix: hex(prefix), suffix }))
+    const exist = { key: utf8('k'), value: utf8('v'), leaf: { ...leaf, prefix: hex(leafPrefix) }, path }
+    let root = sha256(concat(hex(leafPrefix), varint(1), utf8('k'), varint(32), sha256(utf8('v'))))
+    for (const { prefix, suffix } of path) root = sha256(concat(prefix, root, suffix))
+    return code(
+      verifyMembership(IAVL_SPEC, root, encodeCommitmentProof({ kind: 'exist', exist }), utf8('k'), utf8('v')),
+    )
+  }
+  //                           height size version length
+  assert.is(verdict('000202', ['02 04 02 20', sibling]), 'ok')
+  assert.is(verdict('000202', [`02 04 02 ${toHex(sibling)} 20`, empty]), 'ok')
+  assert.is(verdict('000202', ['02 04 02 20', sibling], ['04 06 8202 20', sibling]), 'ok')
+  assert.is(verdict('020202'), 'ics23.form', 'a leaf has height 0')
+  assert.is(verdict('000102'), 'ics23.form', 'a negative size')
+  assert.is(verdict('00020200'), 'ics23.form', 'a longer head')
+  assert.is(verdict('0002'), 'ics23.form', 'a shorter head')
+  for (const [steps, why] of [
+    [[['02 04 02 21', sibling]], 'another length'],
+    [[['02 05 02 20', sibling]], 'a negative size'],
+    [[['02 04 02 02 20', sibling]], 'a byte too many'],
+    [[[`02 04 02 ${toHex(sibling)} 21`, empty]], 'another length before the right child'],
+    [
+      [
+        ['02 04 02 20', sibling],
+        ['02 06 02 20', sibling],
+      ],
+      'no higher than its child',
+    ],
+    [[['8201 04 02 20', sibling]], 'a height beyond any tree'],
+  ] as const)
+    assert.is(verdict('000202', ...steps), 'ics23.step', why)
+})
+
 test('an inner node is not sold as a leaf, nor a leaf as an inner node', () => {
   const { root } = tree(['a', 'c'])
   const fake: CommitmentProof = {

@@ -32,7 +32,7 @@ export interface Member {
 const PKCS8 = hex('302e020100300506032b657004220420')
 
 /** The key pair number `seed`, with a power. */
-export function member(seed: number, power = 10n): Member {
+function member(seed: number, power = 10n): Member {
   const der = Buffer.concat([PKCS8, sha256(Uint8Array.of(seed >> 8, seed & 255))])
   const key = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' })
   const spki = createPublicKey(key).export({ format: 'der', type: 'spki' })

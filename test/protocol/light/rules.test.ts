@@ -259,6 +259,22 @@ test('a rule that asks twice for one signature checks it once', () => {
   assert.is(asked, 3)
 })
 
+test('a trusted validator that votes twice is an error, not twice its power', () => {
+  const [vote, , ...others] = fourth.commit.signatures
+  const block = recommitted(fourth, { signatures: [vote!, vote!, ...others] })
+  const votes = rules.votesOf(OPTIONS.chainId, block.commit, verifier)
+  const options = { ...OPTIONS, trustLevel: { numerator: 2, denominator: 3 } }
+  const fault = rules.trustedPowerHasSigned({ trusted: first, known: first, untrusted: block, options, now, votes })
+  assert.is(fault?.code, 'light.double-vote')
+})
+
+test('a signature that was found valid under one key is not valid under another', () => {
+  const votes = rules.votesOf(OPTIONS.chainId, second.commit, verifier)
+  const key = (i: number) => second.validators[i]!.publicKey
+  assert.equal([votes.valid(0, key(0)), votes.valid(0, key(1)), votes.valid(0, key(0))], [true, false, true])
+  assert.equal(votes.signers(), [second.validators[0]!.address])
+})
+
 test('an anchor must have its hash, height, validators and signatures, and not be too old', () => {
   const anchor = { height: 1n, hash: trusted.hash }
   const codeOf = (block: LightBlock, at = anchor, when = now) => {

@@ -1,0 +1,274 @@
+/** The light client at work: witnesses that are away, late or contradict, restarts, and clocks. */
+import { judge, thinned } from '../../../agent/light/decide.ts'
+import { fromUtf8, utf8 } from '../../../protocol/bytes.ts'
+import type { VerifiedBlock } from '../../../protocol/light/verify.ts'
+import { must } from '../../../protocol/result.ts'
+import { assert, suite } from '../../harness.ts'
+import { forged, forked, KEY, makeBench, resealed, started } from './light-bench.ts'
+
+const test = suite('the light client and its witnesses')
+
+test('without a witness that answers the head is followed, and nothing new is proven', async () => {
+  const bench = await started()
+  must(await bench.during(bench.agent.prove(KEY)))
+  for (const witness of bench.witnesses) witness.mode = 'down'
+  await bench.time.advance(2000)
+  assert.is(bench.state(), 'no-witness')
+  const refused = await bench.during(bench.agent.prove(KEY))
+  assert.is(refused.ok ? 'ok' : refused.fault.code, 'light.no-witness')
+  assert.is(bench.agent.head()?.height, BigInt(bench.ledger.chain.length))
+  assert.is(bench.agent.head()?.witnessed, false)
+  // A long absence must not fill the memory, nor keep the comparison from going on.
+  await bench.time.advance(600_000)
+  bench.witnesses[1]!.mode = 'fine'
+  await bench.time.advance(2000)
+  assert.is(bench.state(), 'ok')
+  must(await bench.during(bench.agent.prove(KEY)))
+  await bench.during(bench.agent.stop())
+})
+
+test('with no witness configured it says so from the start', async () => {
+  const bench = await started({ witnesses: 0 })
+  assert.is(bench.state(), 'no-witness')
+  const refused = await bench.during(bench.agent.prove(KEY))
+  assert.is(refused.ok ? 'ok' : refused.fault.code, 'light.no-witness')
+  await bench.during(bench.agent.stop())
+})
+
+test('a witness that is a little behind is not missing; one that stays behind is', async () => {
+  const bench = await started({ witnesses: 1 })
+  bench.witnesses[0]!.behind = 2
+  await bench.time.advance(4000)
+  assert.is(bench.state(), 'ok')
+  assert.is(bench.agent.head()?.witnessed, false)
+  // What is proven meanwhile is proven under the last header that the witness confirmed.
+  const proven = must(await bench.during(bench.agent.prove(KEY)))
+  assert.ok(proven.headerHeight < bench.agent.head()!.height)
+  await bench.time.advance(10_000)
+  assert.is(bench.state(), 'no-witness')
+  await bench.during(bench.agent.stop())
+})
+
+test('a primary that never answers is replaced after three deadlines', async () => {
+  const bench = await started()
+  bench.primary.mode = 'hanging'
+  await bench.time.advance(25_000)
+  assert.is(bench.state(), 'ok')
+  assert.ok(bench.agent.head()!.height > BigInt(bench.ledger.chain.length - 7))
+  await bench.during(bench.agent.stop())
+})
+
+test('a primary that stands still is replaced', async () => {
+  const bench = await started()
+  const stood = bench.ledger.chain.length
+  bench.time.timers.every(1000, () => {
+    bench.primary.behind = bench.ledger.chain.length - stood
+  })
+  await bench.time.advance(40_000)
+  assert.match(bench.transcript.join('\n'), /health stale light.stale/)
+  assert.is(bench.agent.head()?.height, BigInt(bench.ledger.chain.length))
+  await bench.during(bench.agent.stop())
+})
+
+test('two chains signed by the validators end all trust, with evidence both ways, also after a restart', async () => {
+  const bench = await started()
+  const from = BigInt(bench.ledger.chain.length + 1)
+  bench.witnesses[1]!.twist = block => (block.header.height >= from ? forked(block) : block)
+  await bench.time.advance(1500)
+  assert.is(bench.state(), 'diverged')
+  assert.is(bench.agent.head(), undefined)
+  const refused = await bench.during(bench.agent.prove(KEY))
+  assert.is(refused.ok ? 'ok' : refused.fault.code, 'light.diverged')
+  const saved = JSON.parse(fromUtf8(bench.disk.files.get(bench.evidence()[0]!)!)!)
+  assert.is(saved.against_witness.kind, 'lunatic')
+  assert.is(saved.against_primary.kind, 'lunatic')
+  assert.is(saved.against_witness.byzantine_validators.length, 3)
+  await bench.during(bench.agent.stop())
+
+  const restarted = await bench.during(bench.again().start())
+  assert.is(restarted.ok ? 'ok' : restarted.fault.code, 'light.diverged')
+  bench.witnesses[1]!.twist = undefined
+  const height = bench.ledger.chain.length
+  const anew = bench.again({
+    trust: { height: BigInt(height), hash: bench.ledger.chain[height - 1]!.commit.blockId.hash },
+  })
+  must(await bench.during(anew.start()))
+  assert.is(anew.health().state, 'ok')
+  await anew.stop()
+})
+
+test('a witness whose other chain is not signed is dropped; the others go on', async () => {
+  const bench = await started()
+  bench.witnesses[0]!.twist = resealed
+  await bench.time.advance(3000)
+  assert.is(bench.state(), 'ok')
+  assert.is(bench.evidence().length, 1)
+  const asked = bench.witnesses[0]!.asked.length
+  await bench.time.advance(3000)
+  assert.is(bench.witnesses[0]!.asked.length, asked)
+  await bench.during(bench.agent.stop())
+})
+
+test('a witness that contradicts and falls silent holds payments up three times at most', async () => {
+  const bench = await started()
+  const liar = bench.witnesses[0]!
+  liar.twist = block => {
+    liar.mode = 'down'
+    return forged(block)
+  }
+  bench.time.timers.every(100, () => {
+    liar.mode = 'fine'
+  })
+  await bench.time.advance(1500)
+  assert.is(bench.agent.head()?.witnessed, false, 'another witness agrees, but the contradiction is open')
+  await bench.time.advance(6500)
+  assert.is(bench.state(), 'ok')
+  assert.is(bench.agent.head()?.witnessed, true)
+  must(await bench.during(bench.agent.prove(KEY)))
+  await bench.during(bench.agent.stop())
+})
+
+test('a restart goes on from the block kept on disk', async () => {
+  const bench = await started()
+  await bench.time.advance(3000)
+  const { height } = bench.agent.head()!
+  await bench.during(bench.agent.stop())
+  bench.primary.asked.length = 0
+  const second = bench.again()
+  must(await bench.during(second.start()))
+  assert.not(bench.primary.asked.includes('block 1'))
+  assert.ok(second.head()!.height >= height)
+  await second.stop()
+
+  // A torn or altered file is not believed; the configuration is the ground then.
+  for (const spoil of [utf8('{'), utf8('{"chain_id":"street"}')]) {
+    bench.disk.files.set('light-trusted.json', spoil)
+    bench.primary.asked.length = 0
+    const third = bench.again()
+    must(await bench.during(third.start()))
+    assert.ok(bench.primary.asked.includes('block 1'))
+    await third.stop()
+  }
+})
+
+test('a ground older than the trusting period is refused with what to do', async () => {
+  const bench = makeBench()
+  await bench.time.advance(3_600_000)
+  const result = await bench.during(bench.agent.start())
+  assert.is(result.ok ? 'ok' : result.fault.code, 'light.expired')
+  assert.match(result.ok ? '' : (result.fault.hint ?? ''), /set trust.height and trust.hash/)
+})
+
+test('a configured hash that no node has is refused with what to do', async () => {
+  const bench = makeBench({ config: { trust: { height: 2n, hash: new Uint8Array(32) } } })
+  const result = await bench.during(bench.agent.start())
+  assert.is(result.ok ? 'ok' : result.fault.code, 'light.anchor')
+  const low = makeBench({ config: { trustLevel: { numerator: 1, denominator: 4 } } })
+  const level = await low.during(low.agent.start())
+  assert.is(level.ok ? 'ok' : level.fault.code, 'light.trust-level')
+})
+
+test('a wall clock set back drops nobody, and all goes on when it is right again', async () => {
+  const bench = await started()
+  bench.time.stepWall(-60_000)
+  await bench.time.advance(3000)
+  assert.is(bench.state(), 'refused')
+  assert.match(bench.transcript.join('\n'), /health refused light.from-future/)
+  assert.is(bench.evidence().length, 0)
+  bench.time.stepWall(60_000)
+  await bench.time.advance(2000)
+  assert.is(bench.state(), 'ok')
+  await bench.during(bench.agent.stop())
+})
+
+test('a wall clock ten years ahead ends trust in what is old, and no header is believed', async () => {
+  const bench = await started()
+  bench.time.stepWall(315_360_000_000)
+  await bench.time.advance(2000)
+  assert.is(bench.state(), 'stale')
+  const refused = await bench.during(bench.agent.prove(KEY))
+  assert.is(refused.ok ? 'ok' : refused.fault.code, 'light.expired')
+  await bench.during(bench.agent.stop())
+})
+
+test('the same run gives the same transcript', async () => {
+  const run = async () => {
+    const bench = await started()
+    await bench.time.advance(2000)
+    bench.primary.twist = forged
+    await bench.during(bench.agent.prove(KEY))
+    bench.witnesses[1]!.mode = 'hanging'
+    await bench.time.advance(12_000)
+    await bench.during(bench.agent.stop())
+    return bench.transcript
+  }
+  assert.equal(await run(), await run())
+})
+
+test('a divergence that comes to light while an answer is on its way stops that answer too', async () => {
+  const bench = await started()
+  const from = BigInt(bench.ledger.chain.length + 1)
+  bench.primary.slowly = () => bench.time.timers.sleep(3000)
+  const proof = bench.agent.prove(KEY)
+  bench.witnesses[0]!.twist = block => (block.header.height >= from ? forked(block) : block)
+  const refused = await bench.during(proof)
+  assert.is(refused.ok ? 'ok' : refused.fault.code, 'light.diverged')
+  assert.ok(bench.primary.asked.some(what => what.startsWith('query')))
+  const asked = bench.primary.asked.length
+  await bench.time.advance(5000)
+  assert.is(bench.primary.asked.length, asked, 'a diverged ledger is not followed')
+  await bench.during(bench.agent.stop())
+})
+
+test('a configured hash wins over a kept block of the same height, not over a later one', async () => {
+  const bench = await started()
+  const { height } = bench.agent.head()!
+  await bench.during(bench.agent.stop())
+  const wrong = new Uint8Array(32)
+  const same = await bench.during(bench.again({ trust: { height, hash: wrong } }).start())
+  assert.is(same.ok ? 'ok' : same.fault.code, 'light.anchor')
+  const older = bench.again({ trust: { height: height - 1n, hash: wrong } })
+  must(await bench.during(older.start()))
+  await bench.during(older.stop())
+})
+
+test('the worst finding is the health', () => {
+  const fault = { code: 'x' }
+  const good = {
+    diverged: undefined,
+    refusal: undefined,
+    blocked: undefined,
+    witnesses: 1,
+    witnessed: true,
+    idleMs: 0,
+    lagMs: 0,
+    staleAfterMs: 10,
+  }
+  const worse = [
+    [{}, 'ok'],
+    [{ witnessed: false }, 'no-witness'],
+    [{ lagMs: 11 }, 'stale'],
+    [{ idleMs: 11, lagMs: undefined }, 'stale'],
+    [{ blocked: fault }, 'stale'],
+    [{ refusal: fault }, 'refused'],
+    [{ diverged: fault }, 'diverged'],
+  ] as const
+  let findings = good as Parameters<typeof judge>[0]
+  for (const [change, state] of worse) {
+    findings = { ...findings, ...change }
+    assert.is(judge(findings).state, state)
+  }
+  assert.is(judge({ ...good, idleMs: 10, lagMs: 10 }).state, 'ok')
+})
+
+test('a trace keeps its ends and its limit', () => {
+  let trace: readonly VerifiedBlock[] = []
+  for (let height = 1; height <= 5000; height++) {
+    trace = thinned([...trace, { header: { height: BigInt(height) } } as unknown as VerifiedBlock])
+    assert.ok(trace.length <= 256)
+    assert.is(trace[0]!.header.height, 1n)
+    assert.is(trace.at(-1)!.header.height, BigInt(height))
+  }
+})
+
+test.run()
