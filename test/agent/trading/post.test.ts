@@ -1,0 +1,262 @@
+import { ed25519 } from '@noble/curves/ed25519.js'
+import { createPost, type Post, type PostOptions } from '../../../agent/trading/post.ts'
+import type { Bus, Signer } from '../../../drivers/ports.ts'
+import { createSimBroker, createSimBus } from '../../../hw/sim/bus.ts'
+import { createSimTime } from '../../../hw/sim/clock.ts'
+import { seededRandom } from '../../../hw/sim/random.ts'
+import { toHex } from '../../../protocol/bytes.ts'
+import { addressOf } from '../../../protocol/crypto/hash.ts'
+import { sealingKey } from '../../../protocol/crypto/seal.ts'
+import { nobleVerifier, type Verifier } from '../../../protocol/crypto/verify.ts'
+import { done, fail, type Result } from '../../../protocol/result.ts'
+import { type Body, type Message, topicOf } from '../../../protocol/trade/message.ts'
+import { assert, suite } from '../../harness.ts'
+
+const test = suite('post office')
+
+const agent = (fill: number) => {
+  const secret = new Uint8Array(32).fill(fill)
+  const publicKey = ed25519.getPublicKey(secret)
+  const signer: Signer = { alg: 'EdDSA', publicKey, sign: async message => ed25519.sign(message, secret) }
+  const seed = new Uint8Array(32).fill(fill + 100)
+  return { signer, seed, publicKey, address: addressOf(publicKey), sealingKey: sealingKey(seed).publicKey }
+}
+const people = { ada: agent(1), bob: agent(2), eve: agent(3) }
+type Name = keyof typeof people
+
+const ready = (n: number): Body => ({ kind: 'ready', hash: new Uint8Array(32).fill(n) })
+const numberOf = ({ body }: Message) => (body.kind === 'ready' || body.kind === 'started' ? body.hash[0]! : -1)
+
+function createVillage(seed = 1, brokers = 1) {
+  const time = createSimTime(1_800_000_000_000, () => new Promise(resolve => setImmediate(resolve)))
+  const random = seededRandom(seed)
+  const nodes = Array.from({ length: brokers }, () => createSimBroker(time.timers, random))
+  const entropy = { bytes: (n: number) => Uint8Array.from({ length: n }, () => Math.floor(random() * 256)) }
+  const wire: { topic: string; payload: Uint8Array }[] = []
+  const bus = (): Bus => {
+    const inner = createSimBus(nodes)
+    return {
+      ...inner,
+      publish: (topic, payload) => {
+        wire.push({ topic, payload })
+        return inner.publish(topic, payload)
+      },
+    }
+  }
+  const open = (name: Name, change: Partial<PostOptions> = {}): Post & { heard: Message[] } => {
+    const post = createPost({
+      bus: bus(),
+      clock: time.clock,
+      timers: time.timers,
+      entropy,
+      signer: people[name].signer,
+      sealingKey: people[name].seed,
+      peers: (Object.keys(people) as Name[]).filter(one => one !== name).map(one => ({ ...people[one], name: one })),
+      epoch: 1,
+      verifier: nobleVerifier,
+      log: () => {},
+      ...change,
+    })
+    const heard: Message[] = []
+    post.onMessage((_, message) => heard.push(message))
+    return Object.assign(post, { heard })
+  }
+  return { time, nodes, wire, open, bus }
+}
+
+test('a message comes from whom it says, once, and is acknowledged', async () => {
+  const { time, open, wire } = createVillage()
+  const [ada, bob] = [open('ada'), open('bob')]
+  let from = ''
+  bob.onMessage(peer => {
+    from = peer
+  })
+  let acknowledged: Result<void> | undefined
+  void ada.send('bob', ready(7), { reliable: true }).then(result => {
+    acknowledged = result
+  })
+  await time.advance(100)
+  assert.equal(bob.heard.map(numberOf), [7])
+  assert.is(from, 'ada')
+  assert.is(acknowledged?.ok, true)
+  assert.is(ada.waiting(), 0)
+  assert.equal(
+    wire.map(one => one.topic),
+    [topicOf(people.bob.address), topicOf(people.ada.address)],
+  )
+  // Neither the contract's hash nor the word of the kind is to be seen on the way.
+  assert.not.ok(wire.some(one => toHex(one.payload).includes('07'.repeat(16))))
+})
+
+test('what is lost is sent again until it is acknowledged, a heartbeat is not', async () => {
+  const { time, open, nodes } = createVillage()
+  const [ada, bob] = [open('ada'), open('bob')]
+  nodes[0]!.setUp(false)
+  void ada.send('bob', ready(1), { reliable: true })
+  assert.is((await ada.send('bob', ready(2), { reliable: false })).ok, false)
+  await time.advance(3000)
+  assert.equal(bob.heard, [])
+  nodes[0]!.setUp(true)
+  await time.advance(5000)
+  assert.equal(bob.heard.map(numberOf), [1])
+  assert.is(ada.waiting(), 0)
+})
+
+test('a message that nobody acknowledges expires after a minute, with a fault', async () => {
+  const { time, open } = createVillage()
+  const ada = open('ada')
+  let result: Result<void> | undefined
+  void ada.send('bob', ready(1), { reliable: true }).then(one => {
+    result = one
+  })
+  await time.advance(59_000)
+  assert.is(result, undefined)
+  await time.advance(10_000)
+  assert.is(result?.ok === false && result.fault.code, 'post.expired')
+  assert.is(ada.stats().expired, 1)
+})
+
+test('through a broker that loses 30 %, repeats 30 % and reorders over 8 s every message comes exactly once', async () => {
+  const { time, open, nodes } = createVillage(5, 2)
+  for (const node of nodes) node.setFaults({ drop: 0.3, duplicate: 0.3, delayMs: [0, 8000] })
+  const [ada, bob] = [open('ada'), open('bob')]
+  let failed = 0
+  for (let n = 0; n < 60; n++) {
+    void ada.send('bob', ready(n), { reliable: true }).then(result => {
+      if (!result.ok) failed++
+    })
+    await time.advance(200)
+  }
+  await time.advance(120_000)
+  assert.equal(
+    bob.heard.map(numberOf).sort((a, b) => a - b),
+    Array.from({ length: 60 }, (_, n) => n),
+  )
+  assert.is(failed, 0)
+  assert.ok(bob.stats().refused['post.duplicate']! > 60, 'duplicates were there to be dropped')
+})
+
+test('what a broker recorded and plays again has no effect, in this life and after a restart', async () => {
+  const { time, open, wire, nodes } = createVillage()
+  const saved: Uint8Array[] = []
+  const journal = {
+    state: undefined,
+    save: async (state: Uint8Array) => {
+      saved.push(state)
+      return done
+    },
+  }
+  const [ada, bob] = [open('ada'), open('bob', { journal })]
+  void ada.send('bob', ready(1), { reliable: true })
+  await time.advance(100)
+  const recorded = wire.filter(one => one.topic === topicOf(people.bob.address))
+  const replay = async () => {
+    for (const { topic, payload } of recorded) nodes[0]!.publish(topic, payload)
+    await time.advance(100)
+  }
+  await replay()
+  assert.is(bob.heard.length, 1)
+  bob.stop()
+  const reborn = open('bob', { epoch: 2, journal: { ...journal, state: saved.at(-1) } })
+  await replay()
+  assert.is(reborn.heard.length, 0)
+  reborn.stop()
+  // The defence switched off: a bob that kept nothing takes the old message for new.
+  const forgetful = open('bob', { epoch: 3 })
+  await replay()
+  assert.is(forgetful.heard.length, 1)
+})
+
+test('a message that cannot be kept is neither handed over nor acknowledged, and comes again', async () => {
+  const { time, open } = createVillage()
+  let broken = true
+  const journal = {
+    state: undefined,
+    save: async () => (broken ? fail({ code: 'disk.full' }) : done),
+  }
+  const [ada, bob] = [open('ada'), open('bob', { journal })]
+  void ada.send('bob', ready(1), { reliable: true })
+  await time.advance(3000)
+  assert.equal([bob.heard.length, ada.waiting()], [0, 1])
+  broken = false
+  await time.advance(10_000)
+  assert.equal([bob.heard.length, ada.waiting()], [1, 0])
+})
+
+test('an agent that restarts with a higher epoch is heard from its first message on, its old ones are over', async () => {
+  const { time, open, wire, nodes } = createVillage()
+  const [ada, bob] = [open('ada'), open('bob')]
+  await ada.send('bob', ready(1), { reliable: false })
+  await time.advance(10)
+  ada.stop()
+  const again = open('ada', { epoch: 2 })
+  await again.send('bob', ready(2), { reliable: false })
+  await time.advance(10)
+  nodes[0]!.publish(wire[0]!.topic, wire[0]!.payload)
+  await time.advance(10)
+  assert.equal(bob.heard.map(numberOf), [1, 2])
+  assert.is(bob.stats().refused['post.older-epoch'], 1)
+})
+
+test('a stranger, a forger, garbage and a message to somebody else are refused by name', async () => {
+  const { time, open, wire, nodes } = createVillage()
+  const [ada, bob] = [open('ada'), open('bob', { peers: [{ ...people.ada, name: 'ada' }] })]
+  const eve = open('eve')
+  const toBob = topicOf(people.bob.address)
+  void eve.send('bob', ready(1), { reliable: false })
+  nodes[0]!.publish(toBob, new Uint8Array(100))
+  nodes[0]!.publish(toBob, new Uint8Array(5000).fill(1))
+  await ada.send('bob', ready(2), { reliable: false })
+  const flipped = Uint8Array.from(wire.at(-1)!.payload)
+  flipped[60]! ^= 1
+  nodes[0]!.publish(toBob, flipped)
+  await ada.send('eve', ready(3), { reliable: false })
+  nodes[0]!.publish(toBob, wire.at(-1)!.payload)
+  await time.advance(100)
+  assert.equal(bob.heard.map(numberOf), [2])
+  assert.equal(bob.stats().refused, {
+    'seal.version': 1,
+    'seal.length': 1,
+    'seal.stranger': 1,
+    'seal.forged': 2,
+  })
+})
+
+test('a flood in a peer’s name costs no signature check and stops being opened', async () => {
+  const { time, open, nodes } = createVillage()
+  let checks = 0
+  const verifier: Verifier = {
+    verify: (...args) => {
+      checks++
+      return nobleVerifier.verify(...args)
+    },
+  }
+  const bob = open('bob', { verifier })
+  const forged = new Uint8Array(200)
+  forged[0] = 1
+  forged.set(people.ada.address, 1)
+  for (let n = 0; n < 5000; n++) nodes[0]!.publish(topicOf(people.bob.address), forged)
+  await time.advance(1)
+  assert.is(checks, 0)
+  assert.equal(bob.stats().refused, { 'seal.forged': 2000, 'seal.rate': 3000 })
+  await time.advance(1000)
+  const ada = open('ada')
+  await ada.send('bob', ready(1), { reliable: false })
+  await time.advance(100)
+  assert.is(bob.heard.length, 1, 'a second later the peer itself is heard again')
+})
+
+test('an outbox is bounded, an unknown name and a stopped post are faults', async () => {
+  const { open, time } = createVillage()
+  const ada = open('ada')
+  const code = (result: Result<void>) => (result.ok ? 'ok' : result.fault.code)
+  assert.is(code(await ada.send('nobody', ready(1), { reliable: true })), 'post.no-such-peer')
+  for (let n = 0; n < 64; n++) void ada.send('bob', ready(n), { reliable: true })
+  await time.advance(1)
+  assert.is(code(await ada.send('bob', ready(99), { reliable: true })), 'post.outbox-full')
+  ada.stop()
+  assert.is(ada.waiting(), 0)
+  assert.is(code(await ada.send('bob', ready(1), { reliable: true })), 'post.stopped')
+})
+
+test.run()
