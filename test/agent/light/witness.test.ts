@@ -262,11 +262,13 @@ test('the worst finding is the health', () => {
 })
 
 test('a trace keeps its ends and its limit', () => {
-  let trace: readonly VerifiedBlock[] = []
-  for (let height = 1; height <= 5000; height++) {
-    trace = thinned([...trace, { header: { height: BigInt(height) } } as unknown as VerifiedBlock])
+  const at = (height: number) => ({ header: { height: BigInt(height) } }) as unknown as VerifiedBlock
+  let trace: readonly VerifiedBlock[] = [at(0)]
+  // Sometimes a pivot comes along, so that the trace overflows at an even and at an odd length.
+  for (let height = 2; height <= 5000; height += 2) {
+    trace = thinned([...trace, ...(height % 3 === 0 ? [at(height - 1)] : []), at(height)])
     assert.ok(trace.length <= 256)
-    assert.is(trace[0]!.header.height, 1n)
+    assert.is(trace[0]!.header.height, 0n)
     assert.is(trace.at(-1)!.header.height, BigInt(height))
   }
 })
