@@ -34,6 +34,8 @@ const WATCHDOG_MS = 250
 const STALE_PERIODS = 5
 /** A bench site lives for minutes: it need not make 16 MiB of zeros for each of five journals. */
 const BENCH_SEGMENT_BYTES = 256 * 1024
+/** A proof fetches the headers that it needs; between deals a look every few blocks is enough to see a fork or a stall. */
+const FOLLOW_MS = 4_000
 /** Of CometBFT: a third of the trusted power vouches for a header that was skipped to. */
 const TRUST_LEVEL = { numerator: 1, denominator: 3 }
 
@@ -137,6 +139,7 @@ export async function startAgent(config: SiteConfig, world: World, seams: Seams 
       trustingPeriodMs: config.ledger.trustingPeriodMs,
       maxClockDriftMs: config.ledger.maxClockDriftMs,
       trustLevel: TRUST_LEVEL,
+      followMs: FOLLOW_MS,
     },
     primary,
     witnesses,

@@ -15,6 +15,7 @@ import type { Bus, Clock, Disk, Entropy, LedgerRpc, Line, Log, Signer, Timers } 
 import type { GpioBank } from '../drivers/relays/gpio-bank.ts'
 import type { GpioContact } from '../drivers/relays/johnny-five.ts'
 import { openDisk } from '../drivers/store/disk.ts'
+import { makeFolder } from '../drivers/store/folder.ts'
 import { hashSoftware } from '../drivers/store/software-hash.ts'
 import { sealingKey } from '../protocol/crypto/seal.ts'
 import type { Verifier } from '../protocol/crypto/verify.ts'
@@ -79,7 +80,10 @@ export function systemWorld(config: Pick<SiteConfig, 'clock'>, log: Log): World 
         : createSerialLine({ path: line.path, baudRate: line.baud, ...FORMATS[line.format] }, clock, timers),
     openBus: urls => connectBus({ urls, timers, log }),
     openLedger: url => createRpcClient({ url }),
-    openDisk,
+    openDisk: async folder => {
+      const made = await makeFolder(folder)
+      return made.ok ? openDisk(folder) : made
+    },
     openKeys: async source => {
       if (source.kind === 'files') {
         return fail({

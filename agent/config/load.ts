@@ -175,9 +175,11 @@ function crossChecks(config: SiteConfig): readonly Issue[] {
     for (const [role, ref] of Object.entries(line.contacts) as [string, ContactRef][]) {
       refer(at('contacts', role), 'relay bank', ref.bank, config.relays)
       const contact = `${ref.bank}.${ref.channel}`
+      // Lines onto one separable circuit share the contact of its own supply, and nothing else.
+      const use = role === 'own' && line.circuit !== undefined ? `${line.circuit.name} (own)` : `${line.id} (${role})`
       const other = contacts.get(contact)
-      if (other !== undefined) report(at('contacts', role), `is already the contact of ${other}`)
-      else contacts.set(contact, `${line.id} (${role})`)
+      if (other !== undefined && other !== use) report(at('contacts', role), `is already the contact of ${other}`)
+      else contacts.set(contact, use)
     }
     if (line.side === 'buyer') {
       if (line.contacts.own === undefined) {

@@ -1,0 +1,71 @@
+/** One street on this machine: opened, watched, wound down and judged. */
+import type { Log } from '../../drivers/ports.ts'
+import { makeTemporaryFolder, removeFolder } from '../../drivers/store/folder.ts'
+import { ok, type Result } from '../../protocol/result.ts'
+import type { SiteProfile } from '../sim/profile.ts'
+import { streetOf } from '../sim/street.ts'
+import { createStreetLedger, openStreet, type RunningStreet } from '../sim/street-run.ts'
+import { openRealPorts, type RealPorts } from './real-ports.ts'
+
+export interface BenchSettings {
+  readonly speed: number
+  readonly seed: number
+  readonly brokers: number
+  readonly brokerUrls: readonly string[]
+  readonly profiles: ReadonlyMap<string, SiteProfile>
+  readonly logOf: (site: string) => Log
+  readonly onBug: (error: unknown) => void
+  /** Sites that the caller starts itself, as processes of their own or with a defence taken out. */
+  readonly later?: readonly string[]
+}
+
+export interface Bench {
+  readonly running: RunningStreet
+  readonly ports: RealPorts
+  readonly data: string
+  close(): Promise<void>
+}
+
+/** The street with every agent started, but those that the caller starts itself. */
+export async function openBench(settings: BenchSettings): Promise<Result<Bench>> {
+  const folder = makeTemporaryFolder('tieline-bench-')
+  if (!folder.ok) return folder
+  const data = folder.value
+  const street = streetOf(5)
+  const sites = street.sites.map(({ name }) => name)
+  const opened = await openRealPorts({ ...settings, sites, data })
+  if (!opened.ok) {
+    removeFolder(data)
+    return opened
+  }
+  const ports = opened.value
+  const failed = async <T extends { readonly ok: false }>(result: T, running?: RunningStreet): Promise<T> => {
+    await running?.stop()
+    await ports.close()
+    removeFolder(data)
+    return result
+  }
+
+  const producer = createStreetLedger(street, settings.seed, ports)
+  await producer.produce()
+  const served = await ports.serveLedger(producer)
+  if (!served.ok) return failed(served)
+  producer.start()
+  const made = await openStreet(street, settings.seed, settings.profiles, producer, ports)
+  if (!made.ok) return failed(made)
+  const running = made.value
+  for (const site of sites.filter(name => !settings.later?.includes(name))) {
+    const started = await running.start(site)
+    if (!started.ok) return failed(started, running)
+  }
+  return ok({
+    running,
+    ports,
+    data,
+    async close() {
+      await running.stop()
+      await ports.close()
+      removeFolder(data)
+    },
+  })
+}
