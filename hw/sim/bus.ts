@@ -13,7 +13,7 @@ export interface BusFaults {
   readonly delayMs: readonly [least: number, most: number]
 }
 
-export const CALM: BusFaults = { drop: 0, duplicate: 0, delayMs: [1, 1] }
+const CALM: BusFaults = { drop: 0, duplicate: 0, delayMs: [1, 1] }
 
 export interface SimBroker {
   /** Attaches one agent's bus to this broker. */

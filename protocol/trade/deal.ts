@@ -286,7 +286,7 @@ export function step(deal: Deal, input: Input, now: Now, verifier: Verifier): St
 }
 
 /** The column of an input. */
-export const columnOf = (input: Input): Column =>
+const columnOf = (input: Input): Column =>
   input.kind === 'message' ? `peer ${input.body.kind}` : input.kind === 'timer' ? `timer ${input.name}` : input.kind
 
 /** What is not worth a line in the journal: it changes with every reading and heartbeat, and is not believed afterwards. */

@@ -34,7 +34,7 @@ export interface SignedReading {
 }
 const signedReading = record({ envelope: [1, envelope], context: [2, envelope] })
 
-export const stopReason = word('window', 'energy', 'operator', 'fault', 'restart')
+const stopReason = word('window', 'energy', 'operator', 'fault', 'restart')
 export type StopReason = 'window' | 'energy' | 'operator' | 'fault' | 'restart'
 
 /** Number on the wire (never reused) and fields of each kind. */

@@ -29,7 +29,7 @@ import {
 import type { Body } from '../../../protocol/trade/message.ts'
 import { expectedPayment } from '../../../protocol/trade/receipt.ts'
 
-export const SECRETS: Record<Party, Uint8Array> = {
+const SECRETS: Record<Party, Uint8Array> = {
   seller: new Uint8Array(32).fill(1),
   buyer: new Uint8Array(32).fill(2),
 }
