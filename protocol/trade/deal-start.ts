@@ -18,6 +18,7 @@ import {
   type Peer,
   type Rule,
   refuse,
+  signedCopy,
   startBy,
   timer,
   to,
@@ -138,7 +139,11 @@ function prepareBuyer(deal: Deal, { contact, own, line }: Deal['facts'], now: No
     return to(deal, { phase: 'reading', engaged: true }, { kind: 'sign-reading', which: 'begin' })
   }
   if (deal.phase === 'reading' && deal.begin !== undefined) {
-    return to(deal, { phase: 'ready' }, { kind: 'send', body: { kind: 'ready', hash: deal.hash } })
+    return to(
+      deal,
+      { phase: 'ready' },
+      { kind: 'send', body: { kind: 'ready', hash: deal.hash, begin: signedCopy(deal.begin) } },
+    )
   }
   // The seller's word may be late; a line that is live behind our closed contact is as good.
   if (deal.phase === 'ready' && line === 'live' && contact === 'closed') return begin(deal)
@@ -153,8 +158,9 @@ function prepareSeller(deal: Deal, { contact, line }: Deal['facts'], now: Now): 
   if (deal.phase === 'reading' && deal.begin !== undefined) {
     return to(deal, { phase: 'closing', engaged: true }, close('line'))
   }
-  if (deal.phase === 'closing' && contact === 'closed') {
-    return andThen(begin(deal), on => to(on, {}, { kind: 'send', body: { kind: 'started', hash: deal.hash } }))
+  if (deal.phase === 'closing' && contact === 'closed' && deal.begin !== undefined) {
+    const body = { kind: 'started', hash: deal.hash, begin: signedCopy(deal.begin) } as const
+    return andThen(begin(deal), on => to(on, {}, { kind: 'send', body }))
   }
   return ignore(deal)
 }

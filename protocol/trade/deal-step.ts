@@ -21,7 +21,7 @@ import {
   UNLOAD_MS,
   wireCode,
 } from './deal-state.ts'
-import type { BodyOf } from './message.ts'
+import type { BodyOf, SignedReading } from './message.ts'
 
 export interface Given {
   readonly now: Now
@@ -45,6 +45,8 @@ export const no = (deal: Deal, fault: Fault): Step => ({ deal, outputs: [{ kind:
 /** A wall time as a monotonic one, from what the two clocks say now. */
 export const monoAt = (wall: Instant, now: Now): Mono => later(now.mono, Math.max(0, wall - now.wall))
 export const timer = (name: TimerName, at: Mono): Output => ({ kind: 'timer', name, at })
+/** A reading as it is handed to the other side: without our own note of the register. */
+export const signedCopy = ({ envelope, context }: SignedReading): SignedReading => ({ envelope, context })
 export const open = (contact: 'line' | 'own'): Output => ({ kind: 'open', contact })
 export const close = (contact: 'line' | 'own'): Output => ({ kind: 'close', contact })
 export const other = (role: Party): Party => (role === 'buyer' ? 'seller' : 'buyer')

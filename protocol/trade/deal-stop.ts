@@ -31,6 +31,7 @@ import {
   type Rule,
   refuse,
   restore,
+  signedCopy,
   startBy,
   stopIn,
   timer,
@@ -214,7 +215,6 @@ export const takeEnd: Rule<InputOf<'signed-reading'>> = (deal, input, { now }) =
   if (input.which !== 'end' || deal.phase !== 'reading' || deal.begin === undefined) return refuse(deal, input)
   const { begin } = deal
   const end = input.reading
-  const copy = ({ envelope, context }: typeof end) => ({ envelope, context })
   if (end.register < begin.register) {
     const fault = { code: 'deal.register-backwards', begin: begin.register, end: end.register }
     return andThen(no(deal, fault), one => to(one, {}, timer('retry', later(now.mono, RETRY_MS))))
@@ -223,7 +223,7 @@ export const takeEnd: Rule<InputOf<'signed-reading'>> = (deal, input, { now }) =
     deal,
     { phase: 'receipt', end, ownWh: wholeBetween(begin.register, end.register) },
     { kind: 'submit', tx: 'receipt' },
-    { kind: 'send', body: { kind: 'receipt-copy', hash: deal.hash, begin: copy(begin), end: copy(end) } },
+    { kind: 'send', body: { kind: 'receipt-copy', hash: deal.hash, begin: signedCopy(begin), end: signedCopy(end) } },
   )
 }
 

@@ -67,8 +67,9 @@ const KINDS = {
   countersign: [4, record({ hash: [1, hash], half: [2, half] })],
   decline: [5, record({ id: [1, id], reason: [2, code] })],
   committed: [6, record({ hash: [1, hash], tx: [2, hash] })],
-  ready: [7, record({ hash: [1, hash] })],
-  started: [8, record({ hash: [1, hash] })],
+  /** With the begin reading of the end that says it, from which its later readings count. */
+  ready: [7, record({ hash: [1, hash], begin: [2, signedReading] })],
+  started: [8, record({ hash: [1, hash], begin: [2, signedReading] })],
   /** The sender's own line contact and the line's voltage as its meter sees it; `echo` is explained in heartbeat.ts. */
   heartbeat: [
     9,

@@ -24,8 +24,8 @@ const agent = (fill: number) => {
 const people = { ada: agent(1), bob: agent(2), eve: agent(3) }
 type Name = keyof typeof people
 
-const ready = (n: number): Body => ({ kind: 'ready', hash: new Uint8Array(32).fill(n) })
-const numberOf = ({ body }: Message) => (body.kind === 'ready' || body.kind === 'started' ? body.hash[0]! : -1)
+const stopped = (n: number): Body => ({ kind: 'stopped', hash: new Uint8Array(32).fill(n) })
+const numberOf = ({ body }: Message) => (body.kind === 'stopped' ? body.hash[0]! : -1)
 
 function createVillage(seed = 1, brokers = 1) {
   const time = createSimTime(1_800_000_000_000, () => new Promise(resolve => setImmediate(resolve)))
@@ -72,7 +72,7 @@ test('a message comes from whom it says, once, and is acknowledged', async () =>
     from = peer
   })
   let acknowledged: Result<void> | undefined
-  void ada.send('bob', ready(7), { reliable: true }).then(result => {
+  void ada.send('bob', stopped(7), { reliable: true }).then(result => {
     acknowledged = result
   })
   await time.advance(100)
@@ -92,8 +92,8 @@ test('what is lost is sent again until it is acknowledged, a heartbeat is not', 
   const { time, open, nodes } = createVillage()
   const [ada, bob] = [open('ada'), open('bob')]
   nodes[0]!.setUp(false)
-  void ada.send('bob', ready(1), { reliable: true })
-  assert.is((await ada.send('bob', ready(2), { reliable: false })).ok, false)
+  void ada.send('bob', stopped(1), { reliable: true })
+  assert.is((await ada.send('bob', stopped(2), { reliable: false })).ok, false)
   await time.advance(3000)
   assert.equal(bob.heard, [])
   nodes[0]!.setUp(true)
@@ -106,7 +106,7 @@ test('a message that nobody acknowledges expires after a minute, with a fault', 
   const { time, open } = createVillage()
   const ada = open('ada')
   let result: Result<void> | undefined
-  void ada.send('bob', ready(1), { reliable: true }).then(one => {
+  void ada.send('bob', stopped(1), { reliable: true }).then(one => {
     result = one
   })
   await time.advance(59_000)
@@ -122,7 +122,7 @@ test('through a broker that loses 30 %, repeats 30 % and reorders over 8 s every
   const [ada, bob] = [open('ada'), open('bob')]
   let failed = 0
   for (let n = 0; n < 60; n++) {
-    void ada.send('bob', ready(n), { reliable: true }).then(result => {
+    void ada.send('bob', stopped(n), { reliable: true }).then(result => {
       if (!result.ok) failed++
     })
     await time.advance(200)
@@ -147,7 +147,7 @@ test('what a broker recorded and plays again has no effect, in this life and aft
     },
   }
   const [ada, bob] = [open('ada'), open('bob', { journal })]
-  void ada.send('bob', ready(1), { reliable: true })
+  void ada.send('bob', stopped(1), { reliable: true })
   await time.advance(100)
   const recorded = wire.filter(one => one.topic === topicOf(people.bob.address))
   const replay = async () => {
@@ -175,7 +175,7 @@ test('a message that cannot be kept is neither handed over nor acknowledged, and
     save: async () => (broken ? fail({ code: 'disk.full' }) : done),
   }
   const [ada, bob] = [open('ada'), open('bob', { journal })]
-  void ada.send('bob', ready(1), { reliable: true })
+  void ada.send('bob', stopped(1), { reliable: true })
   await time.advance(3000)
   assert.equal([bob.heard.length, ada.waiting()], [0, 1])
   broken = false
@@ -186,11 +186,11 @@ test('a message that cannot be kept is neither handed over nor acknowledged, and
 test('an agent that restarts with a higher epoch is heard from its first message on, its old ones are over', async () => {
   const { time, open, wire, nodes } = createVillage()
   const [ada, bob] = [open('ada'), open('bob')]
-  await ada.send('bob', ready(1), { reliable: false })
+  await ada.send('bob', stopped(1), { reliable: false })
   await time.advance(10)
   ada.stop()
   const again = open('ada', { epoch: 2 })
-  await again.send('bob', ready(2), { reliable: false })
+  await again.send('bob', stopped(2), { reliable: false })
   await time.advance(10)
   nodes[0]!.publish(wire[0]!.topic, wire[0]!.payload)
   await time.advance(10)
@@ -203,14 +203,14 @@ test('a stranger, a forger, garbage and a message to somebody else are refused b
   const [ada, bob] = [open('ada'), open('bob', { peers: [{ ...people.ada, name: 'ada' }] })]
   const eve = open('eve')
   const toBob = topicOf(people.bob.address)
-  void eve.send('bob', ready(1), { reliable: false })
+  void eve.send('bob', stopped(1), { reliable: false })
   nodes[0]!.publish(toBob, new Uint8Array(100))
   nodes[0]!.publish(toBob, new Uint8Array(5000).fill(1))
-  await ada.send('bob', ready(2), { reliable: false })
+  await ada.send('bob', stopped(2), { reliable: false })
   const flipped = Uint8Array.from(wire.at(-1)!.payload)
   flipped[60]! ^= 1
   nodes[0]!.publish(toBob, flipped)
-  await ada.send('eve', ready(3), { reliable: false })
+  await ada.send('eve', stopped(3), { reliable: false })
   nodes[0]!.publish(toBob, wire.at(-1)!.payload)
   await time.advance(100)
   assert.equal(bob.heard.map(numberOf), [2])
@@ -241,7 +241,7 @@ test('a flood in a peer’s name costs no signature check and stops being opened
   assert.equal(bob.stats().refused, { 'seal.forged': 2000, 'seal.rate': 3000 })
   await time.advance(1000)
   const ada = open('ada')
-  await ada.send('bob', ready(1), { reliable: false })
+  await ada.send('bob', stopped(1), { reliable: false })
   await time.advance(100)
   assert.is(bob.heard.length, 1, 'a second later the peer itself is heard again')
 })
@@ -250,13 +250,13 @@ test('an outbox is bounded, an unknown name and a stopped post are faults', asyn
   const { open, time } = createVillage()
   const ada = open('ada')
   const code = (result: Result<void>) => (result.ok ? 'ok' : result.fault.code)
-  assert.is(code(await ada.send('nobody', ready(1), { reliable: true })), 'post.no-such-peer')
-  for (let n = 0; n < 64; n++) void ada.send('bob', ready(n), { reliable: true })
+  assert.is(code(await ada.send('nobody', stopped(1), { reliable: true })), 'post.no-such-peer')
+  for (let n = 0; n < 64; n++) void ada.send('bob', stopped(n), { reliable: true })
   await time.advance(1)
-  assert.is(code(await ada.send('bob', ready(99), { reliable: true })), 'post.outbox-full')
+  assert.is(code(await ada.send('bob', stopped(99), { reliable: true })), 'post.outbox-full')
   ada.stop()
   assert.is(ada.waiting(), 0)
-  assert.is(code(await ada.send('bob', ready(1), { reliable: true })), 'post.stopped')
+  assert.is(code(await ada.send('bob', stopped(1), { reliable: true })), 'post.stopped')
 })
 
 test.run()

@@ -45,6 +45,8 @@ const reading = (register: bigint) => ({
   register: milliwattHours(register),
 })
 
+const SIGNED = { envelope: new Uint8Array(240), context: new Uint8Array(250) }
+
 /** The input that takes this deal one step further along its good path. */
 function helpful(deal: Deal): Input {
   const { role, state, phase } = deal
@@ -67,10 +69,11 @@ function helpful(deal: Deal): Input {
     return { kind: 'lock', hash: HASH, record: { state: 'locked', escrow: micros(100_000n) }, height: 9n }
   if (state === 'armed') {
     if (phase === 'reading') return { kind: 'signed-reading', which: 'begin', reading: reading(1000n) }
-    if (phase === 'ready') return { kind: 'message', body: { kind: 'started', hash: HASH } }
+    if (phase === 'ready') return { kind: 'message', body: { kind: 'started', hash: HASH, begin: SIGNED } }
     if (phase === 'closing') return facts('closed', 'open', 'dead')
     if (phase === 'isolating') return facts('open', 'open', 'dead')
-    if (role === 'seller' && !deal.peerReady) return { kind: 'message', body: { kind: 'ready', hash: HASH } }
+    if (role === 'seller' && !deal.peerReady)
+      return { kind: 'message', body: { kind: 'ready', hash: HASH, begin: SIGNED } }
     return facts('open', 'closed', 'dead')
   }
   if (state === 'started') return { kind: 'timer', name: 'end' }
@@ -102,7 +105,8 @@ const body = fc.oneof(
     reason: fc.constant('no'),
   }),
   fc.record({ kind: fc.constant('committed' as const), hash, tx: hash }),
-  fc.record({ kind: fc.constantFrom('ready' as const, 'started' as const, 'stopped' as const), hash }),
+  fc.record({ kind: fc.constantFrom('ready' as const, 'started' as const), hash, begin: fc.constant(SIGNED) }),
+  fc.record({ kind: fc.constant('stopped' as const), hash }),
   fc.record({
     kind: fc.constant('heartbeat' as const),
     hash,

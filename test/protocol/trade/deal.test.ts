@@ -57,6 +57,10 @@ test('a deal goes from the first half to settled money, and the contacts move in
   assert.ok(one.ledger.paid > 0n)
   assert.is(one.ledger.disputed, false)
   assert.ok(isOver(one.ends.buyer.deal) && isOver(one.ends.seller.deal))
+  const said = (party: Party) =>
+    one.ends[party].outputs.flatMap(output => (output.kind === 'send' ? [output.body.kind] : []))
+  assert.equal(said('seller'), ['accept', 'started', 'stop', 'stopped', 'receipt-copy'])
+  assert.equal(said('buyer'), ['countersign', 'committed', 'ready', 'receipt-copy'])
   assert.not.ok([...kinds(one, 'buyer'), ...kinds(one, 'seller')].includes('refused'))
 })
 

@@ -28,8 +28,8 @@ const bodies: readonly Body[] = [
   { kind: 'countersign', hash: fill(32), half: fill(230) },
   { kind: 'decline', id: fill(16), reason: 'bargain.too-dear' },
   { kind: 'committed', hash: fill(32), tx: fill(32) },
-  { kind: 'ready', hash: fill(32) },
-  { kind: 'started', hash: fill(32) },
+  { kind: 'ready', hash: fill(32), begin: reading },
+  { kind: 'started', hash: fill(32), begin: reading },
   { kind: 'heartbeat', hash: fill(32), line: 'L1', contact: 'unknown', sequence: 7, welded: false },
   {
     kind: 'heartbeat',
@@ -72,9 +72,9 @@ test('the bytes are a map of seven with kind and fields as a pair', () => {
   //   01 54 01..  02 54 02..            from, to
   //   03 03  04 0c  05 1b 000001a3185c5000   epoch 3, sequence 12, sent
   //   06 f5                             reliable
-  //   07 82 07 a1 01 58 20 ..           [7 ready, {1: hash}]
-  const hex = toHex(encodeMessage(message({ kind: 'ready', hash: fill(32) })))
-  const tail = '0303040c051b000001a3185c500006f5078207a1015820'
+  //   07 82 0c a1 01 58 20 ..           [12 stopped, {1: hash}]
+  const hex = toHex(encodeMessage(message({ kind: 'stopped', hash: fill(32) })))
+  const tail = '0303040c051b000001a3185c500006f507820ca1015820'
   assert.is(hex, `a70154${'01'.repeat(20)}0254${'02'.repeat(20)}${tail}${'05'.repeat(32)}`)
 })
 
@@ -87,9 +87,9 @@ test('the largest message fits a sealed one', () => {
 })
 
 test('wrong kinds, shapes and keys are refused by name', () => {
-  const ready = message({ kind: 'ready', hash: fill(32) })
+  const stopped = message({ kind: 'stopped', hash: fill(32) })
   const tampered = (change: (map: Map<number, unknown>) => void) => {
-    const map = must(decode(encodeMessage(ready))) as Map<number, never>
+    const map = must(decode(encodeMessage(stopped))) as Map<number, never>
     change(map)
     return code(encode(map))
   }
@@ -98,15 +98,15 @@ test('wrong kinds, shapes and keys are refused by name', () => {
     'record.shape',
   )
   assert.is(
-    tampered(map => map.set(7, [7])),
+    tampered(map => map.set(7, [12])),
     'record.shape',
   )
   assert.is(
-    tampered(map => map.set(7, [7, new Map()])),
+    tampered(map => map.set(7, [12, new Map()])),
     'record.missing',
   )
   assert.is(
-    tampered(map => map.set(7, [7, new Map([[1, fill(31)]])])),
+    tampered(map => map.set(7, [12, new Map([[1, fill(31)]])])),
     'record.shape',
   )
   assert.is(
