@@ -50,7 +50,7 @@ export interface MasterHealth {
   /** undefined while the line is up. */
   readonly line: Fault | undefined
   readonly slaves: readonly SlaveHealth[]
-  /** `late`: owed answers heard too late. `junk`: bytes that fit no answer. `unasked`: chunks heard when nothing was owed. */
+  /** `late`: owed answers heard too late. `junk`: bytes that fit no answer. `unasked`: chunks heard when nothing was owed. `stranger`: requests of another master. */
   readonly counts: Readonly<Record<Count, number>>
 }
 
@@ -103,7 +103,7 @@ export interface ModbusMaster {
   close(): Promise<void>
 }
 
-type Count = 'sent' | 'answered' | 'timeouts' | 'refused' | 'late' | 'junk' | 'unasked'
+type Count = 'sent' | 'answered' | 'timeouts' | 'refused' | 'late' | 'junk' | 'unasked' | 'stranger'
 
 interface Job {
   readonly unit: number
@@ -122,8 +122,11 @@ const QUEUE_MOST = 64
 /** An open line on which nothing at all was heard this long, through several requests, is opened anew. */
 const DEAF_MS = 10_000
 const DEAF_MISSES = 4
+/** A serial slave's address; 0 would be a broadcast, which nobody answers. Over TCP 0 and 255 mean the device itself. */
+const RTU_UNITS = [1, 247] as const
+const TCP_UNITS = [0, 255] as const
 /** Faults of requests that never went out. */
-const HELD_BACK: ReadonlySet<string> = new Set(['modbus.tainted', 'modbus.quarantined'])
+const HELD_BACK: ReadonlySet<string> = new Set(['modbus.tainted', 'modbus.quarantined', 'modbus.second-master'])
 
 export function createModbusMaster(parts: ModbusMasterParts): ModbusMaster {
   const { line, clock, timers, framing, log, lateAnswerDefence = true } = parts
@@ -137,6 +140,7 @@ export function createModbusMaster(parts: ModbusMasterParts): ModbusMaster {
     late: 0,
     junk: 0,
     unasked: 0,
+    stranger: 0,
   }
   const count = (what: Count): void => {
     counts[what]++
@@ -239,6 +243,9 @@ export function createModbusMaster(parts: ModbusMasterParts): ModbusMaster {
   }
 
   function submit(unit: number, request: ModbusRequest, options: CallOptions = {}): Promise<Result<Answered>> {
+    const [lowest, highest] = framing === 'rtu' ? RTU_UNITS : TCP_UNITS
+    if (!(unit >= lowest && unit <= highest))
+      throw new RangeError(`modbus unit must be ${lowest} to ${highest}, not ${unit}`)
     const down = link.fault()
     if (down !== undefined) return Promise.resolve(fail(down))
     const urgent = options.priority === 'relay'

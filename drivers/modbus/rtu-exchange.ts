@@ -8,13 +8,14 @@
  *    timeouts late, in any order.
  * 4. After a timeout nothing of that slave is read until it has answered a canary, its identity register. A slave that
  *    keeps the order answers it after everything older, so that its answers may be late by any time at all.
+ * 5. While another master asks on the same line nothing is believed: its answers look like ours.
  */
-import { concat } from '../../protocol/bytes.ts'
-import { decodeRtuAnswer, encodeRtu } from '../../protocol/modbus/frame.ts'
+import { concat, equalBytes } from '../../protocol/bytes.ts'
+import { decodeRtuAnswer, decodeRtuRequest, encodeRtu } from '../../protocol/modbus/frame.ts'
 import { answerLength, decodeAnswer, encodeRequest } from '../../protocol/modbus/pdu.ts'
 import type { Fault, Result } from '../../protocol/result.ts'
 import { fail, ok } from '../../protocol/result.ts'
-import type { Mono } from '../../protocol/time.ts'
+import { later, type Mono, mono } from '../../protocol/time.ts'
 import type { Cancel, Clock, Line, Timers } from '../ports.ts'
 import type { Answered, Call, Exchange } from './exchange.ts'
 import type { Owed, Quarantine } from './quarantine.ts'
@@ -30,6 +31,10 @@ const QUIET_LEAST_MS = 20
 const QUIET_MOST_MS = 250
 /** A line that babbles on is sent on all the same: its noise cannot pass the checks, and a relay may wait. */
 const QUIET_TRIES = 3
+/** A second master polls at least this often, or else it is not worth a fault. */
+const STRANGER_MS = 10_000
+/** Functions 1 to 4: a request of 8 bytes, never an echo of a write. */
+const READ_FUNCTION_MOST = 4
 /** Two of the longest frames: more than that cannot be the answer to one request. */
 const BUFFER_MOST = 512
 
@@ -41,11 +46,13 @@ export interface RtuParts {
   readonly slave: (unit: number) => SlaveRecord
   /** false only in the test that shows what the defence is worth. */
   readonly lateAnswerDefence: boolean
-  readonly count: (what: 'late' | 'junk' | 'unasked') => void
+  readonly count: (what: 'late' | 'junk' | 'unasked' | 'stranger') => void
 }
 
 interface Pending {
   readonly call: Call
+  /** The request as it is sent. */
+  readonly frame: Uint8Array
   readonly settle: (result: Result<Answered>) => void
   /** When the request had left the wire; undefined while it is being sent. */
   requestEnd: Mono | undefined
@@ -67,6 +74,8 @@ export function createRtuExchange(parts: RtuParts): Exchange {
   let chunksHeard = 0
   /** After a timeout: the quiet that the line owes before the next request. */
   let quietMs = 0
+  /** Until when another master is taken to be on the line. */
+  let strangerUntil = mono(Number.NEGATIVE_INFINITY)
 
   /** Milliseconds on the wire of a good answer, as far as the request tells. */
   function wireMs({ request }: Call): number {
@@ -84,7 +93,7 @@ export function createRtuExchange(parts: RtuParts): Exchange {
       await timers.sleep(Math.min(want, want - since + 1))
       if (chunksHeard === chunksBefore) break
     }
-    quietMs = 0
+    if (!urgent) quietMs = 0
   }
 
   const consume = (used: number): void => {
@@ -114,7 +123,15 @@ export function createRtuExchange(parts: RtuParts): Exchange {
       }
       waiting ||= pull.kind === 'need'
     }
-    if (waiting) return false
+    const asked = buffer.length > 1 && buffer[1]! <= READ_FUNCTION_MOST ? decodeRtuRequest(buffer) : undefined
+    if (asked?.kind === 'frame') {
+      // Some adapters hear their own transmitter: that is no stranger.
+      const isEcho = pending !== undefined && equalBytes(buffer.subarray(0, asked.used), pending.frame)
+      consume(asked.used)
+      if (!isEcho) strangerAsked(at)
+      return true
+    }
+    if (waiting || asked?.kind === 'need') return false
     count('junk')
     consume(1)
     return true
@@ -141,7 +158,7 @@ export function createRtuExchange(parts: RtuParts): Exchange {
       owe(answered)
       answered.settle(fail({ code: 'modbus.ambiguous', unit: call.unit, function: call.request.fn }))
     } else {
-      if (call.canary) record.tainted = false
+      if (call.canary || !record.hasCanary) record.tainted = false
       answered.settle(ok({ answer: answer.value, frame, at }))
     }
   }
@@ -156,6 +173,19 @@ export function createRtuExchange(parts: RtuParts): Exchange {
     count('late')
   }
 
+  function strangerAsked(at: Mono): void {
+    count('stranger')
+    strangerUntil = later(at, STRANGER_MS)
+    if (pending !== undefined) giveUp(pending, { code: 'modbus.second-master', line: line.name })
+  }
+
+  /** Ends a call whose answer may still come. */
+  function giveUp(given: Pending, fault: Fault): void {
+    owe(given)
+    slave(given.call.unit).tainted = lateAnswerDefence
+    given.settle(fail(fault))
+  }
+
   function owe({ call, requestEnd }: Pending): void {
     if (!lateAnswerDefence) return
     quarantine.add(call.unit, call.request, requestEnd ?? clock.mono(), slave(call.unit).timeoutMs(wireMs(call)))
@@ -164,6 +194,7 @@ export function createRtuExchange(parts: RtuParts): Exchange {
   function refusal(call: Call): Fault | undefined {
     if (!lateAnswerDefence || call.urgent) return undefined
     const record = slave(call.unit)
+    if (strangerUntil > clock.mono()) return { code: 'modbus.second-master', line: line.name }
     if (record.tainted && record.hasCanary && !call.canary) return { code: 'modbus.tainted', unit: call.unit }
     return !call.alone && quarantine.holds(call.unit, call.request, clock.mono())
       ? { code: 'modbus.quarantined', unit: call.unit, function: call.request.fn }
@@ -171,14 +202,11 @@ export function createRtuExchange(parts: RtuParts): Exchange {
   }
 
   function timedOut(expired: Pending, afterMs: number): void {
-    const { call } = expired
-    const record = slave(call.unit)
-    owe(expired)
-    record.tainted = lateAnswerDefence
-    const longest = Math.max(record.longestMs(), QUIET_LEAST_MS)
-    if (lateAnswerDefence) quietMs = Math.min(longest, QUIET_MOST_MS)
+    const { unit } = expired.call
+    const record = slave(unit)
+    if (lateAnswerDefence) quietMs = Math.min(Math.max(record.longestMs(), QUIET_LEAST_MS), QUIET_MOST_MS)
     record.missed(clock.mono(), afterMs)
-    expired.settle(fail({ code: 'modbus.timeout', unit: call.unit, afterMs: Math.round(afterMs) }))
+    giveUp(expired, { code: 'modbus.timeout', unit, afterMs: Math.round(afterMs) })
   }
 
   async function send(call: Call): Promise<Result<Answered>> {
@@ -194,6 +222,7 @@ export function createRtuExchange(parts: RtuParts): Exchange {
     const answered = new Promise<Result<Answered>>(resolve => {
       const mine: Pending = {
         call,
+        frame,
         requestEnd: undefined,
         settle: result => {
           cancel?.()
@@ -204,7 +233,7 @@ export function createRtuExchange(parts: RtuParts): Exchange {
       pending = mine
       void line.write(frame).then(written => {
         if (pending !== mine) return
-        if (!written.ok) return mine.settle(written)
+        if (!written.ok) return giveUp(mine, written.fault)
         // The wire's own pace bounds it where the machine tells of the end too late.
         const end = Math.min(clock.mono(), startedAt + frame.length * line.characterMs) as Mono
         mine.requestEnd = end
@@ -228,14 +257,13 @@ export function createRtuExchange(parts: RtuParts): Exchange {
     bytes: (chunk, at) => {
       lastHeard = at
       chunksHeard++
-      if (pending === undefined && quarantine.owed(at).length === 0) {
-        count('unasked')
-        return
-      }
+      if (pending === undefined && quarantine.owed(at).length === 0) count('unasked')
       buffer = concat(buffer, chunk).subarray(-BUFFER_MOST)
       if (pending !== undefined && pending.requestEnd === undefined) heard.push({ at, length: chunk.length })
       else digest(at)
     },
-    down: fault => pending?.settle(fail(fault)),
+    down: fault => {
+      if (pending !== undefined) giveUp(pending, fault)
+    },
   }
 }

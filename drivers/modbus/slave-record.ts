@@ -28,7 +28,7 @@ export interface SlaveRecord {
   readonly unit: number
   /** How long to wait for an answer that takes `wireMs` on the wire, from the end of its request. */
   timeoutMs(wireMs: number): number
-  /** The longest answer seen within the ceiling, wire time left out; 0 before the first. */
+  /** The longest answer seen, late ones too, wire time left out; 0 before the first. */
   longestMs(): number
   /** An answer came this long after its request, wire time left out. */
   learn(ms: number): void
@@ -46,7 +46,9 @@ export interface SlaveRecord {
 export function createSlaveRecord(unit: number, limits: AnswerLimits): SlaveRecord {
   const kept: number[] = []
   let next = 0
+  /** The longest of those kept. */
   let longest = 0
+  let slowest = 0
   let misses = 0
   let restsUntil = mono(Number.NEGATIVE_INFINITY)
 
@@ -56,9 +58,10 @@ export function createSlaveRecord(unit: number, limits: AnswerLimits): SlaveReco
       const learned = kept.length === 0 ? limits.initialMs : longest + limits.marginMs
       return wireMs + Math.min(Math.max(learned, limits.floorMs), limits.ceilingMs)
     },
-    longestMs: () => longest,
+    longestMs: () => slowest,
     learn: ms => {
-      // What no timeout will ever wait for need not be remembered: it would only make every miss dearer.
+      slowest = Math.max(slowest, ms)
+      // What no timeout will ever wait for would only make every miss dearer.
       if (ms > limits.ceilingMs) return
       const leaving = kept[next]
       kept[next] = ms

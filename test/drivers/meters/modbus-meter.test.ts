@@ -317,27 +317,31 @@ test('on a real serial device and a real TCP connection the same meters read the
       })
     }),
   )
+  // No answer is late here, however busy this machine is.
+  const answers = { floorMs: 5_000, ceilingMs: 5_000 }
   const serial = createSerialLine({ path: pty.path, baudRate: 115_200 }, clock, timers)
-  const rtu = createModbusMaster({ line: serial, clock, timers, framing: 'rtu' })
+  const rtu = createModbusMaster({ line: serial, clock, timers, framing: 'rtu', answers })
   const tcpLine = createTcpLine(server.host, server.port, clock, timers)
-  const tcp = createModbusMaster({ line: tcpLine, clock, timers, framing: 'tcp' })
-  must(await rtu.open())
-  must(await tcp.open())
-  const overSerial = createModbusMeter({ master: rtu, page: SDM120, unit: 1, clock, characterMs: serial.characterMs })
-  const overTcp = createModbusMeter({ master: tcp, page: SHELLY, unit: 1, clock, characterMs: 0 })
-  for (let i = 0; i < 20; i++) {
-    const [one, other] = await Promise.all([overSerial.read(), overTcp.read()])
-    assert.is(shown(must(one), OBIS.energyImport), '1551374e0 Wh')
-    assert.is(shown(must(other), OBIS.energyImport), '155137400e-2 Wh')
+  const tcp = createModbusMaster({ line: tcpLine, clock, timers, framing: 'tcp', answers })
+  try {
+    must(await rtu.open())
+    must(await tcp.open())
+    const overSerial = createModbusMeter({ master: rtu, page: SDM120, unit: 1, clock, characterMs: serial.characterMs })
+    const overTcp = createModbusMeter({ master: tcp, page: SHELLY, unit: 1, clock, characterMs: 0 })
+    for (let i = 0; i < 20; i++) {
+      const [one, other] = await Promise.all([overSerial.read(), overTcp.read()])
+      assert.is(shown(must(one), OBIS.energyImport), '1551374e0 Wh')
+      assert.is(shown(must(other), OBIS.energyImport), '155137400e-2 Wh')
+    }
+    assert.is(rtu.health().counts.junk, 0)
+    pty.unplug()
+    assert.not.ok((await overSerial.read()).ok)
+    assert.is.not(rtu.health().line, undefined)
+  } finally {
+    await Promise.all([rtu.close(), tcp.close()])
+    stopSerial()
+    await Promise.all([pty.close(), server.close()])
   }
-  assert.equal(rtu.health().counts.timeouts, 0)
-  pty.unplug()
-  await timers.sleep(50)
-  assert.not.ok((await overSerial.read()).ok)
-  assert.is.not(rtu.health().line, undefined)
-  await Promise.all([rtu.close(), tcp.close()])
-  stopSerial()
-  await Promise.all([pty.close(), server.close()])
 })
 
 test.run()

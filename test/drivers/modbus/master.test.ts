@@ -177,6 +177,59 @@ test('an answer that began before the request ended is not taken', async () => {
   assert.is(codeOf(await settled(bus, read)), 'modbus.timeout')
 })
 
+test('while another master asks on the line nothing is believed, and reading goes on when it is gone', async () => {
+  const bus = makeBus({ units: [1, 2] })
+  await bus.master.open()
+  const { device } = bus.wire
+  const foreign = encodeRtu(1, hex('04 00 20 00 02'))
+  // Its request in an idle moment.
+  device.write(foreign)
+  await bus.advance(20)
+  assert.is(codeOf(await settled(bus, bus.master.readRegisters(1, 'input', 0, 2))), 'modbus.second-master')
+  assert.is(codeOf(await settled(bus, bus.master.writeCoil(2, 0, true, { priority: 'relay' }))), 'ok')
+  await bus.advance(11_000)
+  assert.is(codeOf(await settled(bus, bus.master.readRegisters(1, 'input', 0, 2))), 'ok')
+  // Its request while ours waits, and an answer to it that fits ours.
+  bus.units.get(1)!.faults.dead = true
+  const read = bus.master.readRegisters(1, 'input', 0, 2)
+  await bus.advance(20)
+  device.write(foreign)
+  device.write(encodeRtu(1, hex('04 04 de ad be ef')))
+  assert.is(codeOf(await settled(bus, read)), 'modbus.second-master')
+  assert.is(bus.master.health().counts.stranger, 2)
+})
+
+test('an adapter that hears itself is no second master', async () => {
+  const bus = makeBus()
+  await bus.master.open()
+  const read = bus.master.readRegisters(1, 'input', 0x20, 2)
+  await bus.advance(4)
+  bus.wire.device.write(encodeRtu(1, hex('04 00 20 00 02')))
+  assert.is(codeOf(await settled(bus, read)), 'ok')
+})
+
+test('what was asked before an unplug cannot answer what is asked after it', async () => {
+  const bus = makeBus()
+  await bus.master.open()
+  bus.units.get(1)!.faults.dead = true
+  const read = bus.master.readRegisters(1, 'input', 0, 2)
+  await bus.advance(20)
+  bus.wire.device.unplug()
+  await settled(bus, read)
+  bus.wire.device.plug()
+  await bus.advance(500)
+  assert.is(codeOf(await settled(bus, bus.master.readRegisters(1, 'input', 8, 2))), 'modbus.quarantined')
+})
+
+test('a unit that cannot be is our own bug', async () => {
+  const bus = makeBus()
+  await bus.master.open()
+  for (const unit of [0, 248, Number.NaN]) {
+    const thrown = await bus.master.readCoils(unit, 0, 1).catch(error => String(error))
+    assert.match(String(thrown), /RangeError: modbus unit/)
+  }
+})
+
 test('an answer behind a glitch is found, and line noise never makes a value', async () => {
   const bus = makeBus({ flippedBits: 0.002 })
   await bus.master.open()
