@@ -26,7 +26,7 @@ export interface Snapshot {
   entries(): IterableIterator<readonly [key: Uint8Array, value: Uint8Array]>
 }
 
-export interface StateTree {
+interface StateTree {
   /** Writes a new version on top of the newest and returns its root; where a key repeats, the last change counts. */
   commit(version: bigint, changes: readonly Change[]): Uint8Array
   /** A version that is still kept. */
