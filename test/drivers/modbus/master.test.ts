@@ -6,7 +6,7 @@ import { createUnit, type ModbusUnit, serveModbus } from '../../../hw/sim/modbus
 import { noise } from '../../../hw/sim/noise.ts'
 import { seededRandom } from '../../../hw/sim/random.ts'
 import { hex } from '../../../protocol/bytes.ts'
-import { encodeRtu, encodeTcp } from '../../../protocol/modbus/frame.ts'
+import { encodeRtu } from '../../../protocol/modbus/frame.ts'
 import { faultLine, type Result } from '../../../protocol/result.ts'
 import { assert, suite } from '../../harness.ts'
 import { tryLateAnswers } from './late-answers.ts'
@@ -291,7 +291,6 @@ test('one dead slave of five leaves the others nine tenths of their rate', async
         if (!result.ok) await bus.timers.sleep(20)
       }
     }
-    // The dead one is not asked in the base line either: the share is of what four alone get.
     for (const unit of dead ? [1, 2, 3, 4, 5] : [1, 2, 4, 5]) void poll(unit)
     await bus.advance(180_000)
     running = false
@@ -371,7 +370,6 @@ test('a TCP stream that lost its place is opened anew', async () => {
   // An answer of another unit under the right number is refused.
   bus.units.get(1)!.faults.wrongUnitShare = 1
   assert.is(codeOf(await settled(bus, bus.master.readRegisters(1, 'input', 0, 2))), 'modbus.unit')
-  assert.ok(encodeTcp(1, 1, hex('03')).length === 8)
 })
 
 test('an open line on which nothing is heard any more is opened anew', async () => {
