@@ -32,6 +32,8 @@ const MAX_DEPTH = 16
 /** The largest signed item is a dispute with both meters' envelopes, well below this. */
 const DEFAULT_LIMIT = 64 * 1024
 
+const LONE_SURROGATE = /\p{Surrogate}/u
+
 const encodeOptions = { ...rfc8949EncodeOptions, float64: false }
 
 /** Canonical bytes of a value. Throws on a float or another value that has no canonical form: our own bug. */
@@ -74,6 +76,8 @@ function shapeFault(value: unknown, depth: number): { reason: string } | undefin
   if (depth > MAX_DEPTH) return { reason: `nested deeper than ${MAX_DEPTH}` }
   switch (typeof value) {
     case 'string':
+      // Half of a surrogate pair has no UTF-8: it would be written as U+FFFD, and two texts would be one byte string.
+      return LONE_SURROGATE.test(value) ? { reason: 'text that is not well-formed' } : undefined
     case 'boolean':
       return undefined
     case 'bigint':
@@ -97,7 +101,7 @@ function shapeFault(value: unknown, depth: number): { reason: string } | undefin
     for (const [key, item] of value) {
       if (typeof key !== 'string' && !Number.isSafeInteger(key))
         return { reason: 'a map key that is neither integer nor text' }
-      const fault = shapeFault(item, depth + 1)
+      const fault = shapeFault(key, depth + 1) ?? shapeFault(item, depth + 1)
       if (fault !== undefined) return fault
     }
     return undefined
