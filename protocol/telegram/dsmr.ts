@@ -45,8 +45,13 @@ const LF = 0x0a
 /** "!", four hex digits at most, CR LF. */
 const LONGEST_END = 7
 
+/** The version of DSMR that the meter claims, from v4 on. */
+const VERSION = '1-3:0.2.8'
+const TELEGRAM_TIME = '0-0:1.0.0'
+const EQUIPMENT = '0-0:96.1.1'
+const EQUIPMENT_GERMAN = '0-0:96.1.255'
 /** Objects that only meters with a CRC send: version (v4, v5), version (Belgium), time of the telegram (v4, v5). */
-const CRC_ERA = ['1-3:0.2.8', '0-0:96.1.4', '0-0:1.0.0']
+const CRC_ERA = [VERSION, '0-0:96.1.4', TELEGRAM_TIME]
 
 const UNITS: Readonly<Record<string, readonly [unit: UnitName, scaler: number]>> = {
   Wh: ['Wh', 0],
@@ -125,7 +130,10 @@ function ascii(bytes: Uint8Array, from: number, to: number): string {
 const OBJECT = /^(\d{1,3})-(\d{1,3}):(\d{1,3})\.(\d{1,3})\.(\d{1,3})(?:\*(\d{1,3}))?((?:\([ -'*-~]*\))+)$/
 /** v2.2 and v3 write the value of a gas meter on a line of its own. */
 const CONTINUED = /^\([ -'*-~]*\)$/
-const QUANTITY = /^\((-?\d{1,15})(?:\.(\d{1,9}))?\*([A-Za-z]{1,5})\)$/
+const QUANTITY = /^(-?\d{1,15})(?:\.(\d{1,9}))?\*([A-Za-z]{1,5}\d?)$/
+/** One value with a unit, well formed or not. */
+const WITH_UNIT = /^[^()]*\*[^()]*$/
+const TIMESTAMP = /^\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[01]\d|2[0-3])(?:[0-5]\d){2}[SW]$/
 
 /** The lines between "/" and "!". */
 function readLines(text: string, checked: boolean): DsmrReading | DsmrFault {
@@ -133,12 +141,10 @@ function readLines(text: string, checked: boolean): DsmrReading | DsmrFault {
   const model = lines[0]!
   if (!/^[ -~]{3,40}$/.test(model)) return { code: 'dsmr.line', line: 1, what: 'identification' }
   if (lines[1] !== '') return { code: 'dsmr.line', line: 2, what: 'blank line' }
+  if (lines.length < 4) return { code: 'dsmr.line', line: 3, what: 'no object' }
   if (lines.at(-1) !== '') return { code: 'dsmr.line', line: lines.length, what: 'end of line' }
 
-  let equipmentId: string | undefined
-  let timestamp: string | undefined
-  const values: MeterValue[] = []
-  const seen = new Map<string, string>()
+  const draft: Draft = { equipmentId: undefined, timestamp: undefined, values: [], seen: new Map() }
   for (let i = 2; i < lines.length - 1; i++) {
     const line = lines[i]!
     if (CONTINUED.test(line)) continue
@@ -147,35 +153,67 @@ function readLines(text: string, checked: boolean): DsmrReading | DsmrFault {
     if (match === null || name === undefined || name.some(field => field > 255))
       return { code: 'dsmr.line', line: i + 1, what: 'object' }
     const obis = obisName(Uint8Array.from(name))
-    const content = match[7]!
     if (!checked && CRC_ERA.includes(obis)) return { code: 'dsmr.crc-missing', because: obis }
-    // The same object twice with two values: at least one is wrong, and nothing says which.
-    if ((seen.get(obis) ?? content) !== content) return { code: 'dsmr.line', line: i + 1, what: `${obis} twice` }
-    if (seen.has(obis)) continue
-    seen.set(obis, content)
-    if (obis === '0-0:96.1.1') equipmentId = serialText(content.slice(1, -1))
-    else if (obis === '0-0:96.1.255') equipmentId ??= content.slice(1, -1)
-    else if (obis === '0-0:1.0.0') timestamp = /^\((\d{12}[SW])\)$/.exec(content)?.[1]
-    const value = readQuantity(obis, content)
-    if (value !== undefined) values.push(value)
+    if (!take(draft, obis, match[7]!)) return { code: 'dsmr.line', line: i + 1, what: obis }
   }
+  const { equipmentId, timestamp, values } = draft
   return { model, equipmentId, timestamp, values, checked }
 }
 
-/** An exact decimal with a unit of ours; anything else in the brackets is no value. */
-function readQuantity(obis: string, content: string): MeterValue | undefined {
-  const match = QUANTITY.exec(content)
-  if (match === null) return undefined
+interface Draft {
+  equipmentId: string | undefined
+  timestamp: string | undefined
+  values: MeterValue[]
+  /** The brackets of every object so far. */
+  readonly seen: Map<string, string>
+}
+
+/** Takes what an object says. False where it has not the form of its kind, or says two things in one telegram. */
+function take(draft: Draft, obis: string, brackets: string): boolean {
+  const before = draft.seen.get(obis)
+  if (before !== undefined) return before === brackets
+  draft.seen.set(obis, brackets)
+  const inner = brackets.slice(1, -1)
+  switch (obis) {
+    case EQUIPMENT:
+      draft.equipmentId = serialText(inner, draft.seen.has(VERSION))
+      return inner === '' || draft.equipmentId !== undefined
+    case EQUIPMENT_GERMAN:
+      draft.equipmentId ??= inner
+      return true
+    case TELEGRAM_TIME:
+      draft.timestamp = TIMESTAMP.test(inner) ? inner : undefined
+      return draft.timestamp !== undefined
+    default: {
+      if (!WITH_UNIT.test(inner)) return true
+      const value = readQuantity(obis, inner)
+      if (typeof value === 'object') draft.values.push(value)
+      return value !== 'malformed'
+    }
+  }
+}
+
+/**
+ * An exact decimal; no value where its unit is none of ours. A CRC of 16 bits lets one damaged telegram in 65,536 through,
+ * so what does not look like a number of its kind makes no reading: meters write kilo-units with a point, always.
+ */
+function readQuantity(obis: string, inner: string): MeterValue | 'no value' | 'malformed' {
+  const match = QUANTITY.exec(inner)
+  if (match === null) return 'malformed'
   const [, whole = '', fraction = '', unitText = ''] = match
   const unit = Object.hasOwn(UNITS, unitText) ? UNITS[unitText] : undefined
-  if (unit === undefined) return undefined
+  if (unit === undefined) return 'no value'
+  if (unit[1] === 3 && fraction === '') return 'malformed'
   return { obis, value: BigInt(whole + fraction), scaler: unit[1] - fraction.length, unit: unit[0] }
 }
 
-/** The standard sends the serial number's ASCII codes in hex; where they are not that, the text stays as it was sent. */
-function serialText(sent: string): string | undefined {
-  if (sent === '') return undefined
+/**
+ * The standard sends the serial number's ASCII codes in hex. Where they are not that the text stays as it was sent, unless
+ * the meter claims a version of the standard: then it must at least be hex.
+ */
+function serialText(sent: string, strict: boolean): string | undefined {
   const bytes = fromHex(sent)
+  if (sent === '' || (strict && bytes === undefined)) return undefined
   return bytes?.every(byte => byte > 0x20 && byte < 0x7f) ? ascii(bytes, 0, bytes.length) : sent
 }
 

@@ -8,6 +8,7 @@
  */
 
 const OCTETS = 0
+const BOOLEAN = 4
 const INTEGER = 5
 const UNSIGNED = 6
 const LIST = 7
@@ -52,6 +53,14 @@ export class SmlCursor {
     return ((this.bytes[this.at] ?? 0) & 0x70) === LIST << 4
   }
 
+  /** Passes an octet string, empty or not: ids, names and signatures that are of no use here but must be what they are. */
+  skipOctets(what: string): void {
+    const at = this.at
+    this.header()
+    if (this.type === OCTETS) this.at += this.length
+    else this.fail(at, what)
+  }
+
   /** An octet string in place (not a copy), or undefined where the element is absent (empty) or something else. */
   octets(): Uint8Array | undefined {
     const at = this.at
@@ -71,7 +80,7 @@ export class SmlCursor {
     const at = this.at
     this.header()
     const signed = this.type === INTEGER
-    if ((!signed && this.type !== UNSIGNED) || this.length === 0 || this.length > 8) {
+    if (!signed && this.type !== UNSIGNED) {
       this.at = at
       this.skip()
       return undefined
@@ -133,6 +142,9 @@ export class SmlCursor {
     if (type !== LIST) length -= this.at - start
     // Every element takes a byte or more: a list cannot have more elements than bytes are left.
     sound &&= length >= 0 && length <= this.bytes.length - this.at
+    if (type === BOOLEAN) sound &&= length === 1
+    else if (type === INTEGER || type === UNSIGNED) sound &&= length >= 1 && length <= 8
+    else sound &&= type === OCTETS || type === LIST
     if (!sound) this.fail(start, 'length')
     this.type = sound ? type : OCTETS
     this.length = sound ? length : 0

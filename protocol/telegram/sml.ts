@@ -151,9 +151,9 @@ function readMessages(bytes: Uint8Array): SmlReading | SmlFault {
   while (cursor.at < bytes.length) {
     const start = cursor.at
     cursor.list(6, 'message')
-    cursor.skip() // transaction id
-    cursor.skip() // group
-    cursor.skip() // what to do on an error
+    cursor.skipOctets('transaction id')
+    cursor.unsigned('group')
+    cursor.unsigned('what to do on an error')
     cursor.list(2, 'message body')
     const tag = cursor.unsigned('message tag')
     if (tag === GET_LIST_RESPONSE) readList(cursor, draft)
@@ -176,14 +176,14 @@ function readList(cursor: SmlCursor, draft: Draft): void {
   cursor.list(7, 'list')
   // Two lists in one frame would mix two meters, or two moments, in one reading.
   if (++draft.lists > 1) cursor.fail(cursor.at, 'second list')
-  cursor.skip()
+  cursor.skipOctets('client')
   draft.serverId = cursor.octets()
-  cursor.skip()
+  cursor.skipOctets('list name')
   draft.seconds = readSeconds(cursor)
   const entries = cursor.list(undefined, 'entries')
   for (let i = 0; i < entries; i++) readEntry(cursor, draft)
-  cursor.skip()
-  cursor.skip()
+  cursor.skipOctets('list signature')
+  readSeconds(cursor)
 }
 
 /** SML_Time: choice 1 counts seconds since an arbitrary start. Holley meters send the number without the choice. */
@@ -205,8 +205,8 @@ function readEntry(cursor: SmlCursor, draft: Draft): void {
     cursor.fail(at, 'name')
     return
   }
-  cursor.skip()
-  cursor.skip()
+  cursor.integer() // status
+  readSeconds(cursor)
   const unit = cursor.integer()?.small
   const scaler = cursor.integer()?.small ?? 0
   const unitName = unit === undefined ? undefined : UNIT_NAMES.get(unit)
@@ -222,7 +222,7 @@ function readEntry(cursor: SmlCursor, draft: Draft): void {
     if (MAKER_REGISTERS.includes(obis)) draft.maker = text
     else if (IDENTITY_REGISTERS.includes(obis)) draft.identity ??= text
   }
-  cursor.skip()
+  cursor.skipOctets('value signature')
 }
 
 function finish(draft: Draft): SmlReading | SmlFault {

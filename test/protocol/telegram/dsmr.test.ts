@@ -117,9 +117,7 @@ test('decimals are exact whatever their digits; what is not a number with a unit
       '0-1:24.2.1(170102161005W)(00000.107*m3)',
       '0-2:24.2.1(240.860*GJ)',
       '1-0:51.7.0()',
-      '1-0:52.7.0(NaN*V)',
-      '1-0:72.7.0(*V)',
-      '1-0:71.7.0(1*constructor)',
+      '1-0:71.7.0(1*proto)',
     ),
   ).values
   assert.equal(values, [
@@ -139,6 +137,13 @@ test('an object that comes twice with two values, and a line of no form, make no
     ['1-0:1.8.1(00001.001*kWh)x'],
     ['stray words'],
     [''],
+    [],
+    ['1-0:52.7.0(NaN*V)'],
+    ['1-0:52.7.0(*V)'],
+    ['1-0:1.7.0(04..08*kW)'],
+    ['1-0:1.8.0(1234560000*kWh)'],
+    ['0-0:1.0.0(171302192002W)'],
+    ['1-3:0.2.8(50)', '0-0:96.1.1(453L303431)'],
   ])
     assert.is(code(sealed(...inner)), 'dsmr.line', inner.join())
 })

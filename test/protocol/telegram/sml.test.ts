@@ -124,7 +124,8 @@ test('with any one bit flipped there is no frame', () => {
 test('the two checks are real: each alone lets nothing of the other through', () => {
   //           transport CRC made good again over a damaged message
   const bytes = Uint8Array.from(FRAME)
-  bytes[60]! ^= 0x10
+  //           (the serial number's last byte but one)
+  bytes[bytes.lastIndexOf(0x2f)]! ^= 0x10
   const crc = crcX25(bytes, 0, bytes.length - 2)
   bytes.set([crc & 0xff, crc >> 8], bytes.length - 2)
   const pull = decodeSml(bytes)
@@ -195,6 +196,26 @@ test('a register that comes twice with two values, and a second list, make no re
     const pull = decodeSml(transport(messages))
     assert.is(pull.kind === 'junk' && pull.fault.code, 'sml.structure')
   }
+})
+
+test('an element of another type than its place has makes no reading', () => {
+  //          list transaction group error body                  a message that would do
+  const bodies = [
+    '          76   02 01       6200  6200  72 630201 71 01',
+    '          76   42 01       6200  6200  72 630201 71 01',
+    '          76   62 01       6200  6200  72 630201 71 01',
+    '          76   02 01       5200  6200  72 630201 71 01',
+    '          76   02 01       6200  0200  72 630201 71 01',
+    '          76   02 01       6200  6200  72 630201 71 31',
+    '          76   02 01       6200  6200  72 630201 71 60',
+    '          76   02 01       6200  6200  72 630201 71 43',
+  ]
+  const kinds = bodies.map(body => {
+    const head = hex(body)
+    const crc = crcX25(head)
+    return decodeSml(transport(concat(head, Uint8Array.of(0x63, crc, crc >> 8, 0x00)))).kind
+  })
+  assert.equal(kinds, ['frame', ...bodies.slice(1).map(() => 'junk')])
 })
 
 test('lengths beyond the frame, deep nesting and unit-less values do no harm', () => {
