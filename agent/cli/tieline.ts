@@ -10,7 +10,12 @@ Exit codes: 0 done, 1 the answer is no, 2 usage, 69 unavailable, 74 input or out
 75 try again later, 77 no permission, 78 configuration.
 `
 
-export async function tieline(args: readonly string[], terminal: Terminal): Promise<ExitCode> {
+/** `interrupted` resolves when somebody wants the program to end. */
+export async function tieline(
+  args: readonly string[],
+  terminal: Terminal,
+  interrupted: Promise<void>,
+): Promise<ExitCode> {
   let exit: ExitCode = EXIT.ok
   const root = program('tieline', terminal)
     .description('The agent on a meter gateway: trades energy with neighbours, and closes no relay without proof.')
@@ -23,11 +28,32 @@ export async function tieline(args: readonly string[], terminal: Terminal): Prom
     return command
   }
 
+  const configFile = defaultConfigFile(terminal.env)
+  add('run', 'Run the agent of one site, with its page, until it is told to stop.', [
+    'tieline run',
+    'tieline run --config site.yaml',
+  ])
+    .option('--config <file>', 'the configuration', configFile)
+    .action(async (options: { config: string }) => {
+      // Only now: the other commands start without the drivers.
+      const { run } = await import('./run.ts')
+      exit = await run(options.config, terminal, interrupted)
+    })
+
+  add('keys', 'Make the sealed key files that a configuration names, and show the public keys for the neighbours.', [
+    'TIELINE_PASSPHRASE=... tieline keys --config site.yaml',
+  ])
+    .option('--config <file>', 'the configuration', configFile)
+    .action(async (options: { config: string }) => {
+      const { keys } = await import('./run.ts')
+      exit = await keys(options.config, terminal)
+    })
+
   add('check', 'Read a configuration and name every mistake in it; nothing is started or changed.', [
     'tieline check /etc/tieline/config.yaml',
     'tieline check site.yaml --json | jq .mistakes',
   ])
-    .argument('[file]', 'the configuration', defaultConfigFile(terminal.env))
+    .argument('[file]', 'the configuration', configFile)
     .option('--json', 'one JSON object on stdout')
     .action(async (file: string, options: { json?: true }) => {
       exit = await check(file, options.json === true, terminal)

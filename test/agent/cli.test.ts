@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -13,16 +13,17 @@ import { assert, suite } from '../harness.ts'
 async function run(...args: string[]) {
   let out = ''
   let err = ''
-  const exit = await tieline(args, {
-    out: text => {
+  const terminal = {
+    out: (text: string) => {
       out += text
     },
-    err: text => {
+    err: (text: string) => {
       err += text
     },
     colour: false,
-    env: {},
-  })
+    env: { TIELINE_PASSPHRASE: 'a long one' },
+  }
+  const exit = await tieline(args, terminal, Promise.resolve())
   return { exit, out, err }
 }
 
@@ -86,6 +87,46 @@ test('check of bytes that are no text, and of a folder, is an I/O failure', asyn
   assert.is((await run('check', write('latin1.yaml', Uint8Array.of(0x73, 0xe9)))).exit, EXIT.io)
   assert.is((await run('check', folder)).exit, EXIT.io)
   assert.is((await run('check', folder, '--json')).exit, EXIT.io)
+})
+
+const SITE = `version: 1
+site: maple
+role: household
+data: data
+keys: {account: keys/account.key, metering: keys/metering.key, sealing: keys/sealing.key}
+ledger:
+  chain: street-1
+  trust: {height: 1, hash: ${'ab'.repeat(32)}}
+  primary: http://127.0.0.1:9
+  witnesses: []
+brokers: [mqtt://127.0.0.1:9]
+lines: {lan: {tcp: 127.0.0.1:9}}
+meters: {grid: {line: lan, protocol: modbus-tcp, page: shelly-pro-3em, unit: 1}}
+trade: {slot: 60s, energy: 1kWh}
+`
+
+test('keys are made once, sealed, beside the configuration, and shown as a neighbour writes them', async () => {
+  const file = write('site.yaml', SITE)
+  const first = await run('keys', '--config', file)
+  assert.is(first.exit, EXIT.ok, first.err)
+  assert.match(
+    first.out,
+    /^maple:\n {2}account: [0-9a-f]{64}\n {2}sealing: [0-9a-f]{64}\n {2}metering: [0-9a-f]{64}\n$/,
+  )
+  assert.is((statSync(join(folder, 'keys/account.key')).mode & 0o077) | 0, 0)
+  const second = await run('keys', '--config', file)
+  assert.is(second.out, first.out)
+  assert.is(second.err.match(/kept as it is/g)?.length, 3)
+})
+
+test('run says in one line why a site does not start, and leaves with the code for it', async () => {
+  const unreachable = await run('run', '--config', write('site.yaml', SITE))
+  assert.is(unreachable.exit, EXIT.unavailable, unreachable.err)
+  assert.match(unreachable.err, /^maple does not start: .+$/m)
+  const keyless = await run('run', '--config', write('other.yaml', SITE.replaceAll('keys/', 'none/')))
+  assert.is(keyless.exit, EXIT.configuration, keyless.err)
+  assert.match(keyless.err, /^maple does not start: keys\.missing .+account\.key/m)
+  assert.is((await run('run', '--config', write('bad.yaml', 'version: 2'))).exit, EXIT.configuration)
 })
 
 test('the program hands its exit code to the shell', () => {

@@ -1,0 +1,171 @@
+/** `tieline run` and `tieline keys`: what needs a whole site. */
+import { dirname, resolve } from 'node:path'
+import { createCalendar } from '../../drivers/calendar.ts'
+import { serveHttp } from '../../drivers/http/server.ts'
+import type { Log } from '../../drivers/ports.ts'
+import { createCache } from '../../drivers/store/cache.ts'
+import { type Fault, faultLine, must, ok } from '../../protocol/result.ts'
+import { type Agent, startAgent } from '../compose.ts'
+import type { SiteConfig } from '../config/site-config.ts'
+import { createLog, underJournal } from '../log.ts'
+import { CURVE_STEP_MS, createLogTail, joinViews, recordCurve, viewAgent } from '../web/agent-view.ts'
+import { acceptCurve, createCurveRing } from '../web/curve-ring.ts'
+import { readPageFiles } from '../web/page-files.ts'
+import { createWeb } from '../web/server.ts'
+import { systemWorld, type World } from '../world.ts'
+import { EXIT, type ExitCode } from './exit-codes.ts'
+import { makeKeyFiles, openKeyFiles } from './keys.ts'
+import { readSiteFile, tellMistakes } from './site-file.ts'
+import type { Terminal } from './terminal.ts'
+
+const CURVE_POINTS = (24 * 3_600_000) / CURVE_STEP_MS
+/** A power cut may take ten minutes of the curve on the page; kept by the calendar, so a day ends whole. */
+const CURVE_SAVE = '*/10 * * * *'
+const PAGE_EVERY_MS = 1000
+const LOG_LINES = 200
+
+/** The site of a configuration file, its paths resolved; or the exit code, everything having been said. */
+async function readSite(file: string, terminal: Terminal): Promise<SiteConfig | ExitCode> {
+  const read = await readSiteFile(file)
+  if (read.kind === 'unread') {
+    terminal.err(`${read.line}\n`)
+    return read.exit
+  }
+  if (read.loaded.ok) return fromItsFolder(read.loaded.value, dirname(resolve(file)))
+  tellMistakes(read.loaded, terminal)
+  return EXIT.configuration
+}
+
+/** `tieline keys`. */
+export async function keys(file: string, terminal: Terminal): Promise<ExitCode> {
+  const config = await readSite(file, terminal)
+  if (typeof config === 'number') return config
+  if (config.keys.kind === 'files') {
+    return makeKeyFiles(
+      config.site,
+      config.keys,
+      systemWorld(config, () => {}),
+      terminal,
+    )
+  }
+  terminal.err(`${file}: the keys of this bench site come from its seed\n`)
+  return EXIT.configuration
+}
+
+export async function run(file: string, terminal: Terminal, interrupted: Promise<void>): Promise<ExitCode> {
+  const config = await readSite(file, terminal)
+  if (typeof config === 'number') return config
+  const tail = createLogTail(LOG_LINES)
+  const print = createLog({
+    write: terminal.err,
+    least: 'info',
+    journal: underJournal(terminal.env),
+    colour: terminal.colour,
+  })
+  const log: Log = (level, room, text, fault) => {
+    print(level, room, text, fault)
+    if (level === 'debug') return
+    const said = fault === undefined ? text : `${text}: ${faultLine(fault)}`
+    const shown = level === 'error' ? 'fault' : level === 'warn' ? 'warning' : 'info'
+    tail.add({ at: system.clock.now(), level: shown, site: config.site, text: `${room}: ${said}` })
+  }
+  const system = systemWorld(config, log)
+  const world: World = {
+    ...system,
+    openKeys: source => (source.kind === 'seed' ? system.openKeys(source) : openKeyFiles(source, terminal.env)),
+  }
+  const refuse = (fault: Fault): ExitCode => {
+    terminal.err(`${config.site} does not start: ${faultLine(fault)}\n`)
+    return exitOf(fault)
+  }
+
+  const started = await startAgent(config, world)
+  if (!started.ok) return refuse(started.fault)
+  const agent = started.value
+  const page = config.page.off ? ok(undefined) : await openPage(agent, world, tail.lines)
+  if (!page.ok) {
+    await agent.stop()
+    return refuse(page.fault)
+  }
+  log('info', 'agent', `${config.site} runs${page.value === undefined ? '' : `, page at ${page.value.url}`}`)
+  await interrupted
+  await page.value?.close()
+  await agent.stop()
+  return EXIT.ok
+}
+
+/** Relative paths of a configuration are relative to its file, wherever the agent is started. */
+function fromItsFolder(config: SiteConfig, folder: string): SiteConfig {
+  const { keys } = config
+  return {
+    ...config,
+    data: resolve(folder, config.data),
+    keys:
+      keys.kind === 'seed'
+        ? keys
+        : {
+            kind: 'files',
+            account: resolve(folder, keys.account),
+            metering: resolve(folder, keys.metering),
+            sealing: resolve(folder, keys.sealing),
+          },
+  }
+}
+
+/** The page, and today's curve, which a restart finds again. */
+async function openPage(agent: Agent, world: World, lines: ReturnType<typeof createLogTail>['lines']) {
+  const { config } = agent
+  const { clock, timers, log } = world
+  const files = await readPageFiles(new URL('../web/page/', import.meta.url).pathname)
+  if (!files.ok) return files
+  const disk = await world.openDisk(`${config.data}/cache`)
+  if (!disk.ok) return disk
+  const cache = createCache(disk.value, 'curve.cbor', acceptCurve)
+  const ring = createCurveRing(CURVE_POINTS, CURVE_STEP_MS)
+  const kept = await cache.load()
+  if (kept !== undefined) ring.restore(kept)
+  recordCurve(agent, clock, ring)
+  const save = async () => {
+    const saved = await cache.save(ring.view())
+    if (!saved.ok) log('warn', 'page', "today's curve is not kept", saved.fault)
+  }
+  const served = await createWeb({
+    serve: serveHttp,
+    ...config.page,
+    page: files.value,
+    snapshot: () =>
+      joinViews([viewAgent(agent, clock, ring)], {
+        title: config.site,
+        time: clock.now(),
+        speed: config.clock?.speed ?? 1,
+        violations: [],
+        log: lines(),
+      }),
+    everyMs: PAGE_EVERY_MS,
+    timers,
+    onBug: error => log('error', 'page', String(error)),
+  })
+  if (!served.ok) {
+    await disk.value.close?.()
+    return served
+  }
+  const calendar = createCalendar({ clock, timers })
+  must(calendar.at(CURVE_SAVE, save))
+  return ok({
+    url: served.value.url,
+    async close() {
+      calendar.close()
+      await served.value.close()
+      await save()
+      await disk.value.close?.()
+    },
+  })
+}
+
+/** sysexits for what can keep a site from starting; the room of a fault tells its kind. */
+function exitOf({ code }: Fault): ExitCode {
+  if (/permission|denied/.test(code)) return EXIT.permission
+  if (/^(keys|gpio)\./.test(code)) return EXIT.configuration
+  if (/^(disk|journal|file|folder)\./.test(code)) return EXIT.io
+  return EXIT.unavailable
+}
