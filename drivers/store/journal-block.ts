@@ -29,7 +29,7 @@ const BODY_AT = 56
 export const NO_HASH = new Uint8Array(32)
 
 /** One commit is at most this long: what a torn write can reach, and a batch that a slow card syncs in well under a second. */
-export const MAX_COMMIT = 64 * BLOCK
+const MAX_COMMIT = 64 * BLOCK
 const MAX_BODY = MAX_COMMIT - BODY_AT
 
 export type FrameKind = 'opening' | 'records'
@@ -81,7 +81,7 @@ export interface ReadFrame extends Frame {
 }
 
 /** The frame at the start of `bytes`. Zeros, where nothing was written yet, are junk too: the caller knows where it is. */
-export function readFrame(bytes: Uint8Array): Pull<ReadFrame, FrameFault> {
+function readFrame(bytes: Uint8Array): Pull<ReadFrame, FrameFault> {
   const junk = (reason: string) => ({ kind: 'junk', skip: BLOCK, fault: { code: 'journal.frame', reason } }) as const
   if (bytes.length < BLOCK) return { kind: 'need', bytes: BLOCK - bytes.length }
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
