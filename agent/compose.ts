@@ -27,6 +27,8 @@ import type { World } from './world.ts'
 const BOOT = 'boot'
 const DEAL = 'deal'
 const INTENT = 'intent'
+/** Which messages of each peer were seen: a replayed one has no effect, not even after a restart. */
+const HEARD = 'heard'
 
 /** The control loop of the relays must come round this often, or the watchdog is not fed. */
 const WATCHDOG_MS = 250
@@ -114,11 +116,13 @@ export async function startAgent(config: SiteConfig, world: World, seams: Seams 
     health: health.set,
   })
   let boots = 0
+  let heard: Uint8Array | undefined
   const deals: Uint8Array[] = []
   const replayed = await journal.replay(record => {
     metering.restore(record)
     if (record.kind === BOOT) boots++
     if (record.kind === DEAL) deals.push(record.bytes)
+    if (record.kind === HEARD) heard = record.bytes
   })
   if (!replayed.ok) return giveUp(replayed)
   const bootCount = boots + 1
@@ -184,6 +188,7 @@ export async function startAgent(config: SiteConfig, world: World, seams: Seams 
     epoch: bootCount,
     verifier: world.verifier,
     log,
+    journal: { state: heard, save: bytes => journal.append(HEARD, bytes, { urgent: true }) },
   })
 
   let fed: Mono | undefined = clock.mono()

@@ -46,6 +46,8 @@ export interface World {
   readonly log: Log
   /** SHA-256 of the software that measures. */
   readonly software: Uint8Array
+  /** The least that an answer on a serial line is waited for, in milliseconds of `clock`; undefined leaves it to the driver. */
+  readonly answerFloorMs: number | undefined
   openLine(line: LineConfig): Line
   openBus(urls: readonly string[]): Promise<Result<Bus>>
   openLedger(url: string): LedgerRpc
@@ -63,10 +65,18 @@ const FORMATS = {
   '7O1': { dataBits: 7, parity: 'odd', stopBits: 1 },
 } as const
 
+/**
+ * What a busy machine may add to an answer, in real milliseconds. On a scaled clock it counts `speed` times, and a
+ * time-out that is right in real time would be a fault every second.
+ */
+const HICCUP_MS = 40
+
 /** The machine that this process runs on. */
 export function systemWorld(config: Pick<SiteConfig, 'clock'>, log: Log): World {
   const { clock, timers } =
     config.clock === undefined ? createSystemTime() : createSystemTime(config.clock, 'synchronised')
+  // Deadlines on a device of this machine are real time, whatever the virtual clock does.
+  const real = createSystemTime().timers
   return {
     clock,
     timers,
@@ -74,10 +84,11 @@ export function systemWorld(config: Pick<SiteConfig, 'clock'>, log: Log): World 
     verifier: createVerifier(),
     log,
     software: hashSoftware(),
+    answerFloorMs: config.clock === undefined ? undefined : HICCUP_MS * config.clock.speed,
     openLine: line =>
       line.kind === 'tcp'
-        ? createTcpLine(line.host, line.port, clock, timers)
-        : createSerialLine({ path: line.path, baudRate: line.baud, ...FORMATS[line.format] }, clock, timers),
+        ? createTcpLine(line.host, line.port, clock, real)
+        : createSerialLine({ path: line.path, baudRate: line.baud, ...FORMATS[line.format] }, clock, real),
     openBus: urls => connectBus({ urls, timers, log }),
     openLedger: url => createRpcClient({ url }),
     openDisk: async folder => {

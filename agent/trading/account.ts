@@ -8,8 +8,8 @@ import { addressOf } from '../../protocol/crypto/hash.ts'
 import { ACCOUNTS, type Account, accountId } from '../../protocol/ledger/state.ts'
 import { buildTx, type TxContent } from '../../protocol/ledger/tx.ts'
 import { type Money, micros } from '../../protocol/quantity.ts'
+import { decodeAs } from '../../protocol/record.ts'
 import { fail, ok, type Result } from '../../protocol/result.ts'
-import { decodeAs } from '../../protocol/trade/record.ts'
 import type { LightAgent } from '../light/run.ts'
 
 /** What every transaction offers; the street's genesis asks for no more. */

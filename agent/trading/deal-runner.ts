@@ -29,6 +29,8 @@ import type { LedgerAccount } from './account.ts'
 
 /** Asked again at every new header, which comes about once a second. */
 const PROVE_MS = 1000
+/** While power may flow the lock is proven anew this often: twice within the age that the permit allows a proof. */
+const REPROVE_MS = 20_000
 
 /** What a deal needs of its surroundings; all but the signer are about its one line and peer. */
 export interface DealSurroundings {
@@ -260,6 +262,11 @@ export function createDealRunner(first: Deal, outputs: readonly Output[], around
     return true
   }
 
+  /** A proof ages: what it said of the escrow is asked again under a newer header while the permit relies on it. */
+  const cancelReproof = timers.every(REPROVE_MS, () => {
+    if (lock !== undefined && stillWanted(deal)) prove('lock')
+  })
+
   take(first, outputs)
   return {
     deal: () => deal,
@@ -271,6 +278,7 @@ export function createDealRunner(first: Deal, outputs: readonly Output[], around
     stop() {
       stopped = true
       cancelProving()
+      cancelReproof()
       for (const cancel of running.values()) cancel()
     },
   }
@@ -279,9 +287,12 @@ export function createDealRunner(first: Deal, outputs: readonly Output[], around
 /** The close of a deal that has since stopped, or given up, must not come after its opening. */
 const stillWanted = (deal: Deal): boolean => deal.state === 'armed' || deal.state === 'started'
 
-/** A stop that both sides wanted is a cause, but no fault: `deal.stop-window`, `deal.peer-stop-energy`. */
+/**
+ * A stop that both sides wanted is a cause, but no fault: `deal.stop-window`, `deal.peer-stop-energy`. A seller's heartbeat that
+ * says open may come before its word that it stopped.
+ */
 const isFault = (cause: Fault | undefined): boolean =>
-  cause !== undefined && !/^deal\.(peer-)?stop(ped|-(window|energy|operator))$/.test(cause.code)
+  cause !== undefined && !/^deal\.(peer-opened|(peer-)?stop(ped|-(window|energy|operator)))$/.test(cause.code)
 
 /** A proof that does not hold, or a light client that has stopped trusting, as opposed to an answer not yet there. */
 const isRefusal = (fault: Fault, light: LightAgent): boolean =>

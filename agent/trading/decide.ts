@@ -15,8 +15,8 @@ import type { Aim } from '../../protocol/trade/bargain.ts'
  * header after that, and the buyer's changeover, at blocks of one second.
  */
 export const LEAD_MS = 10_000
-/** Offers one side makes: at four the twelve messages of a deal are not exceeded. */
-const ROUNDS = 4
+/** Offers one side makes: with two, a deal that takes the longest bargaining still needs no more than twelve messages. */
+const ROUNDS = 2
 /** Bargaining is over well before the lead time is; what is left is for the ledger. */
 const BARGAIN_MS = 4_000
 /** After a refusal or a fault the same line is left alone this long, so that a peer in trouble is not pestered. */
@@ -30,6 +30,8 @@ export interface BuyerLine {
   readonly lastUsed: Mono | undefined
   /** Not asked again before this. */
   readonly notBefore: Mono
+  /** The ledger sells no time of this line before this again. */
+  readonly soldUntil: Instant
 }
 
 export interface Ask {
@@ -50,7 +52,9 @@ export function decideAsk(
   const open = lines.filter(line => !line.latched && mono >= line.notBefore)
   const line = open.sort((a, b) => (a.lastUsed ?? -1) - (b.lastUsed ?? -1) || (a.id < b.id ? -1 : 1))[0]
   if (line === undefined) return undefined
-  const start = instant(Math.ceil((now + LEAD_MS) / 1000) * 1000)
+  const start = instant(Math.ceil(Math.max(now + LEAD_MS, line.soldUntil) / 1000) * 1000)
+  // Asked too early, the deal would only wait, and the surplus that it is offered from may be gone by then.
+  if (start > now + 2 * LEAD_MS) return undefined
   return { line: line.id, start, end: instant(start + trade.slotMs) }
 }
 

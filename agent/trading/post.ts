@@ -21,10 +21,10 @@ import {
   unseal,
 } from '../../protocol/crypto/seal.ts'
 import type { Verifier } from '../../protocol/crypto/verify.ts'
+import { decodeAs, encodeAs } from '../../protocol/record.ts'
 import { done, type Fault, fail, type Result } from '../../protocol/result.ts'
 import type { Mono } from '../../protocol/time.ts'
 import { type Body, decodeMessage, encodeMessage, type Message, topicOf } from '../../protocol/trade/message.ts'
-import { decodeAs, encodeAs } from '../../protocol/trade/record.ts'
 import { forget, judgeFreshness, type ReplayWindow, replayWindows } from '../../protocol/trade/replay.ts'
 
 /** First repeat; a round trip is milliseconds on a local broker and below a second on any. Doubles up to LONGEST_WAIT_MS. */

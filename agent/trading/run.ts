@@ -9,7 +9,7 @@ import { type Reading, registerEnergy } from '../../protocol/reading/reading.ts'
 import { verifyReading } from '../../protocol/reading/verify.ts'
 import { type Fault, fail, ok, type Result } from '../../protocol/result.ts'
 import { DEFAULT_LIMITS, type LineFacts } from '../../protocol/safety/facts.ts'
-import type { Mono } from '../../protocol/time.ts'
+import type { Instant, Mono } from '../../protocol/time.ts'
 import { decodeDeal } from '../../protocol/trade/deal-codec.ts'
 import {
   type Deal,
@@ -96,6 +96,8 @@ interface EndRun {
   exchangedAt: Mono
   lastUsed: Mono | undefined
   notBefore: Mono
+  /** The ledger has this line's time sold up to here, whatever became of the deal. */
+  soldUntil: Instant
 }
 
 export function createTrading(options: TradingOptions): Trading {
@@ -123,6 +125,7 @@ export function createTrading(options: TradingOptions): Trading {
         exchangedAt: clock.mono(),
         lastUsed: undefined,
         notBefore: clock.mono(),
+        soldUntil: clock.now(),
       },
     ]),
   )
@@ -154,6 +157,7 @@ export function createTrading(options: TradingOptions): Trading {
   function begin(end: EndRun, { deal, outputs }: Step, requested: Mono): DealRunner {
     const { config: line } = end.trade
     end.lastUsed = clock.mono()
+    end.soldUntil = deal.contract.end
     end.pulse = newPulse(firstBeat(options.entropy))
     end.beatAt = undefined
     end.peerContact = 'unknown'
@@ -240,6 +244,8 @@ export function createTrading(options: TradingOptions): Trading {
       end.peerContact = body.contact
       end.peerWelded = body.welded
     }
+    // What flows is counted from the peer's begin reading, which comes with the word that its end is closed.
+    if (body.kind === 'ready' || body.kind === 'started') judgeReading(runner, peer, body.begin)
     runner.feed({ kind: 'message', body })
   }
 
@@ -273,7 +279,6 @@ export function createTrading(options: TradingOptions): Trading {
   function sinceBegin(runner: DealRunner, reading: Reading, party: 'seller' | 'buyer'): Result<WattHours> {
     const register = dealEnergy(reading, party)
     if (!register.ok) return register
-    // The first reading of a session is its begin: nothing has flown before it.
     const begun = peerBegins.get(runner) ?? register.value
     peerBegins.set(runner, begun)
     if (register.value < begun) return fail({ code: 'receipt.backwards', begin: begun, end: register.value })
@@ -321,11 +326,12 @@ export function createTrading(options: TradingOptions): Trading {
       const lines = mine.filter(end => circuitOf(end) === circuit)
       const busy = lines.some(({ runner, trade }) => active(runner) || negotiator.busy(trade.config.id))
       const choices = lines.map(
-        ({ trade, lastUsed, notBefore, peerWelded }): BuyerLine => ({
+        ({ trade, lastUsed, notBefore, peerWelded, soldUntil }): BuyerLine => ({
           id: trade.config.id,
           latched: latched(trade.config.id) || peerWelded || metering.latest(trade.config.meter) === undefined,
           lastUsed,
           notBefore,
+          soldUntil,
         }),
       )
       const ask = decideAsk(choices, busy, config.trade, clock.now(), clock.mono())

@@ -42,6 +42,9 @@ export const UNIT = { grid: 1, board: 40, lineMeter: (index: number): number => 
 /** What a contact does without its agent: the coil board lets go this long after the last close command. */
 export const COIL_HOLD_MS = 1_500
 
+/** Once a second at the least while a line can be switched; somewhat more often leaves room for one late answer. */
+const LINE_EVERY_MS = 700
+
 /** One deal of the street: two minutes of a 2 to 3 kW circuit. */
 const SLOT_S = 60
 
@@ -100,7 +103,7 @@ export function siteConfigText(street: Street, site: StreetSite, places: StreetP
             line: 'meters',
             page: 'eastron-sdm120',
             unit: String(UNIT.lineMeter(index)),
-            every: '1s',
+            every: `${LINE_EVERY_MS}ms`,
             id: side === 'seller' ? line.sellerMeterId : line.buyerMeterId,
           },
         ]),

@@ -11,8 +11,8 @@
  */
 import { fromUtf8, toHex } from '../bytes.ts'
 import { type Money, micros, type WattHours, wattHours } from '../quantity.ts'
+import { decodeAs } from '../record.ts'
 import type { Fault } from '../result.ts'
-import { decodeAs } from '../trade/record.ts'
 import { type DealRecord, decodeDealRecord } from './deal-record.ts'
 import { ACCOUNTS, BOOKED_LINES, BOOKED_METERS, CHAIN, METERS, type Table } from './state.ts'
 

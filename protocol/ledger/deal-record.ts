@@ -10,9 +10,9 @@
  */
 import { toHex } from '../bytes.ts'
 import type { Price, WattHours } from '../quantity.ts'
+import { big, type Codec, decodeAs, flag, integer, type RecordFault, record, text } from '../record.ts'
 import type { Result } from '../result.ts'
 import type { Instant } from '../time.ts'
-import { big, type Codec, decodeAs, flag, integer, type RecordFault, record, text } from '../trade/record.ts'
 import { address, hash32, meterId, money, name } from './fields.ts'
 
 export type DealState = 'locked' | 'settled' | 'refunded'

@@ -1,8 +1,8 @@
 /** The kinds of field that the ledger's transactions and records are made of, each with its bounds. */
 import type { Cbor } from '../cbor.ts'
 import type { Money } from '../quantity.ts'
+import { big, bytes, type Codec, text } from '../record.ts'
 import { fail, ok } from '../result.ts'
-import { big, bytes, type Codec, text } from '../trade/record.ts'
 
 /** Below 2^62 micro-units: the sum of any two stays inside a signed 64-bit integer of whoever reads it elsewhere. */
 export const MAX_MONEY = 2n ** 62n

@@ -9,8 +9,8 @@
 import { utf8 } from '../bytes.ts'
 import { assemble, type CoseFault, kidOf, parseSign1, protectedHeader, type Sign1, toBeSigned } from '../crypto/cose.ts'
 import type { Money } from '../quantity.ts'
+import { big, bytes, type Codec, decodeAs, encodeAs, type RecordFault, record, text } from '../record.ts'
 import { ok, type Result } from '../result.ts'
-import { big, bytes, type Codec, decodeAs, encodeAs, type RecordFault, record, text } from '../trade/record.ts'
 import { address, anyItem, hash32, list, meterId, meteringKey, money, name, sequence } from './fields.ts'
 
 /** external_aad of a transaction's signature: no other signed thing of Tieline can pass for one. */

@@ -17,8 +17,8 @@
  */
 import { utf8 } from '../bytes.ts'
 import { KEY_TRUST, type KeyTrust } from '../identity/key.ts'
+import { bytes, decodeAs, encodeAs, integer, type RecordFault, record, text, word } from '../record.ts'
 import type { Result } from '../result.ts'
-import { bytes, decodeAs, encodeAs, integer, type RecordFault, record, text, word } from '../trade/record.ts'
 
 /** external_aad of a context record's signature. */
 export const CONTEXT_PURPOSE = utf8('tieline/context/1')

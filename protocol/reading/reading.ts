@@ -19,6 +19,7 @@
  */
 import { compareBytes, utf8 } from '../bytes.ts'
 import { type Energy, milliwattHours } from '../quantity.ts'
+import { big, bytes, type Codec, decodeAs, encodeAs, integer, type RecordFault, record, text, word } from '../record.ts'
 import { fail, ok, type Result } from '../result.ts'
 import {
   DLMS_UNIT,
@@ -31,18 +32,6 @@ import {
   type UnitName,
 } from '../telegram/obis.ts'
 import type { Instant, TimeQuality } from '../time.ts'
-import {
-  big,
-  bytes,
-  type Codec,
-  decodeAs,
-  encodeAs,
-  integer,
-  type RecordFault,
-  record,
-  text,
-  word,
-} from '../trade/record.ts'
 import { CONTEXT_REFERENCE_BYTES } from './context.ts'
 
 /** external_aad of a reading's signature. */

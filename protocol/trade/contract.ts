@@ -17,9 +17,9 @@ import {
 import { addressOf, sha256 } from '../crypto/hash.ts'
 import type { Verifier } from '../crypto/verify.ts'
 import type { Price, WattHours } from '../quantity.ts'
+import { big, bytes, decodeAs, encodeAs, integer, type RecordFault, record, text } from '../record.ts'
 import { fail, ok, type Result } from '../result.ts'
 import type { Instant } from '../time.ts'
-import { big, bytes, decodeAs, encodeAs, integer, type RecordFault, record, text } from './record.ts'
 
 /** external_aad of a contract's signatures. */
 const CONTEXT = utf8('tieline/contract/1')

@@ -6,10 +6,10 @@
 import { equalBytes } from '../bytes.ts'
 import { addressOf } from '../crypto/hash.ts'
 import type { Energy, Money, WattHours } from '../quantity.ts'
+import { big, bytes, type Codec, decodeAs, encodeAs, flag, type RecordFault, record, text, word } from '../record.ts'
 import { type Fault, fail, faultLine, ok, type Result } from '../result.ts'
 import { type ContractFault, contractHash, decodeContract, type Party } from './contract.ts'
 import { type Deal, type Metered, NO_FACTS, PHASES, type Settlement, STATES } from './deal-state.ts'
-import { big, bytes, type Codec, decodeAs, encodeAs, flag, type RecordFault, record, text, word } from './record.ts'
 
 /** Contract, halves and two readings with their contexts are below 5 kB. */
 const MAX_BYTES = 8192

@@ -10,10 +10,21 @@
 import { toHex } from '../bytes.ts'
 import type { Cbor } from '../cbor.ts'
 import type { Voltage } from '../quantity.ts'
+import {
+  bytes,
+  type Codec,
+  decodeAs,
+  encodeAs,
+  flag,
+  integer,
+  type RecordFault,
+  record,
+  text,
+  word,
+} from '../record.ts'
 import { fail, ok, type Result } from '../result.ts'
 import type { Instant } from '../time.ts'
 import { address, contractEnergy, contractPrice, lineId, unixMs } from './contract.ts'
-import { bytes, type Codec, decodeAs, encodeAs, flag, integer, type RecordFault, record, text, word } from './record.ts'
 
 /** Leaves room for signature, nonce and tag below the 4,096 bytes of a sealed message. */
 const MAX_MESSAGE_BYTES = 3900

@@ -4,8 +4,8 @@
  * An epoch is the peer's boot count: a higher one begins anew, a lower one is over.
  */
 import { fromHex, toHex } from '../bytes.ts'
+import { bytes, type Codec, integer, record } from '../record.ts'
 import { fail, ok } from '../result.ts'
-import { bytes, type Codec, integer, record } from './record.ts'
 
 /** Ten minutes of heartbeats: no broker that still delivers at all reorders by more. */
 const WINDOW = 1024

@@ -47,6 +47,8 @@ export interface Agent {
   readonly lines: readonly string[]
   intent: () => Promise<Result<void>>
   watchdogFed: boolean
+  /** As the test last set it. */
+  manual: boolean
   kill(): void
 }
 
@@ -58,6 +60,8 @@ export interface LineBench {
   readonly moves: { readonly what: string; readonly at: number }[]
   readonly agents: Record<EndName, Agent>
   told(agent: EndName, line: string): Told
+  /** A deal of an hour on this line. */
+  dealOf(line: string): NonNullable<LineFacts['deal']>
   position(kind: ContactKind, of: string): 'open' | 'closed'
   weld(kind: ContactKind, of: string, welded?: boolean): void
   pass(ms: number): Promise<void>
@@ -171,6 +175,7 @@ export async function lineBench({ auxiliary = true, welds = [] }: BenchOptions =
       lines: ends.map(([line]) => line),
       intent: async () => done,
       watchdogFed: true,
+      manual: false,
       kill: () => part.stop(),
       control: createRelayControl({
         ends: ends.map(([line, side]) => ({
@@ -225,6 +230,7 @@ export async function lineBench({ auxiliary = true, welds = [] }: BenchOptions =
     moves,
     agents,
     told: (name, line) => agents[name].told.get(line)!,
+    dealOf: line => ({ id: line, start: instant(ORIGIN), end: instant(ORIGIN + 3_600_000) }),
     position: (kind, of) => wires.position({ kind, of }),
     weld: (kind, of, welded = true) => wires.weld({ kind, of }, welded),
     async pass(ms) {
@@ -236,7 +242,7 @@ export async function lineBench({ auxiliary = true, welds = [] }: BenchOptions =
     async start(line) {
       for (const name of [SELLER_OF[line]!, 'home'] as const) {
         Object.assign(agents[name].told.get(line)!, {
-          deal: { id: line, start: instant(ORIGIN), end: instant(ORIGIN + 3_600_000) },
+          deal: bench.dealOf(line),
           paid: true,
         })
         agents[name].control.wish(line, 'energise')

@@ -21,6 +21,7 @@ import { buildTx, type TxContent } from '../../../protocol/ledger/tx.ts'
 import { micros, microsPerKwh, wattHours } from '../../../protocol/quantity.ts'
 import { CONTEXT_PURPOSE, encodeContext } from '../../../protocol/reading/context.ts'
 import { encodeReading, READING_PURPOSE, type Reading } from '../../../protocol/reading/reading.ts'
+import { decodeAs } from '../../../protocol/record.ts'
 import { must } from '../../../protocol/result.ts'
 import { type Instant, instant } from '../../../protocol/time.ts'
 import {
@@ -30,7 +31,6 @@ import {
   contractToSign,
   encodeContract,
 } from '../../../protocol/trade/contract.ts'
-import { decodeAs } from '../../../protocol/trade/record.ts'
 
 export const verifier = createVerifier()
 

@@ -5,10 +5,10 @@ import { type DealRecord, dealKey, dealRecord, decodeDealRecord } from '../../..
 import { createDueDeals } from '../../../protocol/ledger/settle.ts'
 import { ACCOUNTS } from '../../../protocol/ledger/state.ts'
 import { micros, microsPerKwh, wattHours } from '../../../protocol/quantity.ts'
+import { decodeAs, encodeAs } from '../../../protocol/record.ts'
 import { must } from '../../../protocol/result.ts'
 import { instant } from '../../../protocol/time.ts'
 import { contractHash } from '../../../protocol/trade/contract.ts'
-import { decodeAs, encodeAs } from '../../../protocol/trade/record.ts'
 import { assert, suite } from '../../harness.ts'
 import { assertProperty, fc } from '../../property.ts'
 import {

@@ -1,5 +1,5 @@
+import { decodeAs, encodeAs } from '../../../protocol/record.ts'
 import { must } from '../../../protocol/result.ts'
-import { decodeAs, encodeAs } from '../../../protocol/trade/record.ts'
 import { forget, judgeFreshness, type ReplayWindow, replayWindows } from '../../../protocol/trade/replay.ts'
 import { assert, suite } from '../../harness.ts'
 import { assertProperty, fc } from '../../property.ts'

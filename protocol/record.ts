@@ -6,8 +6,8 @@
  * The second argument holds optional fields. The reader refuses a missing field, an unknown key and a value outside its
  * bounds; it never coerces.
  */
-import { type Cbor, type CborFault, decode, encode } from '../cbor.ts'
-import { fail, ok, type Result } from '../result.ts'
+import { type Cbor, type CborFault, decode, encode } from './cbor.ts'
+import { fail, ok, type Result } from './result.ts'
 
 export type RecordFault =
   | CborFault
