@@ -10,8 +10,8 @@ import { done, fail, ok, type Result } from '../../protocol/result.ts'
 
 export type DiskOperation = 'list' | 'read' | 'create' | 'write' | 'sync' | 'replace' | 'remove'
 
-/** What befalls an operation: it fails, the disk is full, or the power goes while it runs. */
-export type Strike = 'io' | 'full' | 'cut'
+/** What befalls an operation: it fails, the disk is full, the power goes while it runs, or the process dies before it. */
+export type Strike = 'io' | 'full' | 'cut' | 'kill'
 
 export interface SimDiskOptions {
   /** A number in [0, 1) from the run's seeded generator. */
@@ -101,6 +101,11 @@ export function createSimDisk(options: SimDiskOptions): SimDisk {
     if (blow === 'cut') {
       if (random() < 0.5) effect()
       cut()
+      return off
+    }
+    if (blow === 'kill') {
+      // The page cache outlives the process: the next one reads what was never synced.
+      mounted++
       return off
     }
     if (blow === 'full') return fail({ code: 'disk.full', name, hint: 'free some space' })

@@ -119,6 +119,22 @@ test('the power goes during every operation of recovering from a cut', async () 
   }
 }, 60_000)
 
+test('the process is killed before every operation in turn: what the next one reads back, a power cut cannot take', async () => {
+  let unsynced = 0
+  for (const seed of seeds) {
+    const operations = (await newRun(seed, {})).sim.operations()
+    for (let at = 0; at < operations; at++) {
+      const run = await newRun(seed, { strike: (_, __, count) => (count === at ? 'kill' : undefined) })
+      const first = await recover(run)
+      assert.equal(missing(run, first.numbers), [], `seed ${seed}, operation ${at}`)
+      unsynced += first.numbers.filter(number => !run.acknowledged.has(number)).length
+      run.sim.cut()
+      assert.equal((await recover(run)).numbers, first.numbers, `seed ${seed}, operation ${at}, after the cut`)
+    }
+  }
+  assert.ok(unsynced > 20, `${unsynced} records read back that were written and not synced`)
+}, 60_000)
+
 for (const strike of ['io', 'full'] as const) {
   test(`every operation in turn answers ${strike}, then the power goes: no acknowledged record is lost`, async () => {
     let refused = 0
