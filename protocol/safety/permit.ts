@@ -105,7 +105,7 @@ export const seenDead = (
  * How long the seller's isolator may outlast its line contact: until a reading taken after the opening can have come in.
  * Opened together with it, the isolator would hide a weld from the line meter.
  */
-export const holdMs = (limits: Limits): number => limits.settleMs + limits.readingMs
+const holdMs = (limits: Limits): number => limits.settleMs + limits.readingMs
 
 /** The isolator carries nothing and is kept for a moment, to see whether the line contact really opened. */
 export function verifyingOpening(facts: EndFacts, limits: Limits): boolean {

@@ -1,6 +1,5 @@
 import { milliamps, millihertz, millivolts } from '../../../protocol/quantity.ts'
 import type { EndFacts, Role } from '../../../protocol/safety/facts.ts'
-import { lineReading } from '../../../protocol/safety/line-reading.ts'
 import { mayClose, mayStay, outsideWindow, type Permit, type ReasonCode } from '../../../protocol/safety/permit.ts'
 import { instant, mono } from '../../../protocol/time.ts'
 import { assert, suite } from '../../harness.ts'
@@ -338,18 +337,6 @@ test('three phases: one live phase is live, one phase out of the window is out, 
   const heavy = { ...kept.reading!, currents: [milliamps(1), milliamps(16_001), milliamps(1)] }
   assert.equal(codes(mayStay('seller.line', { ...kept, reading: heavy }, three)), ['permit.current'])
   assert.ok(outsideWindow({ ...kept.reading!, voltages: [live, millivolts(100_000), live] }, three))
-})
-
-test('a line reading names what the meter did not give and never takes it for zero', () => {
-  const volt = { obis: '1-0:32.7.0', value: 2301n, scaler: -1, unit: 'V' } as const
-  const amp = { obis: '1-0:31.7.0', value: -4250n, scaler: -3, unit: 'A' } as const
-  const full = lineReading([volt, amp], mono(5), 1)
-  assert.equal([full.voltages, full.currents, full.frequency, full.missing], [[230_100], [4250], undefined, []])
-  assert.equal(lineReading([volt, amp], mono(5), 3).missing, ['1-0:52.7.0', '1-0:72.7.0', '1-0:51.7.0', '1-0:71.7.0'])
-  // the right name in the wrong unit is no voltage
-  assert.equal(lineReading([{ ...volt, unit: 'A' }, amp], mono(5), 1).missing, ['1-0:32.7.0'])
-  // beyond any wire
-  assert.equal(lineReading([{ ...volt, scaler: 9, value: 10n ** 9n }, amp], mono(5), 1).missing, ['1-0:32.7.0'])
 })
 
 test('with no minimum pause, a buyer that just opened waits until its seller cannot act on an older word', () => {
