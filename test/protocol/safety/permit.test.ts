@@ -310,23 +310,6 @@ test('the isolator outlasts its line contact until a reading can have shown the 
   assert.equal(codes(mayStay('seller.upstream', { ...opened(1000), welds: ['L1.line'] }, LIMITS)), ['permit.weld'])
 })
 
-test('the window has inclusive edges on voltage and frequency, and an absent frequency lies outside', () => {
-  const at = (mv: number, mhz: number | undefined) =>
-    outsideWindow(
-      {
-        ...reading(NOW, 230),
-        voltages: [millivolts(mv)],
-        frequency: mhz === undefined ? undefined : millihertz(mhz),
-      },
-      LIMITS,
-    )
-  assert.equal(
-    [at(195_500, 47_500), at(253_000, 51_500), at(195_499, 50_000), at(253_001, 50_000)],
-    [false, false, true, true],
-  )
-  assert.equal([at(230_000, 47_499), at(230_000, 51_501), at(230_000, undefined)], [true, true, true])
-})
-
 test('three phases: one live phase is live, one phase out of the window is out, one overloaded is too much', () => {
   const three = { ...LIMITS, phases: 3 as const }
   const [live, dead] = [millivolts(230_000), millivolts(0)]
