@@ -1,4 +1,4 @@
-import { milliamps, millihertz, millivolts } from '../../../protocol/quantity.ts'
+import { milliamps, millivolts } from '../../../protocol/quantity.ts'
 import type { EndFacts, Role } from '../../../protocol/safety/facts.ts'
 import { mayClose, mayStay, outsideWindow, type Permit, type ReasonCode } from '../../../protocol/safety/permit.ts'
 import { instant, mono } from '../../../protocol/time.ts'
