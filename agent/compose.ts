@@ -5,8 +5,9 @@
 
 import type { Relay } from '../drivers/ports.ts'
 import { openJournal } from '../drivers/store/journal.ts'
-import { concat, utf8 } from '../protocol/bytes.ts'
+import { utf8 } from '../protocol/bytes.ts'
 import { addressOf } from '../protocol/crypto/hash.ts'
+import { ueidOf } from '../protocol/identity/key.ts'
 import { done, ok, type Result } from '../protocol/result.ts'
 import { DEFAULT_LIMITS, type Limits } from '../protocol/safety/facts.ts'
 import type { Mono } from '../protocol/time.ts'
@@ -55,14 +56,17 @@ export interface Agent {
   stop(): Promise<void>
 }
 
-/** Parts that a test takes a defence out of; the product never passes any. */
+/** Where a test takes one defence out, or makes one part lie; the product never passes any. */
 export interface Seams {
+  readonly world?: (world: World) => World
   readonly light?: (light: LightAgent) => LightAgent
   readonly limits?: (limits: Limits) => Limits
+  readonly post?: (post: Post) => Post
   readonly lateAnswerDefence?: boolean
 }
 
-export async function startAgent(config: SiteConfig, world: World, seams: Seams = {}): Promise<Result<Agent>> {
+export async function startAgent(config: SiteConfig, realWorld: World, seams: Seams = {}): Promise<Result<Agent>> {
+  const world = seams.world?.(realWorld) ?? realWorld
   const { clock, timers, log } = world
   const closers: (() => Promise<unknown> | unknown)[] = []
   const giveUp = async <T extends { readonly ok: false }>(failed: T): Promise<T> => {
@@ -104,7 +108,7 @@ export async function startAgent(config: SiteConfig, world: World, seams: Seams 
     }),
     signer: keys.value.metering,
     identity: {
-      device: deviceId(addressOf(keys.value.account.publicKey)),
+      device: ueidOf(keys.value.account.publicKey),
       software: world.software,
       trust: 'software',
       timeSource: clock.quality() === 'synchronised' ? 'ntp' : 'system',
@@ -154,9 +158,12 @@ export async function startAgent(config: SiteConfig, world: World, seams: Seams 
     log,
   })
   const light = seams.light?.(plainLight) ?? plainLight
-  light.onHealth(now =>
-    health.set('light', now.state === 'ok' ? undefined : (now.fault ?? { code: `light.${now.state}` })),
-  )
+  let trading: Trading | undefined
+  light.onHealth(now => {
+    health.set('light', now.state === 'ok' ? undefined : (now.fault ?? { code: `light.${now.state}` }))
+    if (now.state === 'refused' || now.state === 'diverged')
+      trading?.onLightRefusal(now.fault ?? { code: 'light.refused' })
+  })
   const followed = await light.start()
   if (!followed.ok) return giveUp(followed)
   closers.push(() => light.stop())
@@ -172,7 +179,7 @@ export async function startAgent(config: SiteConfig, world: World, seams: Seams 
   const bus = await world.openBus(config.brokers)
   if (!bus.ok) return giveUp(bus)
   closers.push(() => bus.value.close())
-  const post = createPost({
+  const plainPost = createPost({
     bus: bus.value,
     clock,
     timers,
@@ -190,6 +197,7 @@ export async function startAgent(config: SiteConfig, world: World, seams: Seams 
     log,
     journal: { state: heard, save: bytes => journal.append(HEARD, bytes, { urgent: true }) },
   })
+  const post = seams.post?.(plainPost) ?? plainPost
 
   let fed: Mono | undefined = clock.mono()
   closers.push(
@@ -201,8 +209,13 @@ export async function startAgent(config: SiteConfig, world: World, seams: Seams 
   if (!welds.ok) return giveUp(welds)
   let relays: RelayControl
   const evidence = createEvidence(state.value, clock.now)
-  const trading = createTrading({
+  const limitsOf = (line: DirectLineConfig): Limits => {
+    const limits = { ...DEFAULT_LIMITS, ...config.safety, phases: line.circuit?.phases ?? 1, limitMa: line.limit }
+    return seams.limits?.(limits) ?? limits
+  }
+  const made = createTrading({
     config,
+    limitsOf,
     account,
     signer: keys.value.account,
     post,
@@ -219,9 +232,10 @@ export async function startAgent(config: SiteConfig, world: World, seams: Seams 
     health: health.set,
     saveEvidence: evidence,
   })
+  trading = made
   relays = createRelayControl({
-    ends: config.directLines.map(line => endOf(line, config, relay, seams)),
-    facts: trading.facts,
+    ends: config.directLines.map(line => endOf(line, limitsOf(line), relay)),
+    facts: made.facts,
     meterOf: line => metering.latest(config.directLines.find(({ id }) => id === line)!.meter)?.reading,
     watchdogFed: () => fed,
     intend: async contact => {
@@ -230,16 +244,16 @@ export async function startAgent(config: SiteConfig, world: World, seams: Seams 
     },
     welds: welds.value,
     keepWelds: all => writeWelds(state.value, all),
-    onEvent: trading.onRelayEvent,
+    onEvent: made.onRelayEvent,
     clock,
     timers,
     log,
   })
   closers.push(() => relays.stop())
-  trading.restore(deals)
-  trading.start()
+  made.restore(deals)
+  made.start()
   closers.push(() => {
-    trading.stop()
+    made.stop()
     post.stop()
   })
   return ok({
@@ -247,7 +261,7 @@ export async function startAgent(config: SiteConfig, world: World, seams: Seams 
     metering,
     light,
     relays,
-    trading,
+    trading: made,
     post,
     account,
     health,
@@ -258,21 +272,16 @@ export async function startAgent(config: SiteConfig, world: World, seams: Seams 
   })
 }
 
-/** EAT UEID (RFC 9711 section 4.2.1) of type RAND: its 16 bytes are the site's address, cut. */
-const deviceId = (address: Uint8Array): Uint8Array => concat(Uint8Array.of(1), address.subarray(0, 16))
-
 /** One line's end for the relay control. What the configuration leaves out keeps the interlock's own limits. */
 function endOf(
-  { id, side, limit, contacts, circuit }: DirectLineConfig,
-  { safety }: SiteConfig,
+  { id, side, contacts, circuit }: DirectLineConfig,
+  limits: Limits,
   relay: (contact: DirectLineConfig['contacts']['line']) => Relay,
-  seams: Seams,
 ): RelayEnd {
-  const limits: Limits = { ...DEFAULT_LIMITS, ...safety, phases: circuit?.phases ?? 1, limitMa: limit }
   return {
     line: id,
     side,
-    limits: seams.limits?.(limits) ?? limits,
+    limits,
     contacts: {
       line: relay(contacts.line),
       ...(contacts.upstream === undefined ? {} : { upstream: relay(contacts.upstream) }),

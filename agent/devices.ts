@@ -41,7 +41,9 @@ export async function openDevices(
     const spec = config.lines[name]!
     const line = world.openLine(spec)
     const framing = spec.kind === 'tcp' ? 'tcp' : 'rtu'
-    const master = createModbusMaster({ line, clock, timers, framing, log, lateAnswerDefence })
+    const { answerFloorMs } = world
+    const answers = answerFloorMs === undefined ? {} : { answers: { floorMs: answerFloorMs } }
+    const master = createModbusMaster({ line, clock, timers, framing, log, lateAnswerDefence, ...answers })
     closers.push(() => master.close())
     // A line that is not there yet is tried again by the master; its meters are absent until then.
     const opened = await master.open()

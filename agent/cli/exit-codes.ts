@@ -1,3 +1,5 @@
+import type { Fault } from '../../protocol/result.ts'
+
 /** Exit codes: BSD sysexits.h where it has one for the case, so that systemd and scripts can tell them apart. */
 export const EXIT = {
   ok: 0,
@@ -17,3 +19,11 @@ export const EXIT = {
 } as const
 
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT]
+
+/** The code for what kept a program from starting; the room of a fault tells its kind. */
+export function exitOf({ code }: Fault): ExitCode {
+  if (/permission|denied/.test(code)) return EXIT.permission
+  if (/^(keys|gpio|profile)\./.test(code)) return EXIT.configuration
+  if (/^(disk|journal|file|folder)\./.test(code)) return EXIT.io
+  return EXIT.unavailable
+}

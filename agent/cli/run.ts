@@ -13,7 +13,7 @@ import { acceptCurve, createCurveRing } from '../web/curve-ring.ts'
 import { readPageFiles } from '../web/page-files.ts'
 import { createWeb } from '../web/server.ts'
 import { systemWorld, type World } from '../world.ts'
-import { EXIT, type ExitCode } from './exit-codes.ts'
+import { EXIT, type ExitCode, exitOf } from './exit-codes.ts'
 import { makeKeyFiles, openKeyFiles } from './keys.ts'
 import { readSiteFile, tellMistakes } from './site-file.ts'
 import type { Terminal } from './terminal.ts'
@@ -160,12 +160,4 @@ async function openPage(agent: Agent, world: World, lines: ReturnType<typeof cre
       await disk.value.close?.()
     },
   })
-}
-
-/** sysexits for what can keep a site from starting; the room of a fault tells its kind. */
-function exitOf({ code }: Fault): ExitCode {
-  if (/permission|denied/.test(code)) return EXIT.permission
-  if (/^(keys|gpio)\./.test(code)) return EXIT.configuration
-  if (/^(disk|journal|file|folder)\./.test(code)) return EXIT.io
-  return EXIT.unavailable
 }

@@ -2,6 +2,7 @@
  * Carries out what `decide` returns, ten times a second: commands contacts, refreshes closed ones before their dead-man
  * timer runs out, looks where they are, and puts closings on record first. An opening waits for nothing.
  */
+import { afterListening } from '../../drivers/listening.ts'
 import type { Clock, Log, MeterReading, Relay, Timers } from '../../drivers/ports.ts'
 import { type Fault, fail, ok, type Result } from '../../protocol/result.ts'
 import type { Limits, LineFacts, Position, Role, Seen } from '../../protocol/safety/facts.ts'
@@ -302,7 +303,7 @@ function createDrive(
   /** The answer of the hardware, or a fault once it has had its time. */
   function bounded<T>(work: Promise<Result<T>>, what: string): Promise<Result<T>> {
     return new Promise(resolve => {
-      const cancel = timers.after(deadlineMs, () =>
+      const cancel = afterListening(deadlineMs, clock, timers, () =>
         resolve(fail({ code: 'control.no-answer', contact, what, deadlineMs })),
       )
       void work.then(result => {

@@ -51,7 +51,7 @@ export interface DealSurroundings {
   record(bytes: Uint8Array): Promise<Result<unknown>>
   health(what: HealthName, fault: Fault | undefined): void
   /** Saves what was refused, for a person or a judge. */
-  onRefused(fault: Fault): void
+  onRefused(fault: Fault, bytes?: readonly Uint8Array[]): void
   onChange(): void
 }
 
@@ -87,6 +87,8 @@ export function createDealRunner(first: Deal, outputs: readonly Output[], around
   let lock: DealProof | undefined
   let proving: 'lock' | 'settlement' | undefined
   let cancelProving: Cancel = () => {}
+  /** The newest proof that the payment is not on the ledger. */
+  let absence: Proven | undefined
   let queue: Promise<void> = Promise.resolve()
   let stopped = false
 
@@ -101,6 +103,16 @@ export function createDealRunner(first: Deal, outputs: readonly Output[], around
     if (history.at(-1)?.state !== deal.state) {
       history.push({ state: deal.state, at: clock.now(), mono: clock.mono() })
       log('info', 'trading', `deal ${name} is ${deal.state}`, deal.cause)
+      if (deal.state === 'expired' && lock === undefined && absence !== undefined) {
+        const { headerHeight, appHash } = absence
+        const fault = {
+          code: 'deal.payment-not-locked',
+          deal: toHex(deal.hash),
+          height: headerHeight,
+          appHash: toHex(appHash),
+        }
+        around.onRefused(fault, [absence.proof])
+      }
     }
     // An opening comes before all else and waits for nothing, not even for outputs of an earlier input.
     for (const output of wanted) {
@@ -232,6 +244,7 @@ export function createDealRunner(first: Deal, outputs: readonly Output[], around
     }
     const { value, stateHeight, headerTime } = proven.value
     if (value === undefined) {
+      if (what === 'lock') absence = proven.value
       const tooLate = headerTime > settleBy(deal) + SETTLE_MARGIN_MS
       if (what === 'settlement' && tooLate) feed({ kind: 'settlement', outcome: { kind: 'absent' } })
       return (what === 'settlement' && tooLate) || isOver(deal)

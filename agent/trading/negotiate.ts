@@ -146,7 +146,6 @@ export function createNegotiator(options: NegotiateOptions): Negotiator {
     for (const [id, talk] of talks) if (talk.end === end) talks.delete(id)
     const bargain: Bargain = { aim: sellerAim(trade.sell, onHand, mono), made: 0 }
     const talk: Talk = { id: body.id, end, role: 'seller', start: body.start, stop: body.end, requested: mono, bargain }
-    options.proposed(body.line)
     const reply = answer(bargain, body, mono)
     play({ ...talk, bargain: reply.bargain }, reply.move)
   }

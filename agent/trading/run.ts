@@ -8,7 +8,7 @@ import { type Power, type WattHours, wattHours } from '../../protocol/quantity.t
 import { type Reading, registerEnergy } from '../../protocol/reading/reading.ts'
 import { verifyReading } from '../../protocol/reading/verify.ts'
 import { type Fault, fail, ok, type Result } from '../../protocol/result.ts'
-import { DEFAULT_LIMITS, type LineFacts } from '../../protocol/safety/facts.ts'
+import type { Limits, LineFacts } from '../../protocol/safety/facts.ts'
 import type { Instant, Mono } from '../../protocol/time.ts'
 import { decodeDeal } from '../../protocol/trade/deal-codec.ts'
 import {
@@ -23,7 +23,7 @@ import {
 import { beat, hear, newPulse, type Pulse } from '../../protocol/trade/heartbeat.ts'
 import type { Body, BodyOf, Message } from '../../protocol/trade/message.ts'
 import { dealEnergy, dealRegister, wholeBetween } from '../../protocol/trade/receipt.ts'
-import type { SiteConfig } from '../config/site-config.ts'
+import type { DirectLineConfig, SiteConfig } from '../config/site-config.ts'
 import type { LightAgent } from '../light/run.ts'
 import type { Metering } from '../metering/run.ts'
 import type { ControlEvent } from '../relays/decide.ts'
@@ -45,6 +45,7 @@ const KEPT_DEALS = 50
 
 export interface TradingOptions {
   readonly config: SiteConfig
+  limitsOf(line: DirectLineConfig): Limits
   readonly account: LedgerAccount
   readonly signer: Signer
   readonly post: Post
@@ -75,6 +76,8 @@ export interface Trading {
   start(): void
   facts(line: string): LineFacts
   onRelayEvent(event: ControlEvent): void
+  /** A source of headers was caught in a lie: whatever relies on a proof of that time opens. */
+  onLightRefusal(fault: Fault): void
   /** Newest first. */
   deals(): readonly DealInfo[]
   stats(): { readonly proposed: number }
@@ -86,6 +89,7 @@ export interface Trading {
 /** What runs on one line end. */
 interface EndRun {
   readonly trade: TradeEnd
+  readonly limits: Limits
   readonly peer: string
   runner: DealRunner | undefined
   pulse: Pulse
@@ -116,6 +120,7 @@ export function createTrading(options: TradingOptions): Trading {
           peerKey: config.peers[line.peer]!.account,
           ownMeter: () => metering.latest(line.meter)?.reading.meterId,
         },
+        limits: options.limitsOf(line),
         peer: line.peer,
         runner: undefined,
         pulse: newPulse(firstBeat(options.entropy)),
@@ -183,7 +188,7 @@ export function createTrading(options: TradingOptions): Trading {
       signReading: which => signFor(line.meter, runner.deal(), which),
       record: options.record,
       health: (what: HealthName, fault) => options.health(`${what}.${line.id}`, fault),
-      onRefused: fault => options.saveEvidence(fault, []),
+      onRefused: (fault, bytes = []) => options.saveEvidence(fault, bytes),
       onChange: () => {},
     })
     end.runner = runner
@@ -377,18 +382,14 @@ export function createTrading(options: TradingOptions): Trading {
     const readingAge = latest === undefined ? Number.POSITIVE_INFINITY : now - latest.reading.takenMono
     const mv = latest?.voltage
     const voltage =
-      mv === undefined || readingAge > DEFAULT_LIMITS.readingMs
-        ? 'unknown'
-        : mv < DEFAULT_LIMITS.deadMv
-          ? 'dead'
-          : 'live'
+      mv === undefined || readingAge > end.limits.readingMs ? 'unknown' : mv < end.limits.deadMv ? 'dead' : 'live'
     runner.feed({ kind: 'facts', facts: { contact: seen('.line'), own: seen('.own'), line: voltage } })
-    if (readingAge > DEFAULT_LIMITS.readingMs) {
+    if (readingAge > end.limits.readingMs) {
       runner.feed({ kind: 'meter-stale', ageMs: Math.min(readingAge, Number.MAX_SAFE_INTEGER) })
     }
     if (options.bus.health().up === 0) runner.feed({ kind: 'broker-down' })
     const heardAge = end.pulse.aliveAt === undefined ? undefined : now - end.pulse.aliveAt
-    if (heardAge !== undefined && heardAge > DEFAULT_LIMITS.heartbeatMs)
+    if (heardAge !== undefined && heardAge > end.limits.heartbeatMs)
       runner.feed({ kind: 'heartbeat-lost', ageMs: heardAge })
     const { state } = light.health()
     if (state === 'diverged')
@@ -453,6 +454,9 @@ export function createTrading(options: TradingOptions): Trading {
             ? undefined
             : { heard: end.pulse.aliveAt, line: end.peerContact, welded: end.peerWelded },
       }
+    },
+    onLightRefusal(fault) {
+      for (const { runner } of deals) if (active(runner)) runner.feed({ kind: 'lock-refused', fault })
     },
     onRelayEvent(event) {
       if (event.kind === 'weld') {

@@ -10,12 +10,14 @@
  *    keeps the order answers it after everything older, so that its answers may be late by any time at all.
  * 5. While another master asks on the same line nothing is believed: its answers look like ours.
  */
+
 import { concat, equalBytes } from '../../protocol/bytes.ts'
 import { decodeRtuAnswer, decodeRtuRequest, encodeRtu } from '../../protocol/modbus/frame.ts'
 import { answerLength, decodeAnswer, encodeRequest } from '../../protocol/modbus/pdu.ts'
 import type { Fault, Result } from '../../protocol/result.ts'
 import { fail, ok } from '../../protocol/result.ts'
 import { later, type Mono, mono } from '../../protocol/time.ts'
+import { afterListening } from '../listening.ts'
 import type { Cancel, Clock, Line, Timers } from '../ports.ts'
 import type { Answered, Call, Exchange } from './exchange.ts'
 import type { Owed, Quarantine } from './quarantine.ts'
@@ -240,7 +242,8 @@ export function createRtuExchange(parts: RtuParts): Exchange {
         stale = heard.filter(chunk => chunk.at < end).reduce((sum, chunk) => sum + chunk.length, 0)
         heard = []
         const timeoutMs = slave(call.unit).timeoutMs(wireMs(call))
-        cancel = timers.after(Math.max(0, end - clock.mono()) + timeoutMs, () => timedOut(mine, timeoutMs))
+        const waitMs = Math.max(0, end - clock.mono()) + timeoutMs
+        cancel = afterListening(waitMs, clock, timers, () => timedOut(mine, timeoutMs))
         digest(clock.mono())
       })
     })

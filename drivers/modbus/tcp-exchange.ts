@@ -2,12 +2,14 @@
  * Requests on a TCP connection, several at once where the device can. The transaction number tells every answer's request,
  * so a late one is simply dropped; a number comes round again after 65,536 requests, long after any answer is dead.
  */
+
 import { concat } from '../../protocol/bytes.ts'
 import { decodeTcp, encodeTcp, type TcpFrame } from '../../protocol/modbus/frame.ts'
 import { decodeAnswer, encodeRequest } from '../../protocol/modbus/pdu.ts'
 import type { Fault, Result } from '../../protocol/result.ts'
 import { fail, ok } from '../../protocol/result.ts'
 import type { Mono } from '../../protocol/time.ts'
+import { afterListening } from '../listening.ts'
 import type { Cancel, Clock, Line, Timers } from '../ports.ts'
 import type { Answered, Call, Exchange } from './exchange.ts'
 import type { SlaveRecord } from './slave-record.ts'
@@ -66,7 +68,7 @@ export function createTcpExchange({ line, clock, timers, depth, slave, count, lo
           resolve(result)
         }
         pending.set(number, { call, sentAt: clock.mono(), settle })
-        cancel = timers.after(timeoutMs, () => {
+        cancel = afterListening(timeoutMs, clock, timers, () => {
           record.missed(clock.mono(), timeoutMs)
           settle(fail({ code: 'modbus.timeout', unit: call.unit, afterMs: Math.round(timeoutMs) }))
         })

@@ -1,5 +1,5 @@
 /** One street on this machine: opened, watched, wound down and judged. */
-import type { Log } from '../../drivers/ports.ts'
+import type { Clock, Log } from '../../drivers/ports.ts'
 import { makeTemporaryFolder, removeFolder } from '../../drivers/store/folder.ts'
 import { ok, type Result } from '../../protocol/result.ts'
 import type { SiteProfile } from '../sim/profile.ts'
@@ -13,7 +13,8 @@ export interface BenchSettings {
   readonly brokers: number
   readonly brokerUrls: readonly string[]
   readonly profiles: ReadonlyMap<string, SiteProfile>
-  readonly logOf: (site: string) => Log
+  /** A site's log; `clock` is the street's. */
+  readonly logOf: (site: string, clock: Clock) => Log
   readonly onBug: (error: unknown) => void
   /** Sites that the caller starts itself, as processes of their own or with a defence taken out. */
   readonly later?: readonly string[]

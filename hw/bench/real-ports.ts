@@ -15,6 +15,8 @@ import type { DeviceEnd } from '../../drivers/line/device-end.ts'
 import { openPty } from '../../drivers/line/pty.ts'
 import { openTcpServer } from '../../drivers/line/tcp-server.ts'
 import type { Bus, Clock, Log, Timers } from '../../drivers/ports.ts'
+import { sha256 } from '../../protocol/crypto/hash.ts'
+import { parseTx, type TxKind } from '../../protocol/ledger/tx.ts'
 import { done, fail, ok, type Result } from '../../protocol/result.ts'
 import { auxiliaryLine, outputLine, type SiteDevices } from '../sim/devices.ts'
 import { type NodeFaults, withFaults } from '../sim/ledger-rpc.ts'
@@ -33,6 +35,8 @@ export interface PortFaults {
   readonly witnesses: NodeFaults
   /** Nothing that this site says reaches a broker any more. */
   mute: boolean
+  /** Transactions of this kind are taken and never handed in, as by an owner who means to cheat. */
+  swallow: TxKind | undefined
 }
 
 export interface RealPorts extends StreetPorts {
@@ -55,7 +59,8 @@ export interface RealPortsOptions {
   readonly brokers: number
   /** Folder for the sites' data. */
   readonly data: string
-  readonly logOf: (site: string) => Log
+  /** A site's log; `clock` is the street's. */
+  readonly logOf: (site: string, clock: Clock) => Log
   readonly onBug: (error: unknown) => void
 }
 
@@ -78,12 +83,15 @@ export async function openRealPorts(options: RealPortsOptions): Promise<Result<R
     closers.push(() => broker.value.close())
   }
   const faults = new Map(
-    options.sites.map((site): [string, PortFaults] => [site, { primary: {}, witnesses: {}, mute: false }]),
+    options.sites.map((site): [string, PortFaults] => [
+      site,
+      { primary: {}, witnesses: {}, mute: false, swallow: undefined },
+    ]),
   )
   let nodes: readonly HttpServer[] = []
 
   function worldOf(site: StreetSite, config: SiteConfig, devices: SiteDevices): World {
-    const world = systemWorld(config, options.logOf(site.name))
+    const world = systemWorld(config, options.logOf(site.name, clock))
     const struck = faults.get(site.name)!
     return {
       ...world,
@@ -91,8 +99,16 @@ export async function openRealPorts(options: RealPortsOptions): Promise<Result<R
       clock,
       timers,
       openLine: line => world.openLine(line),
-      openLedger: url =>
-        withFaults(world.openLedger(url), url === config.ledger.primary ? struck.primary : struck.witnesses),
+      openLedger: url => {
+        const node = withFaults(
+          world.openLedger(url),
+          url === config.ledger.primary ? struck.primary : struck.witnesses,
+        )
+        return {
+          ...node,
+          submit: async tx => (isSwallowed(tx, struck) ? ok({ code: 0, log: '', hash: sha256(tx) }) : node.submit(tx)),
+        }
+      },
       openBus: async urls => {
         const bus = await world.openBus(urls)
         return bus.ok ? ok(mutable(bus.value, struck)) : bus
@@ -143,6 +159,11 @@ export async function openRealPorts(options: RealPortsOptions): Promise<Result<R
     },
     close,
   })
+}
+
+function isSwallowed(tx: Uint8Array, { swallow }: PortFaults): boolean {
+  const parsed = swallow === undefined ? undefined : parseTx(tx)
+  return parsed?.ok === true && parsed.value.tx.kind === swallow
 }
 
 function mutable(bus: Bus, struck: PortFaults): Bus {
