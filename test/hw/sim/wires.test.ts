@@ -27,7 +27,7 @@ interface Bench {
   readonly violations: Violation[]
   readonly closes: string[]
   pass(ms: number): void
-  set(position: 'open' | 'closed', ...contacts: readonly [ContactKind, string][]): void
+  set(position: 'open' | 'closed', ...contacts: readonly (readonly [ContactKind, string])[]): void
 }
 
 function bench(sites: readonly WiredSite[], lines: readonly WiredLine[]): Bench {
