@@ -45,7 +45,7 @@ const LF = 0x0a
 /** "!", four hex digits at most, CR LF. */
 const LONGEST_END = 7
 
-/** The version of DSMR that the meter claims, from v4 on. */
+/** The version of DSMR that the meter claims, from v4 on; then the time and the serial number are never missing. */
 const VERSION = '1-3:0.2.8'
 const TELEGRAM_TIME = '0-0:1.0.0'
 const EQUIPMENT = '0-0:96.1.1'
@@ -156,6 +156,8 @@ function readLines(text: string, checked: boolean): DsmrReading | DsmrFault {
     if (!checked && CRC_ERA.includes(obis)) return { code: 'dsmr.crc-missing', because: obis }
     if (!take(draft, obis, match[7]!)) return { code: 'dsmr.line', line: i + 1, what: obis }
   }
+  const missing = draft.seen.has(VERSION) && [TELEGRAM_TIME, EQUIPMENT].find(obis => !draft.seen.has(obis))
+  if (missing) return { code: 'dsmr.line', line: lines.length, what: `${missing} missing` }
   const { equipmentId, timestamp, values } = draft
   return { model, equipmentId, timestamp, values, checked }
 }
