@@ -8,7 +8,7 @@ import { type Fault, faultLine, must, ok } from '../../protocol/result.ts'
 import { type Agent, startAgent } from '../compose.ts'
 import type { SiteConfig } from '../config/site-config.ts'
 import { createLog, underJournal } from '../log.ts'
-import { CURVE_STEP_MS, createLogTail, joinViews, recordCurve, viewAgent } from '../web/agent-view.ts'
+import { CURVE_STEP_MS, createLogTail, joinViews, logInto, recordCurve, viewAgent } from '../web/agent-view.ts'
 import { acceptCurve, createCurveRing } from '../web/curve-ring.ts'
 import { readPageFiles } from '../web/page-files.ts'
 import { createWeb } from '../web/server.ts'
@@ -52,7 +52,13 @@ export async function keys(file: string, terminal: Terminal): Promise<ExitCode> 
   return EXIT.configuration
 }
 
-export async function run(file: string, terminal: Terminal, interrupted: Promise<void>): Promise<ExitCode> {
+/** With `json`, one line on stdout once the site is up: {ready, site, boot, page}; `page` is null where it is off. */
+export async function run(
+  file: string,
+  json: boolean,
+  terminal: Terminal,
+  interrupted: Promise<void>,
+): Promise<ExitCode> {
   const config = await readSite(file, terminal)
   if (typeof config === 'number') return config
   const tail = createLogTail(LOG_LINES)
@@ -62,13 +68,7 @@ export async function run(file: string, terminal: Terminal, interrupted: Promise
     journal: underJournal(terminal.env),
     colour: terminal.colour,
   })
-  const log: Log = (level, room, text, fault) => {
-    print(level, room, text, fault)
-    if (level === 'debug') return
-    const said = fault === undefined ? text : `${text}: ${faultLine(fault)}`
-    const shown = level === 'error' ? 'fault' : level === 'warn' ? 'warning' : 'info'
-    tail.add({ at: system.clock.now(), level: shown, site: config.site, text: `${room}: ${said}` })
-  }
+  const log: Log = logInto(tail, config.site, () => system.clock.now(), print)
   const system = systemWorld(config, log)
   const world: World = {
     ...system,
@@ -88,6 +88,10 @@ export async function run(file: string, terminal: Terminal, interrupted: Promise
     return refuse(page.fault)
   }
   log('info', 'agent', `${config.site} runs${page.value === undefined ? '' : `, page at ${page.value.url}`}`)
+  if (json) {
+    const ready = { ready: true, site: config.site, boot: agent.bootCount, page: page.value?.url ?? null }
+    terminal.out(`${JSON.stringify(ready)}\n`)
+  }
   await interrupted
   await page.value?.close()
   await agent.stop()

@@ -34,10 +34,11 @@ export async function tieline(
     'tieline run --config site.yaml',
   ])
     .option('--config <file>', 'the configuration', configFile)
-    .action(async (options: { config: string }) => {
+    .option('--json', 'one JSON object on stdout once the site is up')
+    .action(async (options: { config: string; json?: true }) => {
       // Only now: the other commands start without the drivers.
       const { run } = await import('./run.ts')
-      exit = await run(options.config, terminal, interrupted)
+      exit = await run(options.config, options.json === true, terminal, interrupted)
     })
 
   add('keys', 'Make the sealed key files that a configuration names, and show the public keys for the neighbours.', [

@@ -1,8 +1,9 @@
 /** A running agent as the page shows it, and several of them joined to a street. Reads what the agent knows, changes nothing. */
-import type { Clock } from '../../drivers/ports.ts'
+import type { Clock, Log } from '../../drivers/ports.ts'
 import { toHex } from '../../protocol/bytes.ts'
 import { faultLine } from '../../protocol/result.ts'
 import { type MeterValue, OBIS } from '../../protocol/telegram/obis.ts'
+import type { Instant } from '../../protocol/time.ts'
 import type { Agent } from '../compose.ts'
 import type { DirectLineConfig, SiteConfig } from '../config/site-config.ts'
 import type { CurveRing } from './curve-ring.ts'
@@ -295,3 +296,14 @@ export function createLogTail(capacity: number): LogTail {
     lines: () => lines,
   }
 }
+
+/** The same log, whose lines go to the page as well; `now` is the clock that the page shows. */
+export const logInto =
+  (tail: LogTail, site: string, now: () => Instant, log: Log): Log =>
+  (level, room, text, fault) => {
+    log(level, room, text, fault)
+    if (level === 'debug') return
+    const said = fault === undefined ? text : `${text}: ${faultLine(fault)}`
+    const shown = level === 'error' ? 'fault' : level === 'warn' ? 'warning' : 'info'
+    tail.add({ at: now(), level: shown, site, text: `${room}: ${said}` })
+  }

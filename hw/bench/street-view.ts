@@ -39,7 +39,11 @@ export function createStreetView(street: Street, speed: number, log: LogTail['li
     },
     snapshot() {
       const now = running
-      const sites = street.sites.map(site => ({ site, agent: now?.agents.get(site.name), curve: curves.get(site.name)! }))
+      const sites = street.sites.map(site => ({
+        site,
+        agent: now?.agents.get(site.name),
+        curve: curves.get(site.name)!,
+      }))
       const joined = joinViews(
         sites.flatMap(({ site, agent, curve }) =>
           now === undefined || agent === undefined ? [] : [viewAgent(agent, now.clock, curve, site.kind)],
@@ -58,7 +62,9 @@ export function createStreetView(street: Street, speed: number, log: LogTail['li
       )
       return {
         ...joined,
-        sites: joined.sites.map((view, index) => (now === undefined ? view : withWires(view, street.sites[index]!, now))),
+        sites: joined.sites.map((view, index) =>
+          now === undefined ? view : withWires(view, street.sites[index]!, now),
+        ),
         lines: street.lines.map(line => viewLine(line, now)),
       }
     },
@@ -105,7 +111,10 @@ function viewLine({ id, seller, buyer, limitMa }: StreetLine, running: RunningSt
 /** What the wires saw and what the ledger's own audit found. */
 function violationsOf({ violations, producer, clock }: RunningStreet): Snapshot['violations'] {
   return [
-    ...violations.map(({ kind, place, at, detail }) => ({ at, text: `${kind.replaceAll('-', ' ')}, ${place}: ${detail}` })),
+    ...violations.map(({ kind, place, at, detail }) => ({
+      at,
+      text: `${kind.replaceAll('-', ' ')}, ${place}: ${detail}`,
+    })),
     ...producer.audit().problems.map(fault => ({ at: clock.now(), text: `the ledger's audit: ${faultLine(fault)}` })),
   ]
 }

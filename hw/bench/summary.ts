@@ -1,7 +1,7 @@
 /** The street in a terminal: a table that is drawn anew, a line for logs, and the end of a run. */
 import { paint } from '../../agent/cli/terminal.ts'
 import type { SiteView, Snapshot } from '../../agent/web/snapshot.ts'
-import { type State, STATES } from '../../protocol/trade/deal-state.ts'
+import { STATES, type State } from '../../protocol/trade/deal-state.ts'
 import type { StreetResult } from './result.ts'
 
 /** `-1.23 kW`, import positive as at the grid meter; a dash where it is not known. */
@@ -50,11 +50,22 @@ export function drawTable(snapshot: Snapshot, page: string, width: number, colou
   ]
   const widths = COLUMNS.map((_, column) => Math.max(...rows.map(row => row[column]!.length)))
   const cut = (text: string) => (text.length <= width ? text : `${text.slice(0, Math.max(0, width - 1))}…`)
-  const table = rows.map(row => cut(row.map((cell, column) => cell.padEnd(widths[column]!)).join('  ').trimEnd()))
+  const table = rows.map(row =>
+    cut(
+      row
+        .map((cell, column) => cell.padEnd(widths[column]!))
+        .join('  ')
+        .trimEnd(),
+    ),
+  )
   const flowing = lines.filter(line => (line.powerMw ?? 0) > 0)
   const flows = flowing.map(({ id, seller, buyer, powerMw }) => `${id} ${seller} > ${buyer} ${kilowatts(powerMw)}`)
   return [
-    paint(cut(`${snapshot.title}, ${timeOf(snapshot.time)} at x${snapshot.speed}; ${page}; Ctrl-C ends`), 'bold', colour),
+    paint(
+      cut(`${snapshot.title}, ${timeOf(snapshot.time)} at x${snapshot.speed}; ${page}; Ctrl-C ends`),
+      'bold',
+      colour,
+    ),
     '',
     paint(table[0]!, 'dim', colour),
     ...table.slice(1).map((line, index) => {
@@ -99,7 +110,9 @@ export function drawResult(result: StreetResult): string {
     `  money     ${coins(String(money.paid))} paid, residue ${money.residue}`,
     `  relays    ${relays.closes} closes, ${relays.opens} opens, ${relays.violations} violations`,
     `  latency   request to signed ${ms(latency_ms.request_to_signed_p50)}, signed to closed ${ms(latency_ms.signed_to_closed_p50)}, fault to open ${ms(latency_ms.fault_to_open_max)}`,
-    ...result.faults.map(({ name, outcome, as_expected }) => `  ${name}: ${as_expected ? '' : 'NOT AS EXPECTED, '}${outcome}`),
+    ...result.faults.map(
+      ({ name, outcome, as_expected }) => `  ${name}: ${as_expected ? '' : 'NOT AS EXPECTED, '}${outcome}`,
+    ),
     ...result.problems.map(problem => `  problem: ${problem}`),
   ]
   return `${lines.join('\n')}\n`
