@@ -259,6 +259,7 @@ export function createDealRunner(first: Deal, outputs: readonly Output[], around
       proof = lock
       const { state, escrow } = read.value
       feed({ kind: 'lock', hash: deal.hash, record: { state, escrow }, height: proven.value.headerHeight })
+      if (deal.role === 'buyer') void around.account.refresh()
       return true
     }
     return settled(read.value, proven.value, stateHeight)
@@ -272,6 +273,8 @@ export function createDealRunner(first: Deal, outputs: readonly Output[], around
       kind: 'settlement',
       outcome: { kind: found.state, paid: outcome.paid, disputed: outcome.disputed, height },
     })
+    // What was paid or given back changes the balance that is shown.
+    void around.account.refresh()
     return true
   }
 
