@@ -10,8 +10,18 @@ export function program(name: string, terminal: Terminal): Command {
   return new Command(name)
     .exitOverride()
     .showSuggestionAfterError()
-    .showHelpAfterError(`(${name} --help shows how)`)
-    .configureOutput({ writeOut: terminal.out, writeErr: terminal.err })
+    .configureOutput({
+      writeOut: terminal.out,
+      writeErr: terminal.err,
+      // One line: commander puts its suggestion on another.
+      outputError: (text, write) =>
+        write(
+          `${name}: ${text
+            .trim()
+            .replace(/^error: /, '')
+            .replaceAll('\n', ' ')}; --help shows how\n`,
+        ),
+    })
 }
 
 /** Carries the command out. A usage mistake has already been explained by the time its code is returned. */

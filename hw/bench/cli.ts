@@ -10,7 +10,8 @@ import { serveHttp } from '../../drivers/http/server.ts'
 import type { Cancel, Clock, Log, Timers } from '../../drivers/ports.ts'
 import { type Fault, faultLine, ok } from '../../protocol/result.ts'
 import { pageFiles } from '../image/page-files.ts'
-import { streetOf } from '../sim/street.ts'
+import type { SiteProfile } from '../sim/profile.ts'
+import { type Street, streetOf } from '../sim/street.ts'
 import { openBench } from './bench.ts'
 import { type BenchOptions, readOptions } from './options.ts'
 import { readProfiles } from './profiles.ts'
@@ -34,21 +35,7 @@ export interface BenchSurroundings {
 export async function tielineBench(args: readonly string[], around: BenchSurroundings): Promise<ExitCode> {
   const read = await readOptions(args, around.terminal)
   if ('exit' in read) return read.exit
-  return read.options.once ? once(read.options, around.terminal) : untilEnded(read.options, around)
-}
-
-async function once(options: BenchOptions, terminal: Terminal): Promise<ExitCode> {
-  // Only now: a street to look at needs no judge.
-  const { runOnce } = await import('./once.ts')
-  const logOf = (site: string) => (options.verbose ? printer(site, terminal) : () => {})
-  const result = await runOnce(options, logOf, text => terminal.err(`${text}\n`))
-  if (!result.ok) return refuse(result.fault, terminal)
-  terminal.out(options.json ? `${JSON.stringify(result.value)}\n` : drawResult(result.value))
-  return result.value.ok ? EXIT.ok : EXIT.no
-}
-
-async function untilEnded(options: BenchOptions, around: BenchSurroundings): Promise<ExitCode> {
-  const { terminal } = around
+  const { options } = read
   const street = streetOf(5)
   const profiles =
     options.profiles === undefined
@@ -57,11 +44,40 @@ async function untilEnded(options: BenchOptions, around: BenchSurroundings): Pro
           options.profiles,
           street.sites.map(({ name }) => name),
         )
-  if (!profiles.ok) return refuse(profiles.fault, terminal)
+  if (!profiles.ok) return refuse(profiles.fault, around.terminal)
+  return options.once
+    ? once(options, profiles.value, around.terminal)
+    : untilEnded(options, profiles.value, street, around)
+}
 
+type Profiles = ReadonlyMap<string, SiteProfile>
+
+async function once(options: BenchOptions, profiles: Profiles, terminal: Terminal): Promise<ExitCode> {
+  // Only now: a street to look at needs no judge.
+  const { runOnce } = await import('./once.ts')
+  const logOf = (site: string) => (options.verbose ? printer(site, terminal) : () => {})
+  const result = await runOnce({
+    ...options,
+    profiles,
+    logOf,
+    onBug: tellBug(terminal),
+    onProgress: text => terminal.err(`${text}\n`),
+  })
+  if (!result.ok) return refuse(result.fault, terminal)
+  terminal.out(options.json ? `${JSON.stringify(result.value)}\n` : drawResult(result.value))
+  return result.value.ok ? EXIT.ok : EXIT.no
+}
+
+async function untilEnded(
+  options: BenchOptions,
+  profiles: Profiles,
+  street: Street,
+  around: BenchSurroundings,
+): Promise<ExitCode> {
+  const { terminal } = around
   const interrupted = around.interruption()
   const tail = createLogTail(LOG_LINES)
-  const onBug = (error: unknown) => terminal.err(`${error instanceof Error ? error.stack : String(error)}\n`)
+  const onBug = tellBug(terminal)
   const view = createStreetView(street, options.speed, tail.lines)
   const { timers } = createSystemTime()
   // Before the street: a busy port is told at once, and a browser finds the page while the street opens.
@@ -80,7 +96,7 @@ async function untilEnded(options: BenchOptions, around: BenchSurroundings): Pro
 
   const logOf = (site: string, clock: Clock) =>
     logInto(tail, site, clock.now, options.verbose ? printer(site, terminal) : () => {})
-  const opened = await openBench({ ...options, profiles: profiles.value, logOf, onBug })
+  const opened = await openBench({ ...options, profiles, logOf, onBug })
   if (!opened.ok) {
     await web.value.close()
     return refuse(opened.fault, terminal)
@@ -117,6 +133,11 @@ function draw(
     drawn = lines.length
   })
 }
+
+const tellBug =
+  (terminal: Terminal) =>
+  (error: unknown): void =>
+    terminal.err(`${error instanceof Error ? error.stack : String(error)}\n`)
 
 /** The lines of all sites, each with its site. */
 function printer(site: string, terminal: Terminal): Log {
