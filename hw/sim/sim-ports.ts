@@ -42,6 +42,8 @@ export interface SimSite {
   readonly disks: ReadonlyMap<string, SimDisk>
   /** Steps the wall clock of the agent that runs now; the next start finds it right again. */
   stepWall(ms: number): void
+  /** How often the agent was started. */
+  lives(): number
   /** The power goes, at once or in the middle of the next sync: the agent stops dead, its unsynced writes are torn. */
   crash(when: 'now' | 'in-sync', then: () => void): void
 }
@@ -51,7 +53,7 @@ export interface SimPorts extends StreetPorts {
   readonly transcript: Transcript
   readonly simBrokers: readonly SimBroker[]
   readonly sites: ReadonlyMap<string, SimSite>
-  readonly memoryLines: ReadonlyMap<string, MemoryLine>
+  lineOf(site: string, line: SiteLine): MemoryLine
   /** Every node of the street is this producer. */
   serveLedger(producer: Producer): void
 }
@@ -146,7 +148,7 @@ export function createSimPorts(options: SimPortsOptions): SimPorts {
     gridEveryMs: options.gridEveryMs,
     async openLine(site: string, line: SiteLine, kind: 'serial' | 'tcp') {
       const p1 = line === 'grid' && options.sites.find(({ name }) => name === site)?.gridMeter === 'dsmr'
-      const name = kind === 'tcp' ? `${site}.sim:502` : `/dev/sim-${site}-${line}`
+      const name = kind === 'tcp' ? `${site}.sim:502` : linePlace(site, line)
       const characterMs = kind === 'tcp' ? 0 : p1 ? CHARACTER_MS.p1 : CHARACTER_MS.slow
       const memory = createMemoryLine({ name, characterMs, latencyMs: kind === 'tcp' ? 1 : 0, clock, timers })
       memoryLines.set(name, memory)
@@ -166,7 +168,7 @@ export function createSimPorts(options: SimPortsOptions): SimPorts {
     transcript,
     simBrokers,
     sites,
-    memoryLines,
+    lineOf: (site, line) => memoryLines.get(linePlace(site, line))!,
     serveLedger(served) {
       producer = served
       served.subscribe(({ header: { height }, blockId, txs }) =>
@@ -176,6 +178,7 @@ export function createSimPorts(options: SimPortsOptions): SimPorts {
   }
 }
 
+const linePlace = (site: string, line: SiteLine): string => `/dev/sim-${site}-${line}`
 const nodeUrl = (n: number): string => `http://node${n}.sim:26657`
 
 /** Everything that one run of an agent has open. */
@@ -197,6 +200,7 @@ const seededSite = (stream: (name: 'entropy' | 'disk', index: number) => () => n
 function createSimSite(time: SimTime, chance: SiteChance) {
   const disks = new Map<string, SimDisk>()
   let life: Life | undefined
+  let lives = 0
   let dying: (() => void) | undefined
 
   /** The power goes now. What is under way in the dead agent stays under way for ever. */
@@ -205,6 +209,7 @@ function createSimSite(time: SimTime, chance: SiteChance) {
     for (const line of life?.lines ?? []) void line.close()
     for (const bus of life?.buses ?? []) void bus.close()
     life = undefined
+    dying = undefined
     for (const disk of disks.values()) disk.cut()
   }
 
@@ -222,6 +227,7 @@ function createSimSite(time: SimTime, chance: SiteChance) {
     entropy: { bytes: (count: number) => Uint8Array.from({ length: count }, () => Math.floor(chance.entropy() * 256)) },
     begin(): Life {
       life = { ...time.partition(), lines: [], buses: [] }
+      lives++
       return life
     },
     diskOf(folder: string): SimDisk {
@@ -243,6 +249,7 @@ function createSimSite(time: SimTime, chance: SiteChance) {
       return disk
     },
     stepWall: (ms: number) => life?.stepWall(ms),
+    lives: () => lives,
     crash(when: 'now' | 'in-sync', then: () => void) {
       const fall = () => {
         die()
