@@ -1,4 +1,5 @@
 /** One street on this machine: opened, watched, wound down and judged. */
+import type { Agent, Seams } from '../../agent/compose.ts'
 import type { Clock, Log } from '../../drivers/ports.ts'
 import { makeTemporaryFolder, removeFolder } from '../../drivers/store/folder.ts'
 import { ok, type Result } from '../../protocol/result.ts'
@@ -16,18 +17,22 @@ export interface BenchSettings {
   /** A site's log; `clock` is the street's. */
   readonly logOf: (site: string, clock: Clock) => Log
   readonly onBug: (error: unknown) => void
-  /** Sites that the caller starts itself, as processes of their own or with a defence taken out. */
-  readonly later?: readonly string[]
+  /** Sites that run as processes of their own; the caller starts them. */
+  readonly childSites?: readonly string[]
+  /** Where an agent lies, or has a defence taken out. */
+  readonly seamsOf?: (site: string) => Seams | undefined
+  readonly onAgent?: (site: string, agent: Agent) => void
 }
 
 export interface Bench {
   readonly running: RunningStreet
   readonly ports: RealPorts
   readonly data: string
+  readonly seed: number
   close(): Promise<void>
 }
 
-/** The street with every agent started, but those that the caller starts itself. */
+/** The street with every agent started, but those that are to run as processes of their own. */
 export async function openBench(settings: BenchSettings): Promise<Result<Bench>> {
   const folder = makeTemporaryFolder('tieline-bench-')
   if (!folder.ok) return folder
@@ -52,17 +57,21 @@ export async function openBench(settings: BenchSettings): Promise<Result<Bench>>
   const served = await ports.serveLedger(producer)
   if (!served.ok) return failed(served)
   producer.start()
-  const made = await openStreet(street, settings.seed, settings.profiles, producer, ports)
+  const made = await openStreet(street, settings.seed, settings.profiles, producer, {
+    ...ports,
+    ...(settings.onAgent === undefined ? {} : { onAgent: settings.onAgent }),
+  })
   if (!made.ok) return failed(made)
   const running = made.value
-  for (const site of sites.filter(name => !settings.later?.includes(name))) {
-    const started = await running.start(site)
+  for (const site of sites.filter(name => !settings.childSites?.includes(name))) {
+    const started = await running.start(site, settings.seamsOf?.(site))
     if (!started.ok) return failed(started, running)
   }
   return ok({
     running,
     ports,
     data,
+    seed: settings.seed,
     async close() {
       await running.stop()
       await ports.close()
@@ -70,3 +79,6 @@ export async function openBench(settings: BenchSettings): Promise<Result<Bench>>
     },
   })
 }
+
+/** Where a site of this bench keeps its journal. */
+export const journalFolder = ({ data }: Pick<Bench, 'data'>, site: string): string => `${data}/${site}/journal`

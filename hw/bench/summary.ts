@@ -25,7 +25,7 @@ const healthOf = ({ up, health }: SiteView): string => {
   return first === undefined ? 'well' : `${first.text}${health.length > 1 ? ` and ${health.length - 1} more` : ''}`
 }
 
-/** A contact is named by its line and role, in capitals while it is closed. */
+/** Of the upstream and own contacts the page tells. */
 const contactsOf = ({ contacts }: SiteView): string => {
   const seen = contacts.filter(({ role }) => role === 'line')
   return seen.map(({ line, observed }) => `${line} ${observed}`).join(', ')

@@ -55,6 +55,8 @@ export interface StreetPorts {
   /** Shared with agents that run as processes of their own. */
   readonly scale: TimeScale | undefined
   readonly gridEveryMs: number
+  /** How wrong an agent's clock may be made, where a run does that: what it then does that much early or late is no violation. */
+  readonly clockErrorMs?: number
   openLine(site: string, line: SiteLine, kind: 'serial' | 'tcp'): Promise<Result<OpenedLine>>
   /** Where a site finds its nodes and brokers, and keeps its data. */
   primaryOf(site: string): string
@@ -63,6 +65,10 @@ export interface StreetPorts {
   dataOf(site: string): string
   /** The world of a site's agent; called at each start of it. */
   worldOf(site: StreetSite, config: SiteConfig, devices: SiteDevices): World
+  /** Hears of every agent that starts in this process. */
+  onAgent?(site: string, agent: Agent): void
+  /** Hears of every movement of a contact. */
+  onMove?(move: Move): void
   /** Makes validators' and sites' signers; the simulator may bring a stub. */
   signer(seed: Uint8Array): Signer
 }
@@ -147,11 +153,14 @@ export async function openStreet(
   producer: Producer,
   ports: StreetPorts,
 ): Promise<Result<RunningStreet>> {
-  const { clock, timers } = ports
+  const { clock, timers, clockErrorMs = 0 } = ports
   const violations: StreetViolation[] = []
   const moves: Move[] = []
-  const move = (contact: WireContact, position: 'open' | 'closed', at: Instant) =>
-    moves.push({ contact, position, at, mono: clock.mono() })
+  const move = (contact: WireContact, position: 'open' | 'closed', at: Instant) => {
+    const moved: Move = { contact, position, at, mono: clock.mono() }
+    moves.push(moved)
+    ports.onMove?.(moved)
+  }
   const wires = createWires({
     sites: street.sites.map((site, index) => wiredSite(site, index, seed, profiles.get(site.name))),
     lines: street.lines,
@@ -161,7 +170,7 @@ export async function openStreet(
       move(contact, 'closed', at)
       if (contact.kind !== 'own') askLedger(contact, at)
     },
-    onOpen: (contact, at) => void move(contact, 'open', at),
+    onOpen: (contact, at) => move(contact, 'open', at),
   })
 
   /** Whether the ledger itself, not any agent, says that this line's energy is paid for now. */
@@ -171,7 +180,7 @@ export async function openStreet(
       if (!fromUtf8(key)?.startsWith('deal/')) continue
       const deal = decodeDealRecord(value)
       if (!deal.ok || deal.value.line !== contact.of || deal.value.state !== 'locked') continue
-      if (deal.value.start <= at && at < deal.value.end + LOCK_GRACE_MS) return
+      if (deal.value.start - clockErrorMs <= at && at < deal.value.end + clockErrorMs + LOCK_GRACE_MS) return
     }
     violations.push({
       kind: 'no-locked-payment',
@@ -285,7 +294,10 @@ export async function openStreet(
       if (site === undefined || known === undefined) return fail({ code: 'street.no-site', site: name })
       const world = ports.worldOf(site, known.config, devices.get(name)!)
       const agent = await startAgent(known.config, world, seams)
-      if (agent.ok) agents.set(name, agent.value)
+      if (agent.ok) {
+        agents.set(name, agent.value)
+        ports.onAgent?.(name, agent.value)
+      }
       return agent
     },
     async end(name) {
