@@ -37,14 +37,13 @@ export interface SeedSettings {
 
 export interface SeedRun {
   readonly hash: string
+  /** Its problems hold what only the simulator can see, too: an agent that does not come back, a contact left closed. */
   readonly result: StreetResult
   readonly faults: readonly SimFault[]
   /** Signed with the real signer. */
   readonly realSigner: boolean
   /** Events that the simulated time ran. */
   readonly events: number
-  /** What only the simulator can see broken: an agent that does not come back, a contact left closed, no deal after healing. */
-  readonly broken: readonly string[]
 }
 
 /** The first deals flow by then. */
@@ -151,7 +150,14 @@ export async function runSeed(settings: SeedSettings): Promise<SeedRun> {
       signer: ports.signer,
     }),
   )
-  return { hash: transcript.hash(), result, faults, realSigner, events: time.events(), broken }
+  const problems = [...result.problems, ...broken]
+  return {
+    hash: transcript.hash(),
+    result: { ...result, ok: problems.length === 0, problems },
+    faults,
+    realSigner,
+    events: time.events(),
+  }
 }
 
 /** Virtual time runs until the work is done; an end that never comes is a bug. */

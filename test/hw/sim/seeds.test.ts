@@ -12,9 +12,9 @@ const kinds = new Set<SimFault['kind']>()
 
 for (let seed = 1; seed <= SEEDS; seed++) {
   test(`seed ${seed}: money, energy, journals and contacts are as they must be`, async () => {
-    const { result, broken, faults } = await runSeed({ seed, homes: 5, virtualMs: VIRTUAL_MS, faults: 'random' })
+    const { result, faults } = await runSeed({ seed, homes: 5, virtualMs: VIRTUAL_MS, faults: 'random' })
     for (const { kind } of faults) kinds.add(kind)
-    const problems = [...result.problems, ...broken]
+    const { problems } = result
     const again = `again: npm run sim -- --seed ${seed} --seconds ${VIRTUAL_MS / 1000} --faults`
     assert.equal(
       problems,
@@ -38,9 +38,9 @@ test('the seeds together draw every kind of fault', () => {
   ])
 })
 
-test('a day of stubs is no proof of the real signer: the same street runs with it', async () => {
-  const { result, broken } = await runSeed({ seed: 1, homes: 5, virtualMs: 100_000, realSigner: true })
-  assert.equal(broken, [])
+test('the same street runs with the real signer', async () => {
+  const { result } = await runSeed({ seed: 1, homes: 5, virtualMs: 130_000, realSigner: true })
+  assert.equal(result.problems, [])
   assert.ok(result.deals.settled > 0)
   assert.is(result.readings.chains_ok, true)
 }, 60_000)
