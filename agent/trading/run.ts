@@ -81,7 +81,7 @@ export interface Trading {
   /** Newest first. */
   deals(): readonly DealInfo[]
   stats(): { readonly proposed: number }
-  /** Ends running deals in order; nothing new is begun. */
+  /** Nothing new is begun; what is agreed goes to its end. */
   windDown(): void
   stop(): void
 }
@@ -476,7 +476,6 @@ export function createTrading(options: TradingOptions): Trading {
     stats: () => ({ proposed }),
     windDown() {
       closing = true
-      for (const { runner } of deals) if (active(runner)) runner.feed({ kind: 'stop' })
     },
     stop() {
       for (const cancel of cancels) cancel()

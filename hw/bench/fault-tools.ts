@@ -129,18 +129,19 @@ export function disturbed({ others }: Target): Fault | undefined {
   return others.map(({ runner }) => runner.deal().cause).find(cause => cause !== undefined && !ORDERLY.test(cause.code))
 }
 
-/** The first evidence file of a site whose fault carries one of these codes, by file name. */
-export async function evidenceOf(bench: Bench, site: string, codes: readonly string[]): Promise<string | undefined> {
+/** The first evidence file of a site that speaks of one of these, by file name. */
+export async function evidenceOf(bench: Bench, site: string, words: readonly string[]): Promise<string | undefined> {
   const disk = await openDisk(`${bench.data}/${site}/state`)
   if (!disk.ok) return undefined
   const names = await disk.value.list()
-  if (!names.ok) return undefined
-  for (const name of names.value.filter(file => file.includes('evidence')).sort()) {
+  let found: string | undefined
+  for (const name of names.ok ? names.value.filter(file => file.includes('evidence')).sort() : []) {
     const read = await disk.value.read(name)
     const text = read.ok ? fromUtf8(read.value) : undefined
-    if (text !== undefined && codes.some(code => text.includes(code))) return name
+    if (text !== undefined && words.some(word => text.includes(word))) found ??= name
   }
-  return undefined
+  await disk.value.close()
+  return found
 }
 
 export const healthOf = (agent: Agent | undefined, name: string): Fault | undefined =>

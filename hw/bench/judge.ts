@@ -91,7 +91,7 @@ export interface JudgeInput {
   /** Virtual milliseconds in a real one. */
   readonly speed: number
   /** A site's journal as it lies on its disk; nobody writes to it any more. */
-  journalOf(site: string): Promise<Result<Disk>>
+  journalOf(site: string): Promise<Result<Disk & { close?(): Promise<void> }>>
   readonly clock: Clock
   readonly timers: Timers
   readonly verifier: Verifier
@@ -284,6 +284,7 @@ export async function judgeJournal(
   })
   if (!replayed.ok) problems.push(faultLine(replayed.fault))
   await journal.value.close()
+  await disk.value.close?.()
   for (const [meter, chain] of chains) {
     for (const { code, sequence } of verifyChain(chain)) problems.push(`${code} at reading ${sequence} of ${meter}`)
   }

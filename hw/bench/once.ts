@@ -8,8 +8,8 @@ import { FAULTS } from './faults.ts'
 import { createWitness, judgeStreet, ledgerDeals } from './judge.ts'
 import type { FaultName, FaultOutcome, StreetResult } from './result.ts'
 
-/** Receipt and dispute windows of the street, the block that settles and the header that proves it. */
-const SETTLE_MS = 90_000
+/** A deal asked for at the last moment: its lead, its window, receipt and dispute windows, and the blocks around them. */
+const SETTLE_MS = 180_000
 /** Between two looks at whether everything is settled. */
 const LOOK_MS = 1_000
 /** A header after the last settlement, for the agents that still prove it. */
