@@ -24,7 +24,7 @@ export interface ChildSite {
 }
 
 /**
- * Resolves once the agent is up. The bench must have been opened with this site among `later`, and the site must not drive its
+ * Resolves once the agent is up. The bench must have been opened with this site among `childSites`, and the site must not drive its
  * contacts through the bench's own GPIO bank.
  */
 export async function startChildSite(
