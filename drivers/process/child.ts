@@ -28,7 +28,13 @@ export interface Child {
   readonly ended: Promise<Ended>
 }
 
-/** A child does not outlive this program, unless this program is killed outright. */
+/**
+ * A child with this in its environment ends when its standard input does: with its parent, however that died. One that
+ * went on would hold on to serial devices whose names are given to others.
+ */
+export const ENDS_WITH_PARENT = 'TIELINE_ENDS_WITH_PARENT'
+
+/** A child does not outlive this program. */
 const running = new Set<ChildProcess>()
 process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL')
@@ -36,8 +42,8 @@ process.on('exit', () => {
 
 export async function startChild(options: ChildOptions): Promise<Result<Child>> {
   const child = spawn(process.execPath, [...process.execArgv, options.entry, ...options.args], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, ...options.env },
+    stdio: ['pipe', 'pipe', 'pipe'],
+    env: { ...process.env, [ENDS_WITH_PARENT]: '1', ...options.env },
   })
   const ended = new Promise<Ended>(resolve =>
     child.once('close', (code, signal) => {

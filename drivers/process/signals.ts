@@ -1,4 +1,5 @@
-/** How a person or a service manager asks this program to end. */
+/** How a person, a service manager or the end of a parent asks this program to end. */
+import { ENDS_WITH_PARENT } from './child.ts'
 
 const ASKED = ['SIGINT', 'SIGTERM'] as const
 /** Of a shell: 128 and the number of SIGINT. */
@@ -20,4 +21,5 @@ export const interruption = (): Promise<void> =>
         resolve()
       })
     }
+    if (process.env[ENDS_WITH_PARENT] !== undefined) process.stdin.on('close', () => resolve()).resume()
   })

@@ -1,5 +1,5 @@
 /** Folders: made where missing, temporary ones removed with everything in them. */
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { done, fail, ok, type Result } from '../../protocol/result.ts'
@@ -33,3 +33,15 @@ export function makeTemporaryFolder(prefix: string): Result<string> {
 }
 
 export const removeFolder = (path: string): void => rmSync(path, { recursive: true, force: true })
+
+/** A second name for a device, as udev makes them under /dev/serial/by-id: it goes with the device. */
+export function makeLink(device: string, path: string): Result<void> {
+  try {
+    symlinkSync(device, path)
+    return done
+  } catch (error) {
+    return faultOf(path, error)
+  }
+}
+
+export const removeLink = (path: string): void => rmSync(path, { force: true })

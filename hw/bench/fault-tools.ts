@@ -176,9 +176,8 @@ export async function opensAndSettles(
   await mend()
   const deal = await closedDeal(bench, target.hash)
   const delivered = deal?.outcome?.delivered ?? 0n
-  const others = trouble === undefined ? 'other deals went on' : `another deal was stopped by ${trouble.code}`
   return {
-    outcome: `contacts open after ${seconds(openMs)}, ${settledText(deal)}, ${others}`,
+    outcome: `contacts open after ${seconds(openMs)}, ${settledText(deal)}, ${othersText(trouble)}`,
     asExpected: deal?.state === 'settled' && delivered > 0n && trouble === undefined,
     openMs,
   }
@@ -188,3 +187,6 @@ export const settledText = (deal: DealRecord | undefined): string =>
   deal?.outcome === undefined
     ? 'the deal was not settled'
     : `${deal.outcome.delivered} of ${deal.energy} Wh settled${deal.outcome.disputed ? ' by one receipt' : ''}`
+
+export const othersText = (trouble: Fault | undefined): string =>
+  trouble === undefined ? 'other deals went on' : `another deal was stopped by ${trouble.code}`

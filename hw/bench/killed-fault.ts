@@ -14,6 +14,7 @@ import {
   type MakeFault,
   notFlowing,
   opensInTime,
+  othersText,
   seconds,
   settledText,
 } from './fault-tools.ts'
@@ -64,7 +65,7 @@ export const agentKilled: MakeFault = (off, street) => {
       const lost = [...before.hashes].filter(hash => !after.hashes.has(hash)).length
       const trouble = disturbed({ ...target, others: target.others.filter(({ peer }) => peer !== SITE) })
       return {
-        outcome: `contacts ${openMs === undefined ? 'did not open in time' : `open after ${seconds(openMs)}`}, back with boot ${boot}, ${lost} of ${before.hashes.size} readings on disk lost, ${settledText(deal)}`,
+        outcome: `contacts ${openMs === undefined ? 'did not open in time' : `open after ${seconds(openMs)}`}, back with boot ${boot}, ${lost} of ${before.hashes.size} readings on disk lost, ${settledText(deal)}, ${othersText(trouble)}`,
         asExpected:
           openMs !== undefined &&
           boot === 2 &&

@@ -13,6 +13,7 @@ import {
   notFlowing,
   OUTAGE_MS,
   opensAndSettles,
+  othersText,
   seconds,
   settledText,
   VICTIM,
@@ -132,7 +133,7 @@ export const relayWelded: MakeFault = (off, street) => ({
     const deal = await closedDeal(bench, target.hash)
     running.wires.weld({ kind: 'seller', of: LINE }, false)
     return {
-      outcome: `${seen ? `seen after ${seconds(seenMs)}` : 'not seen'}, the other end and the upstream contact ${safe ? 'open' : 'not both open'}, ${again ? 'the line was traded again' : 'latched, not traded again'}, ${settledText(deal)}`,
+      outcome: `${seen ? `seen after ${seconds(seenMs)}` : 'not seen'}, the other end and the upstream contact ${safe ? 'open' : 'not both open'}, ${again ? 'the line was traded again' : 'latched, not traded again'}, ${settledText(deal)}, ${othersText(trouble)}`,
       asExpected: seen && safe && !again && trouble === undefined,
       openMs,
     }

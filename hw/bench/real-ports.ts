@@ -15,13 +15,14 @@ import type { DeviceEnd } from '../../drivers/line/device-end.ts'
 import { openPty } from '../../drivers/line/pty.ts'
 import { openTcpServer } from '../../drivers/line/tcp-server.ts'
 import type { Bus, Clock, Log, Timers } from '../../drivers/ports.ts'
+import { makeLink, removeLink } from '../../drivers/store/folder.ts'
 import { sha256 } from '../../protocol/crypto/hash.ts'
 import { parseTx, type TxKind } from '../../protocol/ledger/tx.ts'
 import { done, fail, ok, type Result } from '../../protocol/result.ts'
 import { auxiliaryLine, outputLine, type SiteDevices } from '../sim/devices.ts'
 import { type NodeFaults, withFaults } from '../sim/ledger-rpc.ts'
 import { seededRandom } from '../sim/random.ts'
-import type { SiteLine } from '../sim/site-config.ts'
+import { BRISK, type SiteLine } from '../sim/site-config.ts'
 import type { StreetSite } from '../sim/street.ts'
 import { type OpenedLine, ORIGIN_MS, type StreetPorts } from '../sim/street-run.ts'
 
@@ -136,9 +137,9 @@ export async function openRealPorts(options: RealPortsOptions): Promise<Result<R
     random: seededRandom(options.seed),
     paced: false,
     coilsOnly: false,
-    gridEveryMs: 2_000,
+    pace: BRISK,
     signer: createSigner,
-    openLine,
+    openLine: (site, line, kind) => openLine(options.data, site, line, kind),
     primaryOf: () => nodes[0]!.url,
     witnessesOf: () => nodes.slice(1).map(({ url }) => url),
     brokers: options.brokerUrls.length > 0 ? options.brokerUrls : ownBrokers.map(({ url }) => url),
@@ -173,15 +174,33 @@ function mutable(bus: Bus, struck: PortFaults): Bus {
   }
 }
 
-async function openLine(_site: string, _line: SiteLine, kind: 'serial' | 'tcp'): Promise<Result<OpenedLine>> {
+/**
+ * Each pseudo-terminal gets a name of its own that goes when it is unplugged: the number of a terminal that is gone is soon
+ * given to another, and an agent that looks for its meter must not open a stranger's.
+ */
+async function openLine(
+  folder: string,
+  site: string,
+  line: SiteLine,
+  kind: 'serial' | 'tcp',
+): Promise<Result<OpenedLine>> {
   if (kind === 'serial') {
     const pty = await openPty()
     if (!pty.ok) return pty
+    const path = `${folder}/${site}-${line}`
+    const linked = makeLink(pty.value.path, path)
+    if (!linked.ok) return linked
     return ok({
-      place: { serial: pty.value.path },
+      place: { serial: path },
       attach: serve => serve(pty.value),
-      unplug: () => pty.value.unplug(),
-      close: () => pty.value.close(),
+      unplug: () => {
+        removeLink(path)
+        pty.value.unplug()
+      },
+      close: async () => {
+        removeLink(path)
+        await pty.value.close()
+      },
     })
   }
   let serve: (end: DeviceEnd) => void = () => {}

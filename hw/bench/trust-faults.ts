@@ -18,6 +18,7 @@ import {
   notFlowing,
   openedAfter,
   opensInTime,
+  othersText,
   seconds,
   settledText,
   VICTIM,
@@ -49,7 +50,7 @@ export const forgedHeader: MakeFault = (off, street) => ({
     const refused = light.stats().refusals > 0
     const deal = openMs === undefined ? undefined : await closedDeal(bench, target.hash)
     return {
-      outcome: `${refused ? `refused and saved as ${saved}` : 'the header was believed'}, contacts ${openMs === undefined ? 'did not open' : `open after ${seconds(openMs)}`}, ${settledText(deal)}`,
+      outcome: `${refused ? `refused and saved as ${saved}` : 'the header was believed'}, contacts ${openMs === undefined ? 'did not open' : `open after ${seconds(openMs)}`}, ${settledText(deal)}, ${othersText(trouble)}`,
       asExpected: refused && saved !== undefined && deal?.state === 'settled' && trouble === undefined,
       ...(openMs === undefined ? {} : { openMs }),
     }
@@ -97,7 +98,7 @@ export const paymentNotLocked: MakeFault = (off, street) => {
       const saved = await evidenceOf(bench, SELLER, [toHex(hash)])
       const trouble = disturbed(target)
       return {
-        outcome: `the unpaid deal is ${state} (${cause?.code ?? 'no cause'}), its contacts ${closed ? 'closed' : 'stayed open'}, ${saved === undefined ? 'no proof was saved' : `the proof of absence is saved as ${saved}`}`,
+        outcome: `the unpaid deal is ${state} (${cause?.code ?? 'no cause'}), its contacts ${closed ? 'closed' : 'stayed open'}, ${saved === undefined ? 'no proof was saved' : `the proof of absence is saved as ${saved}`}, ${othersText(trouble)}`,
         asExpected: state === 'expired' && !closed && saved !== undefined && trouble === undefined,
       }
     },
@@ -155,7 +156,7 @@ export const tamperedReading: MakeFault = (off, street) => {
       const trouble = disturbed(target)
       const deal = openMs === undefined ? undefined : await closedDeal(bench, target.hash)
       return {
-        outcome: `${saved === undefined ? 'the reading was believed' : `refused and saved as ${saved}`}, contacts ${openMs === undefined ? 'did not open' : `open after ${seconds(openMs)}`}, ${settledText(deal)}`,
+        outcome: `${saved === undefined ? 'the reading was believed' : `refused and saved as ${saved}`}, contacts ${openMs === undefined ? 'did not open' : `open after ${seconds(openMs)}`}, ${settledText(deal)}, ${othersText(trouble)}`,
         asExpected: saved !== undefined && deal?.state === 'settled' && trouble === undefined,
         ...(openMs === undefined ? {} : { openMs }),
       }
@@ -221,7 +222,7 @@ export const withheldReceipt: MakeFault = (off, street) => ({
     const trouble = disturbed(target)
     const delivered = deal?.outcome?.delivered ?? 0n
     return {
-      outcome: settledText(deal),
+      outcome: `${settledText(deal)}, ${othersText(trouble)}`,
       asExpected:
         deal?.state === 'settled' && deal.outcome?.disputed === true && delivered > 0n && trouble === undefined,
     }
