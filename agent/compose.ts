@@ -37,8 +37,6 @@ const WATCHDOG_MS = 250
 const STALE_PERIODS = 5
 /** A bench site lives for minutes: it need not make 16 MiB of zeros for each of five journals. */
 const BENCH_SEGMENT_BYTES = 256 * 1024
-/** A proof fetches the headers that it needs; between deals a look every few blocks is enough to see a fork or a stall. */
-const FOLLOW_MS = 4_000
 /** Of CometBFT: a third of the trusted power vouches for a header that was skipped to. */
 const TRUST_LEVEL = { numerator: 1, denominator: 3 }
 
@@ -104,7 +102,10 @@ export async function startAgent(config: SiteConfig, realWorld: World, seams: Se
     meters: [...meters].map(([name, meter]) => {
       const { everyMs, id } = config.meters[name]!
       const pinned = id === undefined ? {} : { meterId: id }
-      return { name, meter, periodMs: everyMs, staleMs: STALE_PERIODS * everyMs, ...pinned }
+      const onLine = config.directLines.some(line => line.meter === name)
+      const restMs = onLine ? config.rest?.lineMetersMs : undefined
+      const resting = restMs === undefined ? {} : { restMs }
+      return { name, meter, periodMs: everyMs, staleMs: STALE_PERIODS * (restMs ?? everyMs), ...pinned, ...resting }
     }),
     signer: keys.value.metering,
     identity: {
@@ -147,7 +148,7 @@ export async function startAgent(config: SiteConfig, realWorld: World, seams: Se
       trustingPeriodMs: config.ledger.trustingPeriodMs,
       maxClockDriftMs: config.ledger.maxClockDriftMs,
       trustLevel: TRUST_LEVEL,
-      followMs: FOLLOW_MS,
+      followMs: config.ledger.followMs,
     },
     primary,
     witnesses,
@@ -238,6 +239,7 @@ export async function startAgent(config: SiteConfig, realWorld: World, seams: Se
     facts: made.facts,
     meterOf: line => metering.latest(config.directLines.find(({ id }) => id === line)!.meter)?.reading,
     watchdogFed: () => fed,
+    ...(config.rest === undefined ? {} : { restMs: config.rest.lookMs }),
     intend: async contact => {
       const recorded = await journal.append(INTENT, utf8(contact), { urgent: true })
       return recorded.ok ? done : recorded

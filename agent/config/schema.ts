@@ -185,6 +185,7 @@ const trade = v.pipe(
       'an energy above 0, as in 2kWh or 500Wh',
     ),
     loss: v.optional(scalar(parsePermille, 'a share, as in 2%'), '2%'),
+    pause: v.optional(duration(0, 86_400_000, 'a duration up to 1d'), '0s'),
   }),
   v.transform(it => ({
     ...(it.sell === undefined ? {} : { sell: it.sell }),
@@ -194,6 +195,7 @@ const trade = v.pipe(
     disputeWindowMs: it.dispute_window,
     energy: it.energy,
     lossPermille: it.loss,
+    pauseMs: it.pause,
   })),
 )
 
@@ -248,11 +250,13 @@ const ledger = v.pipe(
     }),
     trusting_period: v.optional(duration(60_000, 365 * 86_400_000, 'a duration from 1min to 365d'), '14d'),
     max_clock_drift: v.optional(duration(0, 60_000, 'a duration up to 1min'), '10s'),
+    follow: v.optional(duration(1000, 3_600_000, 'a duration from 1s to 1h'), '4s'),
     primary: http,
     witnesses: v.array(http, 'must be a list of addresses'),
   }),
-  v.transform(({ trusting_period, max_clock_drift, ...rest }) => ({
+  v.transform(({ trusting_period, max_clock_drift, follow, ...rest }) => ({
     ...rest,
+    followMs: follow,
     trustingPeriodMs: trusting_period,
     maxClockDriftMs: max_clock_drift,
   })),
@@ -269,6 +273,14 @@ const page = v.pipe(
     off: v.optional(flag, 'false'),
   }),
   v.transform(({ listen, off }) => ({ ...listen, off })),
+)
+
+const rest = v.pipe(
+  group({
+    look: duration(1000, 900_000, 'a duration from 1s to 15min'),
+    line_meters: duration(1000, 900_000, 'a duration from 1s to 15min'),
+  }),
+  v.transform(it => ({ lookMs: it.look, lineMetersMs: it.line_meters })),
 )
 
 const clock = v.pipe(
@@ -307,11 +319,13 @@ const site = v.pipe(
     peers: v.optional(v.record(name, group({ account: key, sealing: key, metering: key })), {}),
     trade,
     safety: v.optional(safety, {}),
+    rest: v.optional(rest),
     page: v.optional(page, {}),
     clock: v.optional(clock),
   }),
-  v.transform(({ version: _, direct_lines, clock, ...rest }): SiteConfig => {
-    return { ...rest, directLines: direct_lines, ...(clock === undefined ? {} : { clock }) }
+  v.transform(({ version: _, direct_lines, rest, clock, ...others }): SiteConfig => {
+    const optional = { ...(rest === undefined ? {} : { rest }), ...(clock === undefined ? {} : { clock }) }
+    return { ...others, directLines: direct_lines, ...optional }
   }),
 )
 

@@ -25,6 +25,8 @@ export interface SiteConfig {
   readonly peers: Readonly<Record<string, PeerConfig>>
   readonly trade: TradeConfig
   readonly safety: SafetyConfig
+  /** Absent: at rest everything goes on as during a deal. */
+  readonly rest?: RestConfig
   readonly page: { readonly host: string; readonly port: number; readonly off: boolean }
   /** Only on the bench: virtual time runs `speed` times faster than the wall clock from the given origins. */
   readonly clock?: { readonly originWallMs: number; readonly originVirtualMs: number; readonly speed: number }
@@ -40,6 +42,8 @@ export interface LedgerConfig {
   readonly trust: { readonly height: bigint; readonly hash: Uint8Array }
   readonly trustingPeriodMs: number
   readonly maxClockDriftMs: number
+  /** Between two looks at the head; a proof fetches the headers that it needs by itself. */
+  readonly followMs: number
   readonly primary: string
   readonly witnesses: readonly string[]
 }
@@ -126,6 +130,15 @@ export interface TradeConfig {
   /** Energy asked for in one deal. */
   readonly energy: WattHours
   readonly lossPermille: number
+  /** How long a buyer's circuit asks for nothing after a deal, as a compressor that wants to stand still for a while. */
+  readonly pauseMs: number
+}
+
+/** What a site does more seldom while no deal holds any of its lines. */
+export interface RestConfig {
+  /** Between two looks at contacts that stand where they should. */
+  readonly lookMs: number
+  readonly lineMetersMs: number
 }
 
 /** What the site sets differently from the interlock's own limits. */

@@ -2,7 +2,7 @@
  * Reads every meter of a site on monotonic timers, judges what it says, and signs readings into the journal: periodically,
  * on request for a deal's begin and end, and a gap record when a meter could not be read for long.
  */
-import type { Clock, Log, Meter, MeterReading, Signer, Timers } from '../../drivers/ports.ts'
+import type { Cancel, Clock, Log, Meter, MeterReading, Signer, Timers } from '../../drivers/ports.ts'
 import type { Journal } from '../../drivers/store/journal.ts'
 import type { JournalRecord } from '../../drivers/store/journal-block.ts'
 import type { Power, Voltage } from '../../protocol/quantity.ts'
@@ -27,6 +27,8 @@ export interface MeteredMeter {
   readonly name: string
   readonly meter: Meter
   readonly periodMs: number
+  /** Its period while it is told to rest; without one it never rests. */
+  readonly restMs?: number
   /** Older than this a reading is not given out as the latest. */
   readonly staleMs: number
   /** The pinned serial; without one, the first meter ever seen under this name is pinned. */
@@ -62,6 +64,8 @@ export interface Metering {
   restore(record: JournalRecord): void
   /** A fault where the journal holds something of ours that makes no sense. */
   start(): Result<void>
+  /** Lets a meter with a rest period rest, or wakes it: then it is read at once. All are awake at the start. */
+  rest(name: string, on: boolean): void
   /** Undefined where there is none, or none younger than `staleMs`. */
   latest(name: string): Latest | undefined
   /** Reads the meter anew, signs, and answers once it is durable. */
@@ -100,6 +104,8 @@ interface Run {
   signedMono: Mono | undefined
   silentSince: Mono
   gapSigned: boolean
+  resting: boolean
+  cancelPolls: Cancel
   /** Code of the last failure since the last believed reading. */
   failure: string | undefined
 }
@@ -212,7 +218,14 @@ export function createMetering(options: MeteringOptions): Metering {
       const cause = run.failure ?? 'metering.no-answer'
       health(`meter.${name}.unreadable`, { code: 'metering.unreadable', meter: name, forMs, cause })
     }
-    if (forMs >= gapMs && !run.gapSigned) void signGap(run)
+    // Of a meter that is seldom read, one missed reading is no silence yet.
+    const { periodMs, restMs = periodMs } = run.config
+    if (forMs >= Math.max(gapMs, 2 * restMs) && !run.gapSigned) void signGap(run)
+  }
+
+  function keepPolling(run: Run): void {
+    run.cancelPolls()
+    run.cancelPolls = timers.every(pollMs(run), () => poll(run))
   }
 
   function chainOf(run: Run, meterId: string): Result<Chain> {
@@ -310,10 +323,19 @@ export function createMetering(options: MeteringOptions): Metering {
       for (const run of runs.values()) {
         run.silentSince = clock.mono()
         poll(run)
-        cancels.push(timers.every(run.config.periodMs, () => poll(run)))
+        keepPolling(run)
+        cancels.push(() => run.cancelPolls())
       }
       cancels.push(timers.every(signEveryMs, signPeriodically))
       return done
+    },
+
+    rest: (name, on) => {
+      const run = runs.get(name)
+      if (run?.config.restMs === undefined || run.resting === on || stopped) return
+      run.resting = on
+      if (!on) poll(run)
+      keepPolling(run)
     },
 
     latest: name => {
@@ -343,6 +365,8 @@ export function createMetering(options: MeteringOptions): Metering {
   }
 }
 
+const pollMs = ({ config, resting }: Run): number => (resting ? (config.restMs ?? config.periodMs) : config.periodMs)
+
 const newRun = (config: MeteredMeter, now: Mono): Run => ({
   config,
   known: nothingKnown(config.meterId),
@@ -353,5 +377,7 @@ const newRun = (config: MeteredMeter, now: Mono): Run => ({
   signedMono: undefined,
   silentSince: now,
   gapSigned: false,
+  resting: false,
+  cancelPolls: () => {},
   failure: undefined,
 })

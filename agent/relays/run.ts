@@ -9,6 +9,7 @@ import type { Limits, LineFacts, Position, Role, Seen } from '../../protocol/saf
 import { type LineReading, lineReading } from '../../protocol/safety/line-reading.ts'
 import { later, type Mono } from '../../protocol/time.ts'
 import { type ControlEvent, type ControlInput, decide, spokenPosition } from './decide.ts'
+import { createRest } from './rest.ts'
 import {
   type ContactId,
   contactsOf,
@@ -52,6 +53,11 @@ export interface RelayControlOptions {
   /** The line meter's latest reading. */
   readonly meterOf: (line: string) => MeterReading | undefined
   readonly watchdogFed: () => Mono | undefined
+  /**
+   * With every contact where it should be, no wish and no deal, the loop stands still and looks round this often;
+   * contacts are refreshed all the same. Absent: it never stands still.
+   */
+  readonly restMs?: number
   /** Makes the intent to close a contact durable. */
   readonly intend: (contact: ContactId) => Promise<Result<void>>
   /** Welds as they were kept, and how to keep them: all of them, durable on success. */
@@ -196,13 +202,32 @@ export function createRelayControl(options: RelayControlOptions): RelayControl {
     else log('debug', 'relays', `${event.contact} is seen ${event.kind}`)
   }
 
-  const cancel = timers.every(LOOP_MS, step)
+  /** Nothing to do, and nothing that could call for it but what a look round shows. */
+  const quiet = (): boolean =>
+    ends.every(({ line, circuit }) => {
+      if (state.ends.get(line)!.wish === 'energise' || options.facts(line).deal !== undefined) return false
+      return !circuit?.own || state.contacts.get(ownContact(circuit.name))!.commanded === 'closed'
+    }) &&
+    [...state.contacts].every(([contact, { arrived, commanded }]) => {
+      return arrived && drives.get(contact)!.look?.seen === commanded
+    })
+
+  const rest = createRest(clock, options.restMs, quiet)
+
+  function loop(): void {
+    const next = rest.next()
+    if (next === 'step') return step()
+    for (const drive of drives.values()) next === 'look' ? drive.tend(true) : drive.refresh()
+  }
+
+  const cancel = timers.every(LOOP_MS, loop)
   for (const drive of drives.values()) drive.send('open')
 
   return {
     wish(line, wish) {
       state = wished(state, line, wish, clock.mono())
-      step()
+      // An opening never waits; a start out of a rest waits for the look round that it causes.
+      if (wish === 'de-energise' || rest.awake()) step()
     },
     openNow(line, because) {
       log('warn', 'relays', `${line} opens at once`, because)
@@ -261,7 +286,9 @@ interface Drive {
   look: { readonly seen: Seen; readonly at: Mono } | undefined
   /** Resolves when the relay has answered or has had its time. */
   send(position: Position): Promise<void>
-  /** Refreshes, repeats and looks as is due. */
+  /** Repeats the command as is due. */
+  refresh(): void
+  /** The same, and looks as is due. */
   tend(settled: boolean): void
 }
 
@@ -351,12 +378,15 @@ function createDrive(
       busy = false
       if (!result.ok) lose(result.fault)
     },
-    tend(settled) {
-      const now = clock.mono()
-      const sinceSent = now - sentAt
+    refresh() {
+      const sinceSent = clock.mono() - sentAt
       const again = commanded === 'closed' ? refreshMs : REOPEN_MS
       const wanted = commanded === 'closed' || drive.look?.seen !== 'open'
       if (wanted && !busy && sinceSent >= again) void drive.send(commanded)
+    },
+    tend(settled) {
+      drive.refresh()
+      const now = clock.mono()
       if (!looking && (lookedAt === undefined || now >= later(lookedAt, settled ? LOOK_MS : LOOP_MS))) void look()
     },
   }

@@ -40,6 +40,8 @@ const STRATEGY_MS = 1000
 const PULSE_MS = 200
 /** Signed readings go to the other side this often while power flows. */
 const EXCHANGE_MS = 10_000
+/** The seller's upstream contact and the buyer's own wait for a reading of the dead line, which comes within two seconds. */
+const REST_AFTER_MS = 10_000
 /** Ended deals that the page still shows. */
 const KEPT_DEALS = 50
 
@@ -102,6 +104,12 @@ interface EndRun {
   notBefore: Mono
   /** The ledger has this line's time sold up to here, whatever became of the deal. */
   soldUntil: Instant
+  /** The buyer's circuit asks for nothing before. */
+  pausedUntil: Mono
+  /** When the line was last in a deal or in negotiation. */
+  wantedAt: Mono
+  /** Its meter is read at its rest period. */
+  resting: boolean
 }
 
 export function createTrading(options: TradingOptions): Trading {
@@ -131,6 +139,9 @@ export function createTrading(options: TradingOptions): Trading {
         lastUsed: undefined,
         notBefore: clock.mono(),
         soldUntil: clock.now(),
+        pausedUntil: clock.mono(),
+        wantedAt: clock.mono(),
+        resting: false,
       },
     ]),
   )
@@ -150,7 +161,8 @@ export function createTrading(options: TradingOptions): Trading {
     failed: line => {
       const end = ends.get(line)!
       end.lastUsed = clock.mono()
-      end.notBefore = (clock.mono() + RETRY_MS) as Mono
+      // A circuit that trades seldom is in no hurry to try again either.
+      end.notBefore = (clock.mono() + Math.max(RETRY_MS, config.trade.pauseMs / 8)) as Mono
     },
     proposed: () => {
       proposed++
@@ -163,6 +175,8 @@ export function createTrading(options: TradingOptions): Trading {
     const { config: line } = end.trade
     end.lastUsed = clock.mono()
     end.soldUntil = deal.contract.end
+    const { pauseMs } = config.trade
+    if (pauseMs > 0) end.pausedUntil = (clock.mono() + (deal.contract.end - clock.now()) + pauseMs) as Mono
     end.pulse = newPulse(firstBeat(options.entropy))
     end.beatAt = undefined
     end.peerContact = 'unknown'
@@ -329,7 +343,10 @@ export function createTrading(options: TradingOptions): Trading {
     const circuitOf = ({ trade }: EndRun) => trade.config.circuit?.name ?? trade.config.id
     for (const circuit of new Set(mine.map(circuitOf))) {
       const lines = mine.filter(end => circuitOf(end) === circuit)
-      const busy = lines.some(({ runner, trade }) => active(runner) || negotiator.busy(trade.config.id))
+      const busy = lines.some(
+        ({ runner, trade, pausedUntil }) =>
+          active(runner) || negotiator.busy(trade.config.id) || clock.mono() < pausedUntil,
+      )
       const choices = lines.map(
         ({ trade, lastUsed, notBefore, peerWelded, soldUntil }): BuyerLine => ({
           id: trade.config.id,
@@ -347,6 +364,7 @@ export function createTrading(options: TradingOptions): Trading {
   function pulse(): void {
     for (const end of ends.values()) {
       const { runner } = end
+      letRest(end)
       if (runner === undefined) continue
       const deal = runner.deal()
       if (heartbeatsDue(deal, clock.now())) sendHeartbeat(end, deal)
@@ -354,6 +372,19 @@ export function createTrading(options: TradingOptions): Trading {
       feedFacts(end, runner)
       if (deal.state === 'started') exchange(end, runner)
     }
+  }
+
+  /** A line meter rests when nobody has wanted its line for a while, and the circuit has its own supply back. */
+  function letRest(end: EndRun): void {
+    const { id, meter } = end.trade.config
+    const now = clock.mono()
+    if (active(end.runner) || negotiator.busy(id)) end.wantedAt = now
+    const idle = now - end.wantedAt > REST_AFTER_MS
+    if (idle === end.resting) return
+    const contacts = idle ? options.relays().view(id)?.contacts : undefined
+    if (contacts?.some(({ role, commanded }) => role === 'buyer.own' && commanded === 'open')) return
+    end.resting = idle
+    metering.rest(meter, end.resting)
   }
 
   function sendHeartbeat(end: EndRun, deal: Deal): void {

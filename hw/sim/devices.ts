@@ -12,7 +12,7 @@ import { createUnit, type ModbusUnit, serveModbus } from './modbus-slave.ts'
 import type { Random } from './noise.ts'
 import type { Measured } from './register-image.ts'
 import { shellyPro3emBank } from './shelly-image.ts'
-import { COIL_HOLD_MS, type SiteLine, UNIT } from './site-config.ts'
+import { type SiteLine, type StreetPace, UNIT } from './site-config.ts'
 import { lineEndsOf, type Street, type StreetSite, type WiredContact, wiredContacts } from './street.ts'
 import { type SpeakingMeter, startP1Meter, startSmlMeter } from './telegram-meters.ts'
 import type { WireContact } from './wire-plan.ts'
@@ -49,6 +49,7 @@ export interface DeviceOptions {
   /** Whether lines keep the wire's pace by themselves; a pseudo-terminal does not. */
   readonly paced: boolean
   readonly coilsOnly: boolean
+  readonly pace: StreetPace
   line(name: SiteLine): DeviceLine
 }
 
@@ -78,7 +79,7 @@ export function startSiteDevices(options: DeviceOptions): SiteDevices {
   }
   options.line('meters').attach(end => stops.push(serveModbus(end, units, modbus)))
 
-  const telegrams = { measure: grid, clock, timers, random }
+  const telegrams = { measure: grid, clock, timers, random, everyMs: options.pace.telegramEveryMs }
   const speak = (start: (end: DeviceEnd) => SpeakingMeter) =>
     options.line('grid').attach(end => {
       const meter = start(end)
@@ -107,7 +108,7 @@ export function startSiteDevices(options: DeviceOptions): SiteDevices {
         { name: auxiliaryLine(channel + 1), pull: 0 as const },
       ]),
       timers,
-      watchdogMs: COIL_HOLD_MS,
+      watchdogMs: options.pace.holdMs,
       onLevel: (line, level) => {
         const channel = wired.findIndex((_, index) => outputLine(index + 1) === line)
         if (channel < 0) return

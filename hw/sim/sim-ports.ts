@@ -18,7 +18,7 @@ import { createSimDisk, type SimDisk } from './disk.ts'
 import { createSimRpc, type NodeFaults, withFaults } from './ledger-rpc.ts'
 import { createMemoryLine, type MemoryLine } from './memory-line.ts'
 import { seededRandom } from './random.ts'
-import type { SiteLine } from './site-config.ts'
+import type { SiteLine, StreetPace } from './site-config.ts'
 import type { StreetSite } from './street.ts'
 import { type OpenedLine, ORIGIN_MS, type StreetPorts } from './street-run.ts'
 import { createStubSigner, stubVerifier } from './stub-signer.ts'
@@ -46,6 +46,8 @@ export interface SimSite {
   lives(): number
   /** The power goes, at once or in the middle of the next sync: the agent stops dead, its unsynced writes are torn. */
   crash(when: 'now' | 'in-sync', then: () => void): void
+  /** A disk is exchanged for an empty one. */
+  loseDisk(folder: string): void
 }
 
 export interface SimPorts extends StreetPorts {
@@ -64,7 +66,9 @@ export interface SimPortsOptions {
   readonly brokers: number
   /** Signs and verifies for real instead of with the stub. */
   readonly realSigner: boolean
-  readonly gridEveryMs: number
+  /** The control: disks that say synced and are not. */
+  readonly lyingDisks?: boolean
+  readonly pace: StreetPace
   readonly logOf: (site: string) => Log
   readonly listen?: (line: string) => void
 }
@@ -82,7 +86,10 @@ export function createSimPorts(options: SimPortsOptions): SimPorts {
   let producer: Producer | undefined
 
   const sites = new Map(
-    options.sites.map((site, index) => [site.name, createSimSite(time, seededSite(stream, index))] as const),
+    options.sites.map(
+      (site, index) =>
+        [site.name, createSimSite(time, seededSite(stream, index), options.lyingDisks === true)] as const,
+    ),
   )
 
   function worldOf(site: StreetSite, config: SiteConfig): World {
@@ -145,7 +152,7 @@ export function createSimPorts(options: SimPortsOptions): SimPorts {
     paced: true,
     coilsOnly: true,
     scale: undefined,
-    gridEveryMs: options.gridEveryMs,
+    pace: options.pace,
     async openLine(site: string, line: SiteLine, kind: 'serial' | 'tcp') {
       const p1 = line === 'grid' && options.sites.find(({ name }) => name === site)?.gridMeter === 'dsmr'
       const name = kind === 'tcp' ? `${site}.sim:502` : linePlace(site, line)
@@ -197,7 +204,7 @@ const seededSite = (stream: (name: 'entropy' | 'disk', index: number) => () => n
   disk: stream('disk', index),
 })
 
-function createSimSite(time: SimTime, chance: SiteChance) {
+function createSimSite(time: SimTime, chance: SiteChance, lyingSync: boolean) {
   const disks = new Map<string, SimDisk>()
   let life: Life | undefined
   let lives = 0
@@ -221,6 +228,7 @@ function createSimSite(time: SimTime, chance: SiteChance) {
   }
 
   return {
+    loseDisk: (folder: string) => void disks.delete(folder),
     primary: {} as NodeFaults,
     witnesses: {} as NodeFaults,
     disks,
@@ -235,6 +243,7 @@ function createSimSite(time: SimTime, chance: SiteChance) {
       if (known !== undefined) return known
       const disk = createSimDisk({
         random: chance.disk,
+        lyingSync,
         latency: { timers: diskTimers, ms: () => DISK_MS },
         strike: operation => {
           if (operation === 'sync' && dying !== undefined) {

@@ -5,6 +5,42 @@
 import { toHex } from '../../protocol/bytes.ts'
 import { benchSeed, lineEndsOf, type Street, type StreetSite, wiredContacts } from './street.ts'
 
+/** How closely the sites look at what changes slowly. */
+export interface StreetPace {
+  /** How often the grid meter is read. */
+  readonly gridEveryMs: number
+  /** How often a meter that speaks unasked does. */
+  readonly telegramEveryMs: number
+  /** What a contact does without its agent: the board lets go this long after the last close command. */
+  readonly holdMs: number
+  /** Between two looks at the ledger's head. */
+  readonly followMs: number
+  /** How long a circuit asks for nothing after a deal. */
+  readonly pauseMs: number
+  /** Contacts and line meters at rest are looked at this often; undefined goes on as during a deal. */
+  readonly restMs: number | undefined
+}
+
+/** As on a real street, with deals one after the other. */
+export const BRISK: StreetPace = {
+  gridEveryMs: 2_000,
+  telegramEveryMs: 1_000,
+  holdMs: 1_500,
+  followMs: 4_000,
+  pauseMs: 0,
+  restMs: undefined,
+}
+
+/** For days and weeks: a deal of each circuit every hour and a half, and little in between. */
+export const CALM: StreetPace = {
+  gridEveryMs: 60_000,
+  telegramEveryMs: 5_000,
+  holdMs: 10_000,
+  followMs: 60_000,
+  pauseMs: 5_400_000,
+  restMs: 120_000,
+}
+
 /** Where the rest of the street is reached. */
 export interface StreetPlaces {
   readonly seed: number
@@ -24,8 +60,7 @@ export interface StreetPlaces {
   readonly clock:
     | { readonly originWallMs: number; readonly originVirtualMs: number; readonly speed: number }
     | undefined
-  /** How often the grid meter is read; line meters are read once a second while their line can be switched. */
-  readonly gridEveryMs: number
+  readonly pace: StreetPace
   /** The simulator has no johnny-five board: its sites all drive coil boards. */
   readonly coilsOnly: boolean
 }
@@ -39,11 +74,8 @@ export type SiteLine = 'meters' | 'grid' | 'switch'
 /** Modbus units on a site's RS-485 bus. */
 export const UNIT = { grid: 1, board: 40, lineMeter: (index: number): number => 11 + index }
 
-/** What a contact does without its agent: the coil board lets go this long after the last close command. */
-export const COIL_HOLD_MS = 1_500
-
-/** Once a second at the least while a line can be switched; somewhat more often leaves room for one late answer. */
-const LINE_EVERY_MS = 700
+/** Once a second at the least while a line can be switched; twice a second leaves room for a late answer. */
+const LINE_EVERY_MS = 500
 
 /** One deal of the street: two minutes of a 2 to 3 kW circuit. */
 const SLOT_S = 60
@@ -55,7 +87,8 @@ export function siteConfigText(street: Street, site: StreetSite, places: StreetP
     `board.${1 + wired.findIndex(contact => contact.line === line && contact.role === role)}`
   const gridOnBus = site.gridMeter === 'eastron-sdm630' || site.gridMeter === 'eastron-sdm120'
   const pushed = site.gridMeter === 'sml' || site.gridMeter === 'dsmr'
-  const every = `${places.gridEveryMs}ms`
+  const { pace } = places
+  const every = `${pace.gridEveryMs}ms`
   const board = site.relays === 'johnny-five' && !places.coilsOnly
   const hex = (key: Uint8Array) => toHex(key)
   const serial = (line: SiteLine, baud: string, format: string) => ({ ...places.lineAt(site.name, line), baud, format })
@@ -71,6 +104,7 @@ export function siteConfigText(street: Street, site: StreetSite, places: StreetP
       trust: { height: String(places.trust.height), hash: toHex(places.trust.hash) },
       primary: places.primary,
       witnesses: places.witnesses,
+      follow: `${pace.followMs}ms`,
     },
     brokers: places.brokers,
     lines: {
@@ -112,7 +146,7 @@ export function siteConfigText(street: Street, site: StreetSite, places: StreetP
     relays: {
       board: board
         ? { driver: 'johnny-five', bank: `${site.name}-gpio` }
-        : { driver: 'modbus-coils', line: 'switch', unit: String(UNIT.board), timed: `${COIL_HOLD_MS}ms` },
+        : { driver: 'modbus-coils', line: 'switch', unit: String(UNIT.board), timed: `${pace.holdMs}ms` },
     },
     direct_lines: ends.map(({ line, side, peer }) => ({
       id: line.id,
@@ -151,7 +185,9 @@ export function siteConfigText(street: Street, site: StreetSite, places: StreetP
       dispute_window: '30s',
       energy: `${Math.round(((site.circuit?.demandW ?? 2_000) * SLOT_S) / 3_600)}Wh`,
       loss: '3%',
+      pause: `${pace.pauseMs}ms`,
     },
+    ...(pace.restMs === undefined ? {} : { rest: { look: `${pace.restMs}ms`, line_meters: `${pace.restMs}ms` } }),
     page: { off: 'true' },
     ...(places.clock === undefined
       ? {}

@@ -21,7 +21,7 @@ import type { Instant, Mono } from '../../protocol/time.ts'
 import { type DeviceLine, type SiteDevices, startSiteDevices } from './devices.ts'
 import type { Random } from './noise.ts'
 import { constantProfile, homeLoad, type SiteProfile, solarGeneration } from './profile.ts'
-import { type SiteLine, siteConfigText } from './site-config.ts'
+import { type SiteLine, type StreetPace, siteConfigText } from './site-config.ts'
 import { benchSeed, type Street, type StreetSite } from './street.ts'
 import type { Violation } from './wire-judge.ts'
 import type { WireContact, WiredSite } from './wire-plan.ts'
@@ -36,6 +36,8 @@ const ENDOWMENT = micros(100_000_000n)
 export const ORIGIN_MS = 1_782_036_000_000
 /** Between two integrations of the wires when no contact moves; a quarter of what the fastest interlock waits for. */
 const WIRES_MS = 200
+/** The same while no direct line carries anything: what is left are the profiles, which change over minutes. */
+const IDLE_WIRES_MS = 5_000
 /** How long after the contract's end a contact may take to open before the audit counts it. */
 const LOCK_GRACE_MS = 2_000
 
@@ -54,7 +56,7 @@ export interface StreetPorts {
   readonly coilsOnly: boolean
   /** Shared with agents that run as processes of their own. */
   readonly scale: TimeScale | undefined
-  readonly gridEveryMs: number
+  readonly pace: StreetPace
   /** How wrong an agent's clock may be made, where a run does that: what it then does that much early or late is no violation. */
   readonly clockErrorMs?: number
   openLine(site: string, line: SiteLine, kind: 'serial' | 'tcp'): Promise<Result<OpenedLine>>
@@ -216,6 +218,7 @@ export async function openStreet(
         random: ports.random,
         paced: ports.paced,
         coilsOnly: ports.coilsOnly,
+        pace: ports.pace,
         line: name => lines.get(`${site.name} ${name}`)!,
       }),
     )
@@ -241,7 +244,7 @@ export async function openStreet(
       lineAt: (name, line) => lines.get(`${name} ${line}`)!.place,
       keysOf,
       clock: ports.scale,
-      gridEveryMs: ports.gridEveryMs,
+      pace: ports.pace,
       coilsOnly: ports.coilsOnly,
     })
     const loaded = loadConfig(text, `${site.name}.yaml`)
@@ -253,7 +256,13 @@ export async function openStreet(
   }
 
   const agents = new Map<string, Agent>()
+  let advanced = clock.mono()
   const stopWires = timers.every(WIRES_MS, () => {
+    const open = street.lines.every(({ id }) =>
+      (['upstream', 'seller', 'buyer'] as const).every(kind => wires.position({ kind, of: id }) === 'open'),
+    )
+    if (open && clock.mono() - advanced < IDLE_WIRES_MS) return
+    advanced = clock.mono()
     wires.advance()
     if (clock.mono() % 1000 < WIRES_MS) judgeClosed()
   })

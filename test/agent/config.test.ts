@@ -85,8 +85,18 @@ test('a good file becomes quantities in base units, defaults filled in', () => {
     upstream: { bank: 'board', channel: 2 },
   })
   assert.is(config.directLines[0]?.limit, 16_000 as never)
+  assert.is(config.ledger.followMs, 4_000)
+  assert.is(config.trade.pauseMs, 0)
+  assert.is(config.rest, undefined)
   assert.equal(config.page, { host: '127.0.0.1', port: 8480, off: false })
   assert.equal(config.safety, { voltageMinMv: 207_000 as never, voltageMaxMv: 253_000 as never })
+})
+
+test('what a site does more seldom at rest is one group, whole or absent', () => {
+  const loaded = loadConfig(`${GOOD}rest: {look: 30s, line_meters: 2min}\n`, 'site.yaml')
+  assert.equal(loaded.ok && loaded.value.rest, { lookMs: 30_000, lineMetersMs: 120_000 })
+  const half = `${GOOD}rest: {look: 30s}\n`
+  assert.match(faults(half).join(), /"line_meters" is missing in rest/)
 })
 
 test('a misspelt key is named with its place and the key that was meant', () => {

@@ -1,11 +1,14 @@
+import { drainPromises } from '../../../drivers/drain.ts'
+import { createSimTime } from '../../../hw/sim/clock.ts'
+import { createSimDisk } from '../../../hw/sim/disk.ts'
+import { seededRandom } from '../../../hw/sim/random.ts'
 import { equalBytes } from '../../../protocol/bytes.ts'
 import { verifyChain } from '../../../protocol/reading/chain.ts'
 import { verifyReading } from '../../../protocol/reading/verify.ts'
 import { must } from '../../../protocol/result.ts'
 import { OBIS } from '../../../protocol/telegram/obis.ts'
 import { assert, suite } from '../../harness.ts'
-
-import { boot, chainIn, codeOf, newSite, settle, signer, verifier, watt } from './site.ts'
+import { boot, chainIn, codeOf, fakeMeter, newSite, settle, signer, verifier, watt } from './site.ts'
 
 const test = suite('metering')
 
@@ -157,6 +160,40 @@ test('an unknown name, and a metering that was stopped, answer with a fault', as
   const { asked } = site.meter
   await site.time.advance(10_000)
   assert.is(site.meter.asked, asked)
+})
+
+test('a meter at rest is read at its rest period, and at once when it is woken; no gap is signed for that', async () => {
+  const time = createSimTime(1_795_000_000_000, drainPromises)
+  const meter = fakeMeter(time)
+  const meters = [{ name: 'L1', meter, periodMs: 1000, restMs: 90_000, staleMs: 450_000 }]
+  const sim = createSimDisk({ random: seededRandom(5) })
+  const { metering } = await boot({ time, sim, meter, health: new Map() }, { meters })
+  await time.advance(10_500)
+  assert.is(meter.asked, 11)
+  metering.rest('L1', true)
+  await time.advance(900_000)
+  assert.is(meter.asked, 21)
+  await time.advance(85_000)
+  metering.rest('L1', false)
+  await time.advance(100)
+  assert.is(meter.asked, 22, 'woken, it is read at once')
+  await time.advance(10_000)
+  assert.is(meter.asked, 32)
+  assert.is(metering.stats().gaps, 0)
+  metering.rest('L1', true)
+  meter.failing = { code: 'meter.silent' }
+  await time.advance(300_000)
+  assert.is(metering.stats().gaps, 1, 'a meter that is silent for two rest periods has a gap')
+})
+
+test('a meter read every two minutes has no gap between two readings', async () => {
+  const time = createSimTime(1_795_000_000_000, drainPromises)
+  const meter = fakeMeter(time)
+  const meters = [{ name: 'L1', meter, periodMs: 120_000, staleMs: 600_000 }]
+  const sim = createSimDisk({ random: seededRandom(5) })
+  const { metering } = await boot({ time, sim, meter, health: new Map() }, { meters })
+  await time.advance(3_600_000)
+  assert.equal(metering.stats(), { read: 30, failed: 0, refused: 0, signed: 30, gaps: 0 })
 })
 
 test.run()

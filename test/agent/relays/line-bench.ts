@@ -74,11 +74,12 @@ export interface BenchOptions {
   /** Whether the agents see their contacts on auxiliary inputs or only on the pins that drive them. */
   readonly auxiliary?: boolean
   readonly welds?: readonly Weld[]
+  readonly restMs?: number
 }
 
 const SELLER_OF: Record<string, EndName> = { L1: 'roof', L2: 'barn' }
 
-export async function lineBench({ auxiliary = true, welds = [] }: BenchOptions = {}): Promise<LineBench> {
+export async function lineBench({ auxiliary = true, welds = [], restMs }: BenchOptions = {}): Promise<LineBench> {
   const time = createSimTime(ORIGIN, drainPromises)
   const violations: Violation[] = []
   const moves: { what: string; at: number }[] = []
@@ -200,6 +201,7 @@ export async function lineBench({ auxiliary = true, welds = [] }: BenchOptions =
         },
         meterOf: line => readings.get(line),
         watchdogFed: () => (self.watchdogFed ? time.clock.mono() : undefined),
+        ...(restMs === undefined ? {} : { restMs }),
         intend: () => self.intent(),
         welds,
         keepWelds: async all => {

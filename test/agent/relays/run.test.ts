@@ -389,4 +389,39 @@ test('a view tells contacts, reasons and positions, and nothing of a line that i
   assert.is(bench.agents.home.control.view('L9'), undefined)
 })
 
+test('an agent that may rest keeps its contacts, starts and stops in the same order, and rests again', async () => {
+  const bench = await lineBench({ restMs: 10_000 })
+  for (let round = 0; round < 2; round++) {
+    await bench.pass(60_000)
+    assert.is(bench.position('own', 'home'), 'closed')
+    const from = bench.moves.length
+    await bench.start('L1')
+    assert.equal(moved(bench, from), ['own home open', 'buyer L1 closed', 'upstream L1 closed', 'seller L1 closed'])
+    for (const name of SELLERS) {
+      bench.agents[name].control.wish('L1', 'de-energise')
+      bench.told(name, 'L1').deal = undefined
+    }
+    await bench.pass(5000)
+    assert.equal(bench.agents.home.control.view('L1')!.wish, 'de-energise')
+  }
+  assert.is(moved(bench).filter(move => move === 'own home open').length, 2, 'its own supply never left by itself')
+  assert.equal(kinds(bench), [])
+})
+
+test('a contact that is no longer seen is noticed at once while awake, at rest with the next look round', async () => {
+  for (const [restMs, least, most] of [
+    [undefined, 0, 1_500],
+    [10_000, 1_500, 14_000],
+  ] as const) {
+    const bench = await lineBench(restMs === undefined ? {} : { restMs })
+    // Awake for some seconds after the last movement, then at rest.
+    await bench.pass(7_500)
+    const since = bench.time.clock.mono()
+    bench.agents.home.bank.fail('AUX0', { code: 'gpio.gone' })
+    await bench.pass(20_000)
+    const [own] = openedWithin(bench, since, ['own home'])
+    assert.ok(own! >= least && own! <= most, `resting ${restMs}: its own supply opened after ${own} ms`)
+  }
+})
+
 test.run()

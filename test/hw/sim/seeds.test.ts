@@ -38,6 +38,16 @@ test('the seeds together draw every kind of fault', () => {
   ])
 })
 
+test('disks that lie about their syncs are found out', async () => {
+  const faults = [{ kind: 'crash', at: 40_000, forMs: 5_000, site: 'maple', when: 'now' }] as const
+  const run = async (lyingDisks: boolean) => {
+    const { result } = await runSeed({ seed: 1, homes: 5, virtualMs: 60_000, faults, lyingDisks })
+    return result.problems.filter(problem => problem.startsWith('maple'))
+  }
+  assert.equal(await run(false), [])
+  assert.match((await run(true)).join(), /maple (lost|did not come back|'s journal)/)
+}, 60_000)
+
 test('the same street runs with the real signer', async () => {
   const { result } = await runSeed({ seed: 1, homes: 5, virtualMs: 130_000, realSigner: true })
   assert.equal(result.problems, [])
