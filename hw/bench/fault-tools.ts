@@ -1,15 +1,14 @@
 /** What the named faults have in common: waiting, and looking at the wires, the ledger and the agents' own words. */
 import type { Agent, Seams } from '../../agent/compose.ts'
 import type { DealInfo } from '../../agent/trading/run.ts'
-import { openDisk } from '../../drivers/store/disk.ts'
 import { fromUtf8 } from '../../protocol/bytes.ts'
 import type { Verifier } from '../../protocol/crypto/verify.ts'
 import type { DealRecord } from '../../protocol/ledger/deal-record.ts'
 import type { Fault } from '../../protocol/result.ts'
 import type { Mono } from '../../protocol/time.ts'
 import type { RunningStreet } from '../sim/street-run.ts'
-import type { Bench } from './bench.ts'
 import { ledgerDeals } from './judge.ts'
+import type { Stage } from './stage.ts'
 
 /** The row of every fault: contacts that must open do so within this long of the strike, in virtual time. */
 export const OPEN_WITHIN_MS = 2_000
@@ -39,7 +38,7 @@ export interface FaultCase {
 }
 
 /** `defenceOff` takes out the one defence that the fault is met with. The bench stands when the fault is struck. */
-export type MakeFault = (defenceOff: boolean, bench: () => Bench) => FaultCase
+export type MakeFault = (defenceOff: boolean, bench: () => Stage) => FaultCase
 
 /** The victim of most faults: maple sells to cedar over L1. L2 to L4 must not notice. */
 export const VICTIM = { line: 'L1', seller: 'maple', buyer: 'cedar' } as const
@@ -51,7 +50,7 @@ export const NEVER_MS = 1e12
 /** A verifier that lets everything pass: what a defence is worth when it is taken out. */
 export const credulous: Verifier = { verify: () => true }
 
-export async function waitFor({ running }: Bench, met: () => boolean, withinMs: number): Promise<boolean> {
+export async function waitFor({ running }: Stage, met: () => boolean, withinMs: number): Promise<boolean> {
   const until = running.clock.mono() + withinMs
   while (!met()) {
     if (running.clock.mono() >= until) return false
@@ -69,7 +68,7 @@ export interface Target {
 }
 
 /** Waits until energy has flowed on the line for some seconds; undefined when it does not come to that. */
-export async function flowingDeal(bench: Bench, line: string): Promise<Target | undefined> {
+export async function flowingDeal(bench: Stage, line: string): Promise<Target | undefined> {
   const { running } = bench
   let since: Mono | undefined
   const steady = () => {
@@ -93,11 +92,11 @@ export async function flowingDeal(bench: Bench, line: string): Promise<Target | 
 export const dealsOf = (running: RunningStreet): readonly DealInfo[] =>
   [...running.agents.values()].flatMap(agent => agent.trading.deals())
 
-export const ledgerDeal = (bench: Bench, hash: string): DealRecord | undefined =>
+export const ledgerDeal = (bench: Stage, hash: string): DealRecord | undefined =>
   ledgerDeals(bench.running).find(found => found.hash === hash)?.deal
 
 /** From the strike until both ends of the line were open, by the wires; undefined while one is closed. */
-export function openedAfter({ running }: Bench, line: string, strike: Mono): number | undefined {
+export function openedAfter({ running }: Stage, line: string, strike: Mono): number | undefined {
   const ends = (['seller', 'buyer'] as const).map(kind => {
     if (running.wires.position({ kind, of: line }) === 'closed') return undefined
     const move = running.moves.findLast(
@@ -109,14 +108,14 @@ export function openedAfter({ running }: Bench, line: string, strike: Mono): num
 }
 
 /** Waits for both ends to be open; the time it took, or undefined when they are not within the limit. */
-export async function opensInTime(bench: Bench, line: string, strike: Mono): Promise<number | undefined> {
+export async function opensInTime(bench: Stage, line: string, strike: Mono): Promise<number | undefined> {
   await waitFor(bench, () => openedAfter(bench, line, strike) !== undefined, OPEN_WITHIN_MS)
   const took = openedAfter(bench, line, strike)
   return took !== undefined && took <= OPEN_WITHIN_MS ? took : undefined
 }
 
 /** Waits until the ledger has closed the deal. */
-export async function closedDeal(bench: Bench, hash: string): Promise<DealRecord | undefined> {
+export async function closedDeal(bench: Stage, hash: string): Promise<DealRecord | undefined> {
   await waitFor(bench, () => ledgerDeal(bench, hash)?.state !== 'locked', SETTLE_WITHIN_MS)
   const deal = ledgerDeal(bench, hash)
   return deal?.state === 'locked' ? undefined : deal
@@ -130,8 +129,8 @@ export function disturbed({ others }: Target): Fault | undefined {
 }
 
 /** The first evidence file of a site that speaks of one of these, by file name. */
-export async function evidenceOf(bench: Bench, site: string, words: readonly string[]): Promise<string | undefined> {
-  const disk = await openDisk(`${bench.data}/${site}/state`)
+export async function evidenceOf(bench: Stage, site: string, words: readonly string[]): Promise<string | undefined> {
+  const disk = await bench.stateOf(site)
   if (!disk.ok) return undefined
   const names = await disk.value.list()
   let found: string | undefined
@@ -140,7 +139,7 @@ export async function evidenceOf(bench: Bench, site: string, words: readonly str
     const text = read.ok ? fromUtf8(read.value) : undefined
     if (text !== undefined && words.some(word => text.includes(word))) found ??= name
   }
-  await disk.value.close()
+  await disk.value.close?.()
   return found
 }
 
@@ -157,9 +156,10 @@ export const seconds = (ms: number | undefined): string =>
 
 /** Contacts open in time, the delivered part settles, other deals go on: what most rows ask for. */
 export async function opensAndSettles(
-  bench: Bench,
+  bench: Stage,
   strike: () => void | Promise<void>,
   mend: () => void | Promise<void> = () => {},
+  strikesAll = false,
 ): Promise<Struck> {
   const { line } = VICTIM
   const target = await flowingDeal(bench, line)
@@ -172,12 +172,13 @@ export async function opensAndSettles(
     return { outcome: `the contacts of ${line} did not open within 2 s`, asExpected: false }
   }
   await bench.running.timers.sleep(OUTAGE_MS)
-  const trouble = disturbed(target)
+  // A fault that strikes the whole street stops the others as well; that they open is what the wires judge.
+  const trouble = strikesAll ? undefined : disturbed(target)
   await mend()
   const deal = await closedDeal(bench, target.hash)
   const delivered = deal?.outcome?.delivered ?? 0n
   return {
-    outcome: `contacts open after ${seconds(openMs)}, ${settledText(deal)}, ${othersText(trouble)}`,
+    outcome: `contacts open after ${seconds(openMs)}, ${settledText(deal)}${strikesAll ? '' : `, ${othersText(trouble)}`}`,
     asExpected: deal?.state === 'settled' && delivered > 0n && trouble === undefined,
     openMs,
   }

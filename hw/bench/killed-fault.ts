@@ -3,10 +3,6 @@
  * the ledger, and its journal as it lies on the disk. The defence is the journal; with it out, the folder is emptied before
  * birch comes back.
  */
-import { openDisk } from '../../drivers/store/disk.ts'
-import { removeFolder } from '../../drivers/store/folder.ts'
-import { journalFolder } from './bench.ts'
-import { type ChildSite, startChildSite } from './child-site.ts'
 import {
   closedDeal,
   disturbed,
@@ -19,6 +15,7 @@ import {
   settledText,
 } from './fault-tools.ts'
 import { judgeJournal } from './judge.ts'
+import type { Life } from './stage.ts'
 
 const SITE = 'birch'
 const LINE = 'L3'
@@ -26,7 +23,7 @@ const LINE = 'L3'
 const AWAY_MS = 10_000
 
 export const agentKilled: MakeFault = (off, street) => {
-  let child: ChildSite | undefined
+  let child: Life | undefined
   const end = async () => {
     await child?.stop()
     child = undefined
@@ -36,14 +33,9 @@ export const agentKilled: MakeFault = (off, street) => {
     end,
     async strike() {
       const bench = street()
-      const { running, ports } = bench
-      const readJournal = () =>
-        judgeJournal(SITE, {
-          ...ports,
-          seed: bench.seed,
-          journalOf: site => openDisk(journalFolder(bench, site)),
-        })
-      const started = await startChildSite(bench, SITE)
+      const { running } = bench
+      const { config } = running.configs.get(SITE)!
+      const started = await bench.live(SITE, config)
       if (!started.ok) return { outcome: `${SITE} did not start: ${started.fault.code}`, asExpected: false }
       child = started.value
       const target = await flowingDeal(bench, LINE)
@@ -53,19 +45,19 @@ export const agentKilled: MakeFault = (off, street) => {
       const openMs = await opensInTime(bench, LINE, at)
       await killed
       await running.timers.sleep(AWAY_MS)
-      const before = await readJournal()
-      if (off) removeFolder(journalFolder(bench, SITE))
-      const again = await startChildSite(bench, SITE)
+      const before = await judgeJournal(SITE, bench)
+      if (off) bench.loseJournal(SITE)
+      const again = await bench.live(SITE, config)
       if (!again.ok) return { outcome: `${SITE} did not come back: ${again.fault.code}`, asExpected: false }
       child = again.value
       const { boot } = again.value
       const deal = await closedDeal(bench, target.hash)
       await end()
-      const after = await readJournal()
+      const after = await judgeJournal(SITE, bench)
       const lost = [...before.hashes].filter(hash => !after.hashes.has(hash)).length
       const trouble = disturbed({ ...target, others: target.others.filter(({ peer }) => peer !== SITE) })
       return {
-        outcome: `contacts ${openMs === undefined ? 'did not open in time' : `open after ${seconds(openMs)}`}, back with boot ${boot}, ${lost} of ${before.hashes.size} readings on disk lost, ${settledText(deal)}, ${othersText(trouble)}`,
+        outcome: `contacts ${openMs === undefined ? 'did not open in time' : `open after ${seconds(openMs)}`}, back with boot ${boot}, ${lost} of ${before.hashes.size} readings on disk lost${before.problems.length + after.problems.length > 0 ? ` (${before.problems[0] ?? after.problems[0]})` : ''}, ${settledText(deal)}, ${othersText(trouble)}`,
         asExpected:
           openMs !== undefined &&
           boot === 2 &&

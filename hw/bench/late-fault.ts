@@ -2,14 +2,14 @@
 import type { MeterReading } from '../../drivers/ports.ts'
 import { findValue, OBIS, towardZeroAt } from '../../protocol/telegram/obis.ts'
 import type { MeterView } from '../sim/wires.ts'
-import type { Bench } from './bench.ts'
 import { closedDeal, flowingDeal, type MakeFault, notFlowing, openedAfter, settledText, VICTIM } from './fault-tools.ts'
+import type { Stage } from './stage.ts'
 
 const { line: LINE, seller: SELLER } = VICTIM
 /** Answers come late for this long, virtual. */
 const LATE_FOR_MS = 40_000
-/** How late: beyond any time-out that the master would learn, and held up in order, so that each looks like the next one's. */
-const LATE_MS = 1_300
+/** How late: beyond any time-out that the master would learn, and old enough for the registers to have moved on. */
+const LATE_MS = 4_000
 const LATE_SHARE = 0.5
 /** Between two looks at the wires. */
 const SAMPLE_MS = 20
@@ -49,7 +49,7 @@ export const lateModbusAnswer: MakeFault = (off, street) => ({
 })
 
 /** Holds every believed reading of the victim's meter against what the wires showed while it was being read. */
-function watchReadings({ running }: Bench): { readonly wrong: string[]; read(): number; stop(): void } {
+function watchReadings({ running }: Stage): { readonly wrong: string[]; read(): number; stop(): void } {
   const samples: Sample[] = []
   const wrong: string[] = []
   let read = 0

@@ -1,12 +1,15 @@
 /** `--once`: a fixed stretch of virtual time, the faults that were asked for, everything settled, then the verdict. */
-import type { Seams } from '../../agent/compose.ts'
 import { createSystemTime } from '../../drivers/clock.ts'
 import { openDisk } from '../../drivers/store/disk.ts'
+import { removeFolder } from '../../drivers/store/folder.ts'
 import { ok, type Result } from '../../protocol/result.ts'
 import { type Bench, type BenchSettings, journalFolder, openBench } from './bench.ts'
+import { startChildSite } from './child-site.ts'
 import { FAULTS } from './faults.ts'
 import { createWitness, judgeStreet, ledgerDeals } from './judge.ts'
 import type { FaultName, FaultOutcome, StreetResult } from './result.ts'
+import { joinSeams } from './seams.ts'
+import type { Stage } from './stage.ts'
 
 /** A deal asked for at the last moment: its lead, its window, receipt and dispute windows, and the blocks around them. */
 const SETTLE_MS = 180_000
@@ -28,10 +31,10 @@ export async function runOnce(settings: OnceSettings): Promise<Result<StreetResu
   const wall = createSystemTime().clock
   const started = wall.mono()
   const witness = createWitness()
-  let bench: Bench | undefined
-  const standing = (): Bench => {
-    if (bench === undefined) throw new Error('a fault is struck before the street stands')
-    return bench
+  let stage: Stage | undefined
+  const standing = (): Stage => {
+    if (stage === undefined) throw new Error('a fault is struck before the street stands')
+    return stage
   }
   const cases = settings.faults.map(name => FAULTS[name](settings.defenceOff === true, standing))
   const opened = await openBench({
@@ -41,7 +44,8 @@ export async function runOnce(settings: OnceSettings): Promise<Result<StreetResu
     onAgent: witness.attend,
   })
   if (!opened.ok) return opened
-  bench = opened.value
+  const bench = opened.value
+  stage = stageOf(bench)
   const { running, ports } = bench
   const began = running.clock.mono()
 
@@ -78,7 +82,7 @@ export async function runOnce(settings: OnceSettings): Promise<Result<StreetResu
     virtualMs,
     wallMs: wall.mono() - started,
     speed: settings.speed,
-    journalOf: site => openDisk(journalFolder(standing(), site)),
+    journalOf: standing().journalOf,
     clock: ports.clock,
     timers: ports.timers,
     verifier: ports.verifier,
@@ -88,19 +92,19 @@ export async function runOnce(settings: OnceSettings): Promise<Result<StreetResu
   return ok(result)
 }
 
-const allSettled = ({ running }: Bench): boolean => ledgerDeals(running).every(({ deal }) => deal.state !== 'locked')
+const stageOf = (bench: Bench): Stage => ({
+  running: bench.running,
+  seed: bench.seed,
+  clock: bench.ports.clock,
+  timers: bench.ports.timers,
+  verifier: bench.ports.verifier,
+  signer: bench.ports.signer,
+  brokers: bench.ports.ownBrokers,
+  struck: site => bench.ports.faults.get(site)!,
+  live: site => startChildSite(bench, site),
+  stateOf: site => openDisk(`${bench.data}/${site}/state`),
+  journalOf: site => openDisk(journalFolder(bench, site)),
+  loseJournal: site => removeFolder(journalFolder(bench, site)),
+})
 
-/** Several faults may have a hand in one agent; each keeps its own. */
-function joinSeams(all: readonly Seams[]): Seams {
-  const chain = <T>(pick: (seams: Seams) => ((value: T) => T) | undefined) => {
-    const steps = all.flatMap(seams => pick(seams) ?? [])
-    return (value: T): T => steps.reduce((made, step) => step(made), value)
-  }
-  return {
-    world: chain(seams => seams.world),
-    light: chain(seams => seams.light),
-    limits: chain(seams => seams.limits),
-    post: chain(seams => seams.post),
-    lateAnswerDefence: all.every(seams => seams.lateAnswerDefence !== false),
-  }
-}
+const allSettled = ({ running }: Bench): boolean => ledgerDeals(running).every(({ deal }) => deal.state !== 'locked')

@@ -40,7 +40,7 @@ export const peerSilent: MakeFault = (off, street) => ({
       ? { limits: limits => ({ ...limits, heartbeatMs: NEVER_MS }) }
       : undefined,
   strike() {
-    const struck = street().ports.faults.get(BUYER)!
+    const struck = street().struck(BUYER)
     return opensAndSettles(
       street(),
       () => {
@@ -58,7 +58,7 @@ export const brokerDown: MakeFault = (off, street) => ({
   seamsOf: () => (off ? { limits: limits => ({ ...limits, heartbeatMs: NEVER_MS }), world: deafToOutages } : undefined),
   async strike() {
     const bench = street()
-    const [broker, second] = bench.ports.ownBrokers
+    const [broker, second] = bench.brokers
     if (broker === undefined) return { outcome: 'a broker of yours is not stopped by this bench', asExpected: false }
     if (second === undefined || off) {
       return opensAndSettles(
@@ -71,6 +71,7 @@ export const brokerDown: MakeFault = (off, street) => ({
           await broker.restart()
           if (off) await second?.restart()
         },
+        true,
       )
     }
     const target = await flowingDeal(bench, LINE)

@@ -14,31 +14,19 @@ import { type HttpServer, serveHttp } from '../../drivers/http/server.ts'
 import type { DeviceEnd } from '../../drivers/line/device-end.ts'
 import { openPty } from '../../drivers/line/pty.ts'
 import { openTcpServer } from '../../drivers/line/tcp-server.ts'
-import type { Bus, Clock, Log, Timers } from '../../drivers/ports.ts'
+import type { Clock, Log, Timers } from '../../drivers/ports.ts'
 import { makeLink, removeLink } from '../../drivers/store/folder.ts'
-import { sha256 } from '../../protocol/crypto/hash.ts'
-import { parseTx, type TxKind } from '../../protocol/ledger/tx.ts'
 import { done, fail, ok, type Result } from '../../protocol/result.ts'
 import { auxiliaryLine, outputLine, type SiteDevices } from '../sim/devices.ts'
-import { type NodeFaults, withFaults } from '../sim/ledger-rpc.ts'
+import { withFaults } from '../sim/ledger-rpc.ts'
 import { seededRandom } from '../sim/random.ts'
 import { BRISK, type SiteLine } from '../sim/site-config.ts'
 import type { StreetSite } from '../sim/street.ts'
 import { type OpenedLine, ORIGIN_MS, type StreetPorts } from '../sim/street-run.ts'
+import { noPortFaults, type PortFaults, struckWorld } from './stage.ts'
 
 /** Two, so that one that is down is no reason to stop. */
 const WITNESSES = 2
-
-/** What can be struck in the ports of one site. */
-export interface PortFaults {
-  /** The node that the site follows, and its witnesses. */
-  readonly primary: NodeFaults
-  readonly witnesses: NodeFaults
-  /** Nothing that this site says reaches a broker any more. */
-  mute: boolean
-  /** Transactions of this kind are taken and never handed in, as by an owner who means to cheat. */
-  swallow: TxKind | undefined
-}
 
 export interface RealPorts extends StreetPorts {
   readonly scale: TimeScale
@@ -83,37 +71,19 @@ export async function openRealPorts(options: RealPortsOptions): Promise<Result<R
     ownBrokers.push(broker.value)
     closers.push(() => broker.value.close())
   }
-  const faults = new Map(
-    options.sites.map((site): [string, PortFaults] => [
-      site,
-      { primary: {}, witnesses: {}, mute: false, swallow: undefined },
-    ]),
-  )
+  const faults = new Map(options.sites.map((site): [string, PortFaults] => [site, noPortFaults()]))
   let nodes: readonly HttpServer[] = []
 
   function worldOf(site: StreetSite, config: SiteConfig, devices: SiteDevices): World {
     const world = systemWorld(config, options.logOf(site.name, clock))
     const struck = faults.get(site.name)!
-    return {
+    const shared: World = {
       ...world,
       // One clock for the whole bench process; a child process makes its own from the same scale.
       clock,
       timers,
-      openLine: line => world.openLine(line),
-      openLedger: url => {
-        const node = withFaults(
-          world.openLedger(url),
-          url === config.ledger.primary ? struck.primary : struck.witnesses,
-        )
-        return {
-          ...node,
-          submit: async tx => (isSwallowed(tx, struck) ? ok({ code: 0, log: '', hash: sha256(tx) }) : node.submit(tx)),
-        }
-      },
-      openBus: async urls => {
-        const bus = await world.openBus(urls)
-        return bus.ok ? ok(mutable(bus.value, struck)) : bus
-      },
+      openLedger: url =>
+        withFaults(world.openLedger(url), url === config.ledger.primary ? struck.primary : struck.witnesses),
       openGpioBank: bank =>
         devices.gpio === undefined
           ? fail({ code: 'gpio.no-bank', bank })
@@ -127,6 +97,7 @@ export async function openRealPorts(options: RealPortsOptions): Promise<Result<R
               }),
             }),
     }
+    return struckWorld(shared, struck)
   }
 
   return ok({
@@ -160,18 +131,6 @@ export async function openRealPorts(options: RealPortsOptions): Promise<Result<R
     },
     close,
   })
-}
-
-function isSwallowed(tx: Uint8Array, { swallow }: PortFaults): boolean {
-  const parsed = swallow === undefined ? undefined : parseTx(tx)
-  return parsed?.ok === true && parsed.value.tx.kind === swallow
-}
-
-function mutable(bus: Bus, struck: PortFaults): Bus {
-  return {
-    ...bus,
-    publish: async (topic, payload) => (struck.mute ? done : bus.publish(topic, payload)),
-  }
 }
 
 /**

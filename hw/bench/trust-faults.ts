@@ -6,7 +6,6 @@ import { dealKey, dealRecord } from '../../protocol/ledger/deal-record.ts'
 import { costCeil } from '../../protocol/quantity.ts'
 import { encodeAs } from '../../protocol/record.ts'
 import { later, type Mono } from '../../protocol/time.ts'
-import type { Bench } from './bench.ts'
 import {
   closedDeal,
   credulous,
@@ -24,6 +23,7 @@ import {
   VICTIM,
   waitFor,
 } from './fault-tools.ts'
+import type { Stage } from './stage.ts'
 
 const { line: LINE, seller: SELLER, buyer: BUYER } = VICTIM
 const believing = (world: World): World => ({ ...world, verifier: credulous })
@@ -35,8 +35,8 @@ export const forgedHeader: MakeFault = (off, street) => ({
     const bench = street()
     const target = await flowingDeal(bench, LINE)
     if (target === undefined) return notFlowing(LINE)
-    const { running, ports } = bench
-    const node = ports.faults.get(SELLER)!.primary
+    const { running } = bench
+    const node = bench.struck(SELLER).primary
     const { light } = running.agents.get(SELLER)!
     node.forge = 'signature'
     // A new block is there, and the forged header is put before the client now rather than at its next look.
@@ -75,12 +75,12 @@ export const paymentNotLocked: MakeFault = (off, street) => {
     seamsOf: site => (off && (site === SELLER || site === BUYER) ? { light: flattered } : undefined),
     async strike() {
       const bench = street()
-      const { running, ports } = bench
+      const { running } = bench
       const target = await flowingDeal(bench, 'L2')
       if (target === undefined) return notFlowing('L2')
       const selling = () => running.agents.get(SELLER)!.trading.deals()
       const known = new Set(selling().map(({ runner }) => runner))
-      ports.faults.get(BUYER)!.swallow = 'commit'
+      bench.struck(BUYER).swallow = 'commit'
       lying = off
       const unpaid = () => selling().find(({ runner }) => !known.has(runner))?.runner
       const reached = (...states: readonly string[]) => states.includes(unpaid()?.deal().state ?? '')
@@ -89,7 +89,7 @@ export const paymentNotLocked: MakeFault = (off, street) => {
       }
       const since = running.clock.mono()
       await waitFor(bench, () => reached('expired', 'aborted', 'started', 'stopped'), 90_000)
-      ports.faults.get(BUYER)!.swallow = undefined
+      bench.struck(BUYER).swallow = undefined
       lying = false
       const { state, cause, hash } = unpaid()!.deal()
       const closed = running.moves.some(
@@ -106,7 +106,7 @@ export const paymentNotLocked: MakeFault = (off, street) => {
 }
 
 /** The record that the deal under this key would have, had it been paid. */
-function wishedRecord({ running }: Bench, key: Uint8Array): Uint8Array | undefined {
+function wishedRecord({ running }: Stage, key: Uint8Array): Uint8Array | undefined {
   const found = dealsOf(running).find(({ runner }) => dealKey(runner.deal().hash) === fromUtf8(key))
   if (found === undefined) return undefined
   const { contract } = found.runner.deal()
@@ -183,10 +183,10 @@ export const noWitness: MakeFault = (off, street) => ({
   },
   async strike() {
     const bench = street()
-    const { running, ports } = bench
+    const { running } = bench
     const target = await flowingDeal(bench, LINE)
     if (target === undefined) return notFlowing(LINE)
-    for (const site of ports.faults.values()) site.witnesses.down = true
+    for (const { name } of running.street.sites) bench.struck(name).witnesses.down = true
     const at = running.clock.mono()
     const lights = [...running.agents.values()].map(agent => agent.light)
     const raised = await waitFor(bench, () => lights.every(light => light.health().state === 'no-witness'), 20_000)
@@ -196,7 +196,7 @@ export const noWitness: MakeFault = (off, street) => ({
     const believed = proven().some(({ runner }) => !known.has(runner))
     const own = dealsOf(running).filter(({ runner }) => toHex(runner.deal().hash) === target.hash)
     const trouble = disturbed({ ...target, others: [...target.others, ...own] })
-    for (const site of ports.faults.values()) site.witnesses.down = false
+    for (const { name } of running.street.sites) bench.struck(name).witnesses.down = false
     const deal = await closedDeal(bench, target.hash)
     const finish =
       ended && trouble === undefined ? 'running deals finished' : `a running deal was stopped by ${trouble?.code}`
@@ -213,12 +213,11 @@ export const withheldReceipt: MakeFault = (off, street) => ({
     const bench = street()
     const target = await flowingDeal(bench, LINE)
     if (target === undefined) return notFlowing(LINE)
-    const { faults } = bench.ports
-    faults.get(BUYER)!.swallow = 'receipt'
-    if (off) faults.get(SELLER)!.swallow = 'receipt'
+    bench.struck(BUYER).swallow = 'receipt'
+    if (off) bench.struck(SELLER).swallow = 'receipt'
     const deal = await closedDeal(bench, target.hash)
-    faults.get(BUYER)!.swallow = undefined
-    faults.get(SELLER)!.swallow = undefined
+    bench.struck(BUYER).swallow = undefined
+    bench.struck(SELLER).swallow = undefined
     const trouble = disturbed(target)
     const delivered = deal?.outcome?.delivered ?? 0n
     return {
