@@ -44,4 +44,11 @@ test('more homes trade on the same street', async () => {
   )
 }, 90_000)
 
+test('two calm hours, most of them at rest, settle at every site and sign no gap', async () => {
+  const { result, events } = await runSeed({ seed: 7, homes: 5, virtualMs: 7_200_000, calm: true })
+  assert.equal(result.problems, [])
+  assert.is(result.readings.verified, result.readings.signed)
+  assert.ok(events < 200 * 7_200, `${events} events are no rest`)
+}, 90_000)
+
 test.run()
