@@ -21,5 +21,9 @@ export const interruption = (): Promise<void> =>
         resolve()
       })
     }
-    if (process.env[ENDS_WITH_PARENT] !== undefined) process.stdin.on('close', () => resolve()).resume()
+    if (process.env[ENDS_WITH_PARENT] !== undefined) {
+      // Listening for the parent's end is no reason to stay.
+      process.stdin.on('close', () => resolve()).resume()
+      process.stdin.unref()
+    }
   })
