@@ -7,7 +7,7 @@ import { faultLine } from '../../../protocol/result.ts'
 import { assert, suite } from '../../harness.ts'
 
 /** Slow enough for two processes on two cores that run other tests as well. */
-const SPEED = 4
+const SPEED = 2
 /** The child: it buys from maple over L1. */
 const CHILD = 'cedar'
 
