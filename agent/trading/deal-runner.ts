@@ -307,7 +307,7 @@ const stillWanted = (deal: Deal): boolean => deal.state === 'armed' || deal.stat
  * A stop that both sides wanted is a cause, but no fault: `deal.stop-window`, `deal.peer-stop-energy`. A seller's heartbeat that
  * says open may come before its word that it stopped.
  */
-const isFault = (cause: Fault | undefined): boolean =>
+export const isFault = (cause: Fault | undefined): cause is Fault =>
   cause !== undefined && !/^deal\.(peer-opened|(peer-)?stop(ped|-(window|energy|operator)))$/.test(cause.code)
 
 /** A proof that does not hold, or a light client that has stopped trusting, as opposed to an answer not yet there. */

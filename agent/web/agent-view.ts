@@ -6,6 +6,7 @@ import { type MeterValue, OBIS } from '../../protocol/telegram/obis.ts'
 import type { Instant } from '../../protocol/time.ts'
 import type { Agent } from '../compose.ts'
 import type { DirectLineConfig, SiteConfig } from '../config/site-config.ts'
+import { isFault } from '../trading/deal-runner.ts'
 import type { CurveRing } from './curve-ring.ts'
 import type {
   ContactView,
@@ -265,7 +266,7 @@ function viewDeal(
             appHash: toHex(proof.appHash),
           },
         }),
-    ...(deal.cause === undefined ? {} : { note: faultLine(deal.cause) }),
+    ...(isFault(deal.cause) ? { note: faultLine(deal.cause) } : {}),
   }
 }
 

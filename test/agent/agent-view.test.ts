@@ -6,6 +6,7 @@ import {
   gridMeter,
   joinViews,
   kindOfSite,
+  logInto,
   textOf,
   viewAgent,
 } from '../../agent/web/agent-view.ts'
@@ -13,6 +14,7 @@ import { createCurveRing } from '../../agent/web/curve-ring.ts'
 import { drainPromises } from '../../drivers/drain.ts'
 import { createSimTime } from '../../hw/sim/clock.ts'
 import { micros } from '../../protocol/quantity.ts'
+import type { Fault } from '../../protocol/result.ts'
 import { instant, mono } from '../../protocol/time.ts'
 import { assert, suite } from '../harness.ts'
 
@@ -61,7 +63,14 @@ const configOf = (site: string, side: 'seller' | 'buyer', peer: string) => {
 const time = createSimTime(1_782_000_000_000, drainPromises)
 
 /** What the page reads of an agent, without the agent: the compiler holds it to the agent's own types. */
-function agentLike(site: string, side: 'seller' | 'buyer', peer: string, lineMw: number, steps: number): Agent {
+function agentLike(
+  site: string,
+  side: 'seller' | 'buyer',
+  peer: string,
+  lineMw: number,
+  steps: number,
+  cause?: Fault,
+): Agent {
   const reading = {
     meterId: '7',
     taken: instant(0),
@@ -112,6 +121,7 @@ function agentLike(site: string, side: 'seller' | 'buyer', peer: string, lineMw:
               state: 'started',
               ownWh: side === 'seller' ? 700n : 650n,
               peerWh: side === 'seller' ? 640n : undefined,
+              cause,
             }),
             history: Array.from({ length: steps }, (_, i) => ({ state: 'proposed', at: i, mono: mono(i) })),
             proof: () => undefined,
@@ -176,6 +186,13 @@ test('both ends make one line, with each contact as its own site sees it, and on
   assert.not('height' in snapshot.ledger, 'nothing verified, so no height')
 })
 
+test('a deal that ended as both wanted needs no note; what a fault stopped says which', () => {
+  const noteOf = (code: string) => view(agentLike('maple', 'seller', 'cedar', 0, 5, { code, agoMs: 2 })).deals[0]!.note
+  assert.is(noteOf('deal.stop-window'), undefined)
+  assert.is(noteOf('deal.peer-stop-energy'), undefined)
+  assert.is(noteOf('permit.reading'), 'permit.reading (agoMs=2)')
+})
+
 test('the grid meter is the one named so, else the first that is no line’s', () => {
   const config = configOf('maple', 'seller', 'cedar')
   assert.is(gridMeter(config), 'grid')
@@ -183,6 +200,25 @@ test('the grid meter is the one named so, else the first that is no line’s', (
   assert.is(gridMeter({ ...config, meters: { ...others, main: grid! } }), 'main')
   assert.is(gridMeter({ ...config, meters: others }), undefined)
   assert.is(kindOfSite({ ...config, meters: { ...config.meters, solar: grid! } }), 'solar-home')
+})
+
+test('a log line goes where it went, and to the page what is worth a look, with its cause', () => {
+  const tail = createLogTail(5)
+  const printed: string[] = []
+  const log = logInto(
+    tail,
+    'maple',
+    () => instant(7),
+    (level, _, text) => printed.push(`${level} ${text}`),
+  )
+  log('debug', 'relays', 'seen open')
+  log('warn', 'relays', 'opened', { code: 'permit.reading', agoMs: 2 })
+  log('error', 'relays', 'welded')
+  assert.equal(printed, ['debug seen open', 'warn opened', 'error welded'])
+  assert.equal(tail.lines(), [
+    { at: 7, level: 'fault', site: 'maple', text: 'relays: welded' },
+    { at: 7, level: 'warning', site: 'maple', text: 'relays: opened: permit.reading (agoMs=2)' },
+  ])
 })
 
 test('the log on the page keeps the newest lines, newest first', () => {
