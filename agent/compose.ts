@@ -21,7 +21,8 @@ import { createRelayControl, type RelayControl, type RelayEnd } from './relays/r
 import { readWelds, writeWelds } from './relays/welds.ts'
 import { createLedgerAccount, type LedgerAccount } from './trading/account.ts'
 import { createPost, type Post } from './trading/post.ts'
-import { createTrading, type Trading } from './trading/run.ts'
+import { createTrading } from './trading/run.ts'
+import type { Trading } from './trading/trading.ts'
 import type { World } from './world.ts'
 
 /** Journal kinds of this file. */

@@ -54,9 +54,6 @@ export const millihertz = (n: number): Frequency => whole(n, 'frequency') as Fre
 /** Whole watt-hours in an energy, rounded toward zero: the remainder stays in the register for the next slot. */
 export const wholeWattHours = (energy: Energy): WattHours => (energy / 1000n) as WattHours
 
-/** Energy of whole watt-hours, exact. */
-export const ofWattHours = (energy: WattHours): Energy => (energy * 1000n) as Energy
-
 /** What `energy` costs at `price`, rounded down: the buyer never pays a fraction that was not delivered. */
 export const costFloor = (energy: WattHours, price: Price): Money => ((energy * price) / 1000n) as Money
 

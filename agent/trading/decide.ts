@@ -14,7 +14,7 @@ import type { Aim } from '../../protocol/trade/bargain.ts'
  * From request to the window's start: four messages, the buyer's transaction in the next block, its proof under the
  * header after that, and the buyer's changeover, at blocks of one second.
  */
-export const LEAD_MS = 10_000
+const LEAD_MS = 10_000
 /** Offers one side makes: with two, a deal that takes the longest bargaining still needs no more than twelve messages. */
 const ROUNDS = 2
 /** Bargaining is over well before the lead time is; what is left is for the ledger. */

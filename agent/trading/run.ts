@@ -1,15 +1,11 @@
 /**
  * Trading at one site: asks and answers for energy, runs each deal, and tells the interlock what it may know of a line.
  */
-import type { Bus, Clock, Entropy, Log, Signer, Timers } from '../../drivers/ports.ts'
+import type { Entropy } from '../../drivers/ports.ts'
 import { equalBytes, toHex } from '../../protocol/bytes.ts'
-import type { Verifier } from '../../protocol/crypto/verify.ts'
-import { type Power, type WattHours, wattHours } from '../../protocol/quantity.ts'
-import { type Reading, registerEnergy } from '../../protocol/reading/reading.ts'
-import { verifyReading } from '../../protocol/reading/verify.ts'
-import { type Fault, fail, ok, type Result } from '../../protocol/result.ts'
-import type { Limits, LineFacts } from '../../protocol/safety/facts.ts'
-import type { Instant, Mono } from '../../protocol/time.ts'
+import { type Energy, type WattHours, wattHours } from '../../protocol/quantity.ts'
+import { ok, type Result } from '../../protocol/result.ts'
+import type { Mono } from '../../protocol/time.ts'
 import { decodeDeal } from '../../protocol/trade/deal-codec.ts'
 import {
   type Deal,
@@ -20,19 +16,17 @@ import {
   type Metered,
   type Step,
 } from '../../protocol/trade/deal-state.ts'
-import { beat, hear, newPulse, type Pulse } from '../../protocol/trade/heartbeat.ts'
-import type { Body, BodyOf, Message } from '../../protocol/trade/message.ts'
-import { dealEnergy, dealRegister, wholeBetween } from '../../protocol/trade/receipt.ts'
-import type { DirectLineConfig, SiteConfig } from '../config/site-config.ts'
-import type { LightAgent } from '../light/run.ts'
-import type { Metering } from '../metering/run.ts'
-import type { ControlEvent } from '../relays/decide.ts'
-import type { RelayControl } from '../relays/run.ts'
-import type { LedgerAccount } from './account.ts'
+import { beat, hear, newPulse } from '../../protocol/trade/heartbeat.ts'
+import type { Body, BodyOf, Message, SignedReading } from '../../protocol/trade/message.ts'
+import { dealEnergy } from '../../protocol/trade/receipt.ts'
 import { createDealRunner, type DealRunner } from './deal-runner.ts'
 import { available, type BuyerLine, decideAsk, RETRY_MS } from './decide.ts'
-import { createNegotiator, type TradeEnd } from './negotiate.ts'
-import type { Post } from './post.ts'
+import type { EndRun } from './end-run.ts'
+import { factsOf } from './interlock-facts.ts'
+import { lineInputs } from './line-inputs.ts'
+import { createNegotiator } from './negotiate.ts'
+import { judgePeerReading } from './peer-meter.ts'
+import type { DealInfo, Trading, TradingOptions } from './trading.ts'
 
 /** How often a buyer thinks of its next window, and old talk is swept out. */
 const STRATEGY_MS = 1000
@@ -45,77 +39,12 @@ const REST_AFTER_MS = 10_000
 /** Ended deals that the page still shows. */
 const KEPT_DEALS = 50
 
-export interface TradingOptions {
-  readonly config: SiteConfig
-  limitsOf(line: DirectLineConfig): Limits
-  readonly account: LedgerAccount
-  readonly signer: Signer
-  readonly post: Post
-  readonly bus: Bus
-  readonly light: LightAgent
-  readonly metering: Metering
-  readonly relays: () => RelayControl
-  readonly clock: Clock
-  readonly timers: Timers
-  readonly entropy: Entropy
-  readonly verifier: Verifier
-  readonly log: Log
-  record(bytes: Uint8Array): Promise<Result<unknown>>
-  health(what: string, fault: Fault | undefined): void
-  /** Saves what was refused, with the bytes where there are any. */
-  saveEvidence(fault: Fault, bytes: readonly Uint8Array[]): void
-}
-
-export interface DealInfo {
-  readonly runner: DealRunner
-  readonly peer: string
-  readonly requested: Mono
-}
-
-export interface Trading {
-  /** Every record of every deal, in the journal's order; called once before `start`. */
-  restore(records: Iterable<Uint8Array>): void
-  start(): void
-  facts(line: string): LineFacts
-  onRelayEvent(event: ControlEvent): void
-  /** A source of headers was caught in a lie: whatever relies on a proof of that time opens. */
-  onLightRefusal(fault: Fault): void
-  /** Newest first. */
-  deals(): readonly DealInfo[]
-  stats(): { readonly proposed: number }
-  /** Nothing new is begun; what is agreed goes to its end. */
-  windDown(): void
-  stop(): void
-}
-
-/** What runs on one line end. */
-interface EndRun {
-  readonly trade: TradeEnd
-  readonly limits: Limits
-  readonly peer: string
-  runner: DealRunner | undefined
-  pulse: Pulse
-  /** When our last heartbeat left. */
-  beatAt: Mono | undefined
-  peerContact: 'open' | 'closed' | 'unknown'
-  peerWelded: boolean
-  exchangedAt: Mono
-  lastUsed: Mono | undefined
-  notBefore: Mono
-  /** The ledger has this line's time sold up to here, whatever became of the deal. */
-  soldUntil: Instant
-  /** The buyer's circuit asks for nothing before. */
-  pausedUntil: Mono
-  /** When the line was last in a deal or in negotiation. */
-  wantedAt: Mono
-  /** Its meter is read at its rest period. */
-  resting: boolean
-}
-
 export function createTrading(options: TradingOptions): Trading {
   const { config, clock, timers, log, metering, post, light } = options
   const cancels: (() => void)[] = []
   const deals: DealInfo[] = []
+  /** What the other end's register stood at when its deal began. */
+  const peerBegins = new WeakMap<DealRunner, Energy>()
   let proposed = 0
   let closing = false
 
@@ -254,7 +183,10 @@ export function createTrading(options: TradingOptions): Trading {
     const known = deals.find(({ runner }) => equalBytes(runner.deal().hash, body.hash))
     if (known === undefined || known.peer !== peer) return
     const { runner } = known
-    if (body.kind === 'receipt-copy') return hearReceipt(runner, peer, body)
+    if (body.kind === 'receipt-copy') {
+      for (const reading of [body.begin, body.end]) judgeReading(runner, peer, reading)
+      return
+    }
     if (body.kind === 'reading') return void judgeReading(runner, peer, body.reading)
     if (body.kind === 'heartbeat') {
       const end = ends.get(body.line)
@@ -268,45 +200,20 @@ export function createTrading(options: TradingOptions): Trading {
     runner.feed({ kind: 'message', body })
   }
 
-  function hearReceipt(runner: DealRunner, peer: string, body: BodyOf<'receipt-copy'>): void {
-    judgeReading(runner, peer, body.begin)
-    judgeReading(runner, peer, body.end)
-  }
-
   /** A signed reading of the other end's line meter: what it says since begin, or a fault that opens the line. */
-  function judgeReading(runner: DealRunner, peer: string, signed: BodyOf<'reading'>['reading']): void {
-    const deal = runner.deal()
-    const other = deal.role === 'seller' ? 'buyer' : 'seller'
-    const verified = verifyReading(signed.envelope, signed.context, config.peers[peer]!.metering, options.verifier)
-    const expected = deal.role === 'seller' ? deal.contract.buyerMeter : deal.contract.sellerMeter
-    const judged: Result<WattHours> = !verified.ok
-      ? verified
-      : verified.value.context.meterId !== expected
-        ? fail({ code: 'trading.other-meter', expected, received: verified.value.context.meterId })
-        : verified.value.reading.session === undefined ||
-            !equalBytes(verified.value.reading.session.contract, deal.hash)
-          ? fail({ code: 'trading.other-session', deal: toHex(deal.hash) })
-          : sinceBegin(runner, verified.value.reading, other)
-    if (judged.ok) return runner.feed({ kind: 'metered', side: 'peer', energy: judged.value })
+  function judgeReading(runner: DealRunner, peer: string, signed: SignedReading): void {
+    const { metering: key } = config.peers[peer]!
+    const judged = judgePeerReading(runner.deal(), signed, key, peerBegins.get(runner), options.verifier)
+    if (judged.ok) {
+      peerBegins.set(runner, judged.value.begun)
+      return runner.feed({ kind: 'metered', side: 'peer', energy: judged.value.energy })
+    }
     log('error', 'trading', `${peer}'s reading is refused`, judged.fault)
     options.saveEvidence({ ...judged.fault, peer }, [signed.envelope, signed.context])
     runner.feed({ kind: 'fault', fault: judged.fault })
   }
 
-  const peerBegins = new WeakMap<DealRunner, Metered['register']>()
-
-  function sinceBegin(runner: DealRunner, reading: Reading, party: 'seller' | 'buyer'): Result<WattHours> {
-    const register = dealEnergy(reading, party)
-    if (!register.ok) return register
-    const begun = peerBegins.get(runner) ?? register.value
-    peerBegins.set(runner, begun)
-    if (register.value < begun) return fail({ code: 'receipt.backwards', begin: begun, end: register.value })
-    return ok(wholeBetween(begun, register.value))
-  }
-
   // --- What is known of a line
-
-  const gridPower = (): Power | undefined => metering.latest('grid')?.power
 
   function onHand(line: string, start: Deal['contract']['start'], end: Deal['contract']['end']): WattHours {
     const { sell } = config.trade
@@ -317,7 +224,7 @@ export function createTrading(options: TradingOptions): Trading {
       const { contract, state } = deal
       return [{ energy: contract.energy, start: contract.start, end: contract.end, flowing: state === 'started' }]
     })
-    return available(sell, gridPower(), promised, start, end)
+    return available(sell, metering.latest('grid')?.power, promised, start, end)
   }
 
   const active = (runner: DealRunner | undefined): boolean => {
@@ -406,32 +313,20 @@ export function createTrading(options: TradingOptions): Trading {
 
   function feedFacts(end: EndRun, runner: DealRunner): void {
     const { config: line } = end.trade
-    const now = clock.mono()
     const view = options.relays().view(line.id)
     const seen = (role: string) => view?.contacts.find(contact => contact.role.endsWith(role))?.seen ?? 'unknown'
-    const latest = metering.latest(line.meter)
-    const readingAge = latest === undefined ? Number.POSITIVE_INFINITY : now - latest.reading.takenMono
-    const mv = latest?.voltage
-    const voltage =
-      mv === undefined || readingAge > end.limits.readingMs ? 'unknown' : mv < end.limits.deadMv ? 'dead' : 'live'
-    runner.feed({ kind: 'facts', facts: { contact: seen('.line'), own: seen('.own'), line: voltage } })
-    if (readingAge > end.limits.readingMs) {
-      runner.feed({ kind: 'meter-stale', ageMs: Math.min(readingAge, Number.MAX_SAFE_INTEGER) })
-    }
-    if (options.bus.health().up === 0) runner.feed({ kind: 'broker-down' })
-    const heardAge = end.pulse.aliveAt === undefined ? undefined : now - end.pulse.aliveAt
-    if (heardAge !== undefined && heardAge > end.limits.heartbeatMs)
-      runner.feed({ kind: 'heartbeat-lost', ageMs: heardAge })
-    const { state } = light.health()
-    if (state === 'diverged')
-      runner.feed({ kind: 'lock-refused', fault: light.health().fault ?? { code: 'light.diverged' } })
-    const { begin, role } = runner.deal()
-    if (begin !== undefined && latest !== undefined) {
-      const register = registerEnergy({ registers: latest.reading.values }, dealRegister(role))
-      if (register !== undefined && register >= begin.register) {
-        runner.feed({ kind: 'metered', side: 'own', energy: wholeBetween(begin.register, register) })
-      }
-    }
+    const { state, fault } = light.health()
+    const inputs = lineInputs(runner.deal(), {
+      mono: clock.mono(),
+      limits: end.limits,
+      contact: seen('.line'),
+      own: seen('.own'),
+      latest: metering.latest(line.meter),
+      brokersUp: options.bus.health().up,
+      aliveAt: end.pulse.aliveAt,
+      distrust: state === 'diverged' ? (fault ?? { code: 'light.diverged' }) : undefined,
+    })
+    for (const input of inputs) runner.feed(input)
   }
 
   function exchange(end: EndRun, runner: DealRunner): void {
@@ -468,24 +363,7 @@ export function createTrading(options: TradingOptions): Trading {
       post.onMessage(onMessage)
       cancels.push(timers.every(STRATEGY_MS, think), timers.every(PULSE_MS, pulse))
     },
-    facts(line) {
-      const end = ends.get(line)
-      const deal = end?.runner?.deal()
-      const lock = end?.runner?.lockProof()
-      const running =
-        deal !== undefined && (deal.state === 'armed' || deal.state === 'started' || deal.state === 'stopped')
-      const { state } = light.health()
-      return {
-        deal: running ? { id: toHex(deal.hash), start: deal.contract.start, end: deal.contract.end } : undefined,
-        proof: running && lock !== undefined ? { height: lock.height, headerTime: lock.headerTime } : undefined,
-        light: state === 'ok' ? 'healthy' : state === 'no-witness' ? 'no-witness' : 'halted',
-        ownHeartbeat: end?.beatAt,
-        peer:
-          end?.pulse.aliveAt === undefined
-            ? undefined
-            : { heard: end.pulse.aliveAt, line: end.peerContact, welded: end.peerWelded },
-      }
-    },
+    facts: line => factsOf(ends.get(line), light),
     onLightRefusal(fault) {
       for (const { runner } of deals) if (active(runner)) runner.feed({ kind: 'lock-refused', fault })
     },

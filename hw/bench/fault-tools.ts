@@ -1,6 +1,6 @@
 /** What the named faults have in common: waiting, and looking at the wires, the ledger and the agents' own words. */
 import type { Agent, Seams } from '../../agent/compose.ts'
-import type { DealInfo } from '../../agent/trading/run.ts'
+import type { DealInfo } from '../../agent/trading/trading.ts'
 import { fromUtf8 } from '../../protocol/bytes.ts'
 import type { Verifier } from '../../protocol/crypto/verify.ts'
 import type { DealRecord } from '../../protocol/ledger/deal-record.ts'
@@ -11,7 +11,7 @@ import { ledgerDeals } from './judge.ts'
 import type { Stage } from './stage.ts'
 
 /** The row of every fault: contacts that must open do so within this long of the strike, in virtual time. */
-export const OPEN_WITHIN_MS = 2_000
+const OPEN_WITHIN_MS = 2_000
 /** Between two looks. */
 const LOOK_MS = 50
 /** Long enough for every line to have negotiated twice. */
@@ -92,7 +92,7 @@ export async function flowingDeal(bench: Stage, line: string): Promise<Target | 
 export const dealsOf = (running: RunningStreet): readonly DealInfo[] =>
   [...running.agents.values()].flatMap(agent => agent.trading.deals())
 
-export const ledgerDeal = (bench: Stage, hash: string): DealRecord | undefined =>
+const ledgerDeal = (bench: Stage, hash: string): DealRecord | undefined =>
   ledgerDeals(bench.running).find(found => found.hash === hash)?.deal
 
 /** From the strike until both ends of the line were open, by the wires; undefined while one is closed. */

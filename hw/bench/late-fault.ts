@@ -1,4 +1,6 @@
-/** A meter's answers come late. The defence is the Modbus master's; the judge holds each believed value against the wires. */
+/**
+ * The answers of maple's grid meter come late, on the bus that its line meter is on, too. The defence is the Modbus master's; the judge holds each believed value against the wires.
+ */
 import type { MeterReading } from '../../drivers/ports.ts'
 import { findValue, OBIS, towardZeroAt } from '../../protocol/telegram/obis.ts'
 import type { MeterView } from '../sim/wires.ts'
@@ -9,15 +11,15 @@ const { line: LINE, seller: SELLER } = VICTIM
 /** Answers come late for this long, virtual. */
 const LATE_FOR_MS = 40_000
 /** How late: beyond any time-out that the master would learn, and old enough for the registers to have moved on. */
-const LATE_MS = 4_000
-const LATE_SHARE = 0.5
+const LATE_MS = 2_030
+const LATE_SHARE = 0.3
 /** Between two looks at the wires. */
 const SAMPLE_MS = 20
 /**
  * The time that a believed value may lie before its reading's own time: the batch of three requests, and what a busy
  * machine adds. An answer that was late by more is not the answer to what was asked.
  */
-const BATCH_MS = 900
+const BATCH_MS = 1_500
 
 interface Sample extends MeterView {
   readonly at: number
@@ -31,9 +33,9 @@ export const lateModbusAnswer: MakeFault = (off, street) => ({
     const target = await flowingDeal(bench, LINE)
     if (target === undefined) return notFlowing(LINE)
     const watch = watchReadings(bench)
-    const { faults } = running.devices.get(SELLER)!.lineMeters.get(LINE)!
+    const { faults } = running.devices.get(SELLER)!.gridMeter!
     const at = running.clock.mono()
-    Object.assign(faults, { lateShare: LATE_SHARE, lateMs: LATE_MS, lateQueued: true })
+    Object.assign(faults, { lateShare: LATE_SHARE, lateMs: LATE_MS, lateQueued: false })
     await running.timers.sleep(LATE_FOR_MS)
     Object.assign(faults, { lateShare: 0, lateMs: 0, lateQueued: false })
     await running.timers.sleep(5_000)
@@ -48,7 +50,7 @@ export const lateModbusAnswer: MakeFault = (off, street) => ({
   },
 })
 
-/** Holds every believed reading of the victim's meter against what the wires showed while it was being read. */
+/** Holds every believed reading of that meter against what the wires showed while it was being read. */
 function watchReadings({ running }: Stage): { readonly wrong: string[]; read(): number; stop(): void } {
   const samples: Sample[] = []
   const wrong: string[] = []
@@ -56,13 +58,13 @@ function watchReadings({ running }: Stage): { readonly wrong: string[]; read(): 
   let live = true
   const sample = () => {
     running.wires.advance()
-    samples.push({ ...running.wires.lineMeter(LINE, 'seller'), at: running.clock.mono() })
+    samples.push({ ...running.wires.gridMeter(SELLER), at: running.clock.mono() })
     while (samples[0]!.at < running.clock.mono() - 5_000) samples.shift()
   }
   sample()
   const cancel = running.timers.every(SAMPLE_MS, sample)
   running.agents.get(SELLER)!.metering.onReading((name, reading) => {
-    if (!live || name !== LINE) return
+    if (!live || name !== 'grid') return
     read++
     sample()
     const fault = judge(reading, samples)

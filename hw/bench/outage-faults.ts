@@ -21,6 +21,8 @@ import {
 } from './fault-tools.ts'
 
 const { line: LINE, seller: SELLER, buyer: BUYER } = VICTIM
+/** A lease that outlasts any outage here; for ever it may not be, since a buyer also waits that long before it closes anew. */
+const LONG_LEASE_MS = 10_000
 /** A weld is seen this long after its contact was told to open: one second by the rule, and a round of the loop. */
 const WELD_SEEN_WITHIN_MS = 1_000 + 500
 
@@ -37,7 +39,7 @@ export const meterUnplugged: MakeFault = (off, street) => ({
 export const peerSilent: MakeFault = (off, street) => ({
   seamsOf: site =>
     off && (site === SELLER || site === BUYER)
-      ? { limits: limits => ({ ...limits, heartbeatMs: NEVER_MS }) }
+      ? { limits: limits => ({ ...limits, heartbeatMs: LONG_LEASE_MS }) }
       : undefined,
   strike() {
     const struck = street().struck(BUYER)
@@ -55,7 +57,8 @@ export const peerSilent: MakeFault = (off, street) => ({
 
 /** A broker dies. Alone, the defence is the same lease; with a second one nothing stops, and the second is the defence. */
 export const brokerDown: MakeFault = (off, street) => ({
-  seamsOf: () => (off ? { limits: limits => ({ ...limits, heartbeatMs: NEVER_MS }), world: deafToOutages } : undefined),
+  seamsOf: () =>
+    off ? { limits: limits => ({ ...limits, heartbeatMs: LONG_LEASE_MS }), world: deafToOutages } : undefined,
   async strike() {
     const bench = street()
     const [broker, second] = bench.brokers
@@ -100,7 +103,10 @@ const deafToOutages = (world: World): World => ({
       value: {
         ...bus.value,
         health: () => ({ up: urls.length, of: urls.length }),
-        publish: async (topic, payload) => (await bus.value.publish(topic, payload), done),
+        publish: async (topic, payload) => {
+          await bus.value.publish(topic, payload)
+          return done
+        },
       },
     }
   },

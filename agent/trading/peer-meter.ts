@@ -1,0 +1,32 @@
+/** What the other end's signed readings say of a deal, judged before anything is believed. */
+import { equalBytes, toHex } from '../../protocol/bytes.ts'
+import type { Verifier } from '../../protocol/crypto/verify.ts'
+import type { Energy, WattHours } from '../../protocol/quantity.ts'
+import { verifyReading } from '../../protocol/reading/verify.ts'
+import { fail, ok, type Result } from '../../protocol/result.ts'
+import type { Deal } from '../../protocol/trade/deal-state.ts'
+import type { SignedReading } from '../../protocol/trade/message.ts'
+import { dealEnergy, wholeBetween } from '../../protocol/trade/receipt.ts'
+
+/** The energy since `begun`, the register of the first reading of this deal; that first reading itself says 0. */
+export function judgePeerReading(
+  { role, contract, hash }: Deal,
+  signed: SignedReading,
+  meteringKey: Uint8Array,
+  begun: Energy | undefined,
+  verifier: Verifier,
+): Result<{ readonly begun: Energy; readonly energy: WattHours }> {
+  const verified = verifyReading(signed.envelope, signed.context, meteringKey, verifier)
+  if (!verified.ok) return verified
+  const { reading, context } = verified.value
+  const expected = role === 'seller' ? contract.buyerMeter : contract.sellerMeter
+  if (context.meterId !== expected) return fail({ code: 'trading.other-meter', expected, received: context.meterId })
+  if (reading.session === undefined || !equalBytes(reading.session.contract, hash)) {
+    return fail({ code: 'trading.other-session', deal: toHex(hash) })
+  }
+  const register = dealEnergy(reading, role === 'seller' ? 'buyer' : 'seller')
+  if (!register.ok) return register
+  const from = begun ?? register.value
+  if (register.value < from) return fail({ code: 'receipt.backwards', begin: from, end: register.value })
+  return ok({ begun: from, energy: wholeBetween(from, register.value) })
+}

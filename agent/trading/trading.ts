@@ -1,0 +1,57 @@
+/** What trading needs of the rest of the agent, and what it offers: types only. */
+import type { Bus, Clock, Entropy, Log, Signer, Timers } from '../../drivers/ports.ts'
+import type { Verifier } from '../../protocol/crypto/verify.ts'
+import type { Fault, Result } from '../../protocol/result.ts'
+import type { Limits, LineFacts } from '../../protocol/safety/facts.ts'
+import type { Mono } from '../../protocol/time.ts'
+import type { DirectLineConfig, SiteConfig } from '../config/site-config.ts'
+import type { LightAgent } from '../light/run.ts'
+import type { Metering } from '../metering/run.ts'
+import type { ControlEvent } from '../relays/decide.ts'
+import type { RelayControl } from '../relays/run.ts'
+import type { LedgerAccount } from './account.ts'
+import type { DealRunner } from './deal-runner.ts'
+import type { Post } from './post.ts'
+
+export interface TradingOptions {
+  readonly config: SiteConfig
+  limitsOf(line: DirectLineConfig): Limits
+  readonly account: LedgerAccount
+  readonly signer: Signer
+  readonly post: Post
+  readonly bus: Bus
+  readonly light: LightAgent
+  readonly metering: Metering
+  readonly relays: () => RelayControl
+  readonly clock: Clock
+  readonly timers: Timers
+  readonly entropy: Entropy
+  readonly verifier: Verifier
+  readonly log: Log
+  record(bytes: Uint8Array): Promise<Result<unknown>>
+  health(what: string, fault: Fault | undefined): void
+  /** Saves what was refused, with the bytes where there are any. */
+  saveEvidence(fault: Fault, bytes: readonly Uint8Array[]): void
+}
+
+export interface DealInfo {
+  readonly runner: DealRunner
+  readonly peer: string
+  readonly requested: Mono
+}
+
+export interface Trading {
+  /** Every record of every deal, in the journal's order; called once before `start`. */
+  restore(records: Iterable<Uint8Array>): void
+  start(): void
+  facts(line: string): LineFacts
+  onRelayEvent(event: ControlEvent): void
+  /** A source of headers was caught in a lie: whatever relies on a proof of that time opens. */
+  onLightRefusal(fault: Fault): void
+  /** Newest first. */
+  deals(): readonly DealInfo[]
+  stats(): { readonly proposed: number }
+  /** Nothing new is begun; what is agreed goes to its end. */
+  windDown(): void
+  stop(): void
+}
