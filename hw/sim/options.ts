@@ -1,7 +1,9 @@
 /** The flags of `npm run sim`, and what is wrong with them in one line. */
+
 import { type Command, carryOut, program } from '../../agent/cli/commander.ts'
 import { EXIT, type ExitCode } from '../../agent/cli/exit-codes.ts'
 import type { Terminal } from '../../agent/cli/terminal.ts'
+import { FAULT_NAMES, type FaultName } from '../bench/result.ts'
 
 export interface SimOptions {
   readonly seed: number
@@ -9,6 +11,8 @@ export interface SimOptions {
   readonly virtualMs: number
   /** Random faults from the seed. */
   readonly faults: boolean
+  /** Named faults, each struck and judged as on the bench. */
+  readonly named: readonly FaultName[]
   readonly realSigner: boolean | undefined
   readonly json: boolean
   readonly verbose: boolean
@@ -34,9 +38,20 @@ Examples:
   npm run sim -- --seed 7 --homes 5 --days 1    a day of the street
   npm run sim -- --seed 7 --seconds 210 --faults
                                                 one of the runs of the tests: random faults, then calm
+  npm run sim -- --seed 7 --fault relay-welded --json
+                                                a named fault, judged as on the bench
 `
 
 /** The options, or the code to exit with: everything that had to be said has been said. */
+/** Beside a named fault an ordinary stretch is enough; a day of it takes --days. */
+const FAULT_RUN_MS = 240_000
+
+function faultName(text: string, all: readonly FaultName[]): readonly FaultName[] {
+  const name = FAULT_NAMES.find(known => known === text)
+  if (name !== undefined) return [...all, name]
+  throw new UsageError(`--fault knows no "${text}"; it knows ${FAULT_NAMES.join(', ')}`)
+}
+
 export async function readSimOptions(
   args: readonly string[],
   terminal: Terminal,
@@ -49,23 +64,24 @@ export async function readSimOptions(
     .option('--days <n>', 'virtual days to run (default 1)', whole('--days', 1, MOST_DAYS))
     .option('--seconds <n>', 'virtual seconds to run instead', whole('--seconds', 60, MOST_SECONDS))
     .option('--faults', 'random faults from the seed, healed before the last two and a half minutes')
-    .option('--fault <name>', 'not in the simulator: see --faults, or strike it on the bench')
+    .option('--fault <name>', 'a named fault, on a street of five of its own; repeat for several', faultName, [])
     .option('--real-signer', 'sign with Ed25519 in place of the stub, as one seed in a hundred does by itself')
     .option('--json', 'the JSON object alone, the hash in it as `transcript`')
     .option('--verbose', 'the transcript and the logs of all agents on stderr')
     .addHelpText('after', EXAMPLES)
     .action(raw => {
-      if (raw.fault !== undefined) {
-        throw new UsageError(
-          `--fault is not in the simulator yet; use --faults for random ones, or npm start -- --once --fault ${raw.fault}`,
-        )
-      }
       if (raw.homes % 2 === 0) throw new UsageError(`--homes must be odd: homes come in pairs, not "${raw.homes}"`)
       if (raw.days !== undefined && raw.seconds !== undefined) throw new UsageError('--days or --seconds, not both')
       options = {
         seed: raw.seed,
         homes: raw.homes,
-        virtualMs: raw.seconds === undefined ? (raw.days ?? 1) * DAY_MS : raw.seconds * 1000,
+        virtualMs:
+          raw.seconds !== undefined
+            ? raw.seconds * 1000
+            : raw.fault.length > 0
+              ? FAULT_RUN_MS
+              : (raw.days ?? 1) * DAY_MS,
+        named: raw.fault,
         faults: raw.faults === true,
         realSigner: raw.realSigner === true ? true : undefined,
         json: raw.json === true,

@@ -27,7 +27,7 @@ test('a wrong flag is one line that says what to do, and nothing runs', async ()
     [['--homes', '3'], /--homes must be a whole number from 5 to 99/],
     [['--days', '0'], /--days must be a whole number from 1 to 30/],
     [['--days', '1', '--seconds', '60'], /--days or --seconds, not both/],
-    [['--fault', 'no-witness'], /npm start -- --once --fault no-witness/],
+    [['--fault', 'no-witnes'], /--fault knows no "no-witnes"; it knows forged-header/],
     [['--sede', '7'], /unknown option '--sede'/],
   ]
   for (const [args, says] of cases) {
