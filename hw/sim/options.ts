@@ -42,7 +42,6 @@ Examples:
                                                 a named fault, judged as on the bench
 `
 
-/** The options, or the code to exit with: everything that had to be said has been said. */
 /** Beside a named fault an ordinary stretch is enough; a day of it takes --days. */
 const FAULT_RUN_MS = 240_000
 
@@ -52,6 +51,7 @@ function faultName(text: string, all: readonly FaultName[]): readonly FaultName[
   throw new UsageError(`--fault knows no "${text}"; it knows ${FAULT_NAMES.join(', ')}`)
 }
 
+/** The options, or the code to exit with: everything that had to be said has been said. */
 export async function readSimOptions(
   args: readonly string[],
   terminal: Terminal,
@@ -61,7 +61,7 @@ export async function readSimOptions(
     .description('The street in virtual time, every port simulated: one seed, one transcript.')
     .option('--seed <n>', 'of keys, loads, weather, delays and faults', whole('--seed', 0, 999_999_999), 1)
     .option('--homes <n>', 'sites of the street: 5, or an odd number above', whole('--homes', 5, MOST_HOMES), 5)
-    .option('--days <n>', 'virtual days to run (default 1)', whole('--days', 1, MOST_DAYS))
+    .option('--days <n>', 'virtual days to run (default 1, with --fault four minutes)', whole('--days', 1, MOST_DAYS))
     .option('--seconds <n>', 'virtual seconds to run instead', whole('--seconds', 60, MOST_SECONDS))
     .option('--faults', 'random faults from the seed, healed before the last two and a half minutes')
     .option('--fault <name>', 'a named fault, on a street of five of its own; repeat for several', faultName, [])
