@@ -1,5 +1,6 @@
 /** What the named faults have in common: waiting, and looking at the wires, the ledger and the agents' own words. */
 import type { Agent, Seams } from '../../agent/compose.ts'
+import { isFault } from '../../agent/trading/deal-runner.ts'
 import type { DealInfo } from '../../agent/trading/trading.ts'
 import { fromUtf8 } from '../../protocol/bytes.ts'
 import type { Verifier } from '../../protocol/crypto/verify.ts'
@@ -121,11 +122,9 @@ export async function closedDeal(bench: Stage, hash: string): Promise<DealRecord
   return deal?.state === 'locked' ? undefined : deal
 }
 
-const ORDERLY = /^deal\.(peer-opened|(peer-)?stop(ped|-(window|energy|operator)))$/
-
 /** The first of the other deals that was stopped by anything but its own end. */
 export function disturbed({ others }: Target): Fault | undefined {
-  return others.map(({ runner }) => runner.deal().cause).find(cause => cause !== undefined && !ORDERLY.test(cause.code))
+  return others.map(({ runner }) => runner.deal().cause).find(isFault)
 }
 
 /** The first evidence file of a site that speaks of one of these, by file name. */

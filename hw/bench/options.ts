@@ -1,7 +1,9 @@
 /** The flags of `npm start`, and what is wrong with them in one line. */
-import { type Command, carryOut, program } from '../../agent/cli/commander.ts'
+
+import { type Command, program } from '../../agent/cli/commander.ts'
 import { EXIT, type ExitCode } from '../../agent/cli/exit-codes.ts'
 import type { Terminal } from '../../agent/cli/terminal.ts'
+import { collect, faultName, readFlags, UsageError, whole } from './flags.ts'
 import { FAULT_NAMES, type FaultName } from './result.ts'
 
 export interface BenchOptions {
@@ -27,24 +29,6 @@ const MAX_SPEED = 20
 /** Four minutes: each line closes two deals or more. */
 const DEFAULT_SECONDS = 240
 const MAX_SECONDS = 86_400
-
-class UsageError extends Error {}
-
-const whole = (name: string, least: number, most: number) => (text: string) => {
-  const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN
-  if (value >= least && value <= most) return value
-  throw new UsageError(`${name} must be a whole number from ${least} to ${most}, not "${text}"`)
-}
-
-const collect =
-  <T>(read: (text: string) => T) =>
-  (text: string, all: readonly T[]) => [...all, read(text)]
-
-function faultName(text: string): FaultName {
-  const name = FAULT_NAMES.find(known => known === text)
-  if (name !== undefined) return name
-  throw new UsageError(`--fault knows no "${text}"; it knows ${FAULT_NAMES.join(', ')}`)
-}
 
 function brokerUrl(text: string): string {
   if (/^mqtts?:\/\/[^/\s]+$/.test(text)) return text
@@ -107,12 +91,6 @@ export async function readOptions(
         verbose: raw.verbose === true,
       }
     })
-  try {
-    const exit = await carryOut(command, args)
-    return options === undefined ? { exit: exit ?? EXIT.ok } : { options }
-  } catch (error) {
-    if (!(error instanceof UsageError)) throw error
-    terminal.err(`tieline-bench: ${error.message}\n`)
-    return { exit: EXIT.usage }
-  }
+  const exit = await readFlags(command, args, terminal)
+  return options === undefined ? { exit: exit ?? EXIT.ok } : { options }
 }

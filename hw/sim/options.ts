@@ -1,9 +1,10 @@
 /** The flags of `npm run sim`, and what is wrong with them in one line. */
 
-import { type Command, carryOut, program } from '../../agent/cli/commander.ts'
+import { type Command, program } from '../../agent/cli/commander.ts'
 import { EXIT, type ExitCode } from '../../agent/cli/exit-codes.ts'
 import type { Terminal } from '../../agent/cli/terminal.ts'
-import { FAULT_NAMES, type FaultName } from '../bench/result.ts'
+import { collect, faultName, readFlags, UsageError, whole } from '../bench/flags.ts'
+import type { FaultName } from '../bench/result.ts'
 
 export interface SimOptions {
   readonly seed: number
@@ -23,14 +24,6 @@ const MOST_DAYS = 30
 const MOST_SECONDS = 86_400
 const DAY_MS = 86_400_000
 
-class UsageError extends Error {}
-
-const whole = (name: string, least: number, most: number) => (text: string) => {
-  const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN
-  if (value >= least && value <= most) return value
-  throw new UsageError(`${name} must be a whole number from ${least} to ${most}, not "${text}"`)
-}
-
 const EXAMPLES = `
 Prints the transcript's hash, then the result as one JSON object. The same flags give the same hash.
 
@@ -45,12 +38,6 @@ Examples:
 /** Beside a named fault an ordinary stretch is enough; a day of it takes --days. */
 const FAULT_RUN_MS = 240_000
 
-function faultName(text: string, all: readonly FaultName[]): readonly FaultName[] {
-  const name = FAULT_NAMES.find(known => known === text)
-  if (name !== undefined) return [...all, name]
-  throw new UsageError(`--fault knows no "${text}"; it knows ${FAULT_NAMES.join(', ')}`)
-}
-
 /** The options, or the code to exit with: everything that had to be said has been said. */
 export async function readSimOptions(
   args: readonly string[],
@@ -64,7 +51,12 @@ export async function readSimOptions(
     .option('--days <n>', 'virtual days to run (default 1, with --fault four minutes)', whole('--days', 1, MOST_DAYS))
     .option('--seconds <n>', 'virtual seconds to run instead', whole('--seconds', 60, MOST_SECONDS))
     .option('--faults', 'random faults from the seed, healed before the last two and a half minutes')
-    .option('--fault <name>', 'a named fault, on a street of five of its own; repeat for several', faultName, [])
+    .option(
+      '--fault <name>',
+      'a named fault, on a street of five of its own; repeat for several',
+      collect(faultName),
+      [],
+    )
     .option('--real-signer', 'sign with Ed25519 in place of the stub, as one seed in a hundred does by itself')
     .option('--json', 'the JSON object alone, the hash in it as `transcript`')
     .option('--verbose', 'the transcript and the logs of all agents on stderr')
@@ -88,12 +80,6 @@ export async function readSimOptions(
         verbose: raw.verbose === true,
       }
     })
-  try {
-    const exit = await carryOut(command, args)
-    return options === undefined ? { exit: exit ?? EXIT.ok } : { options }
-  } catch (error) {
-    if (!(error instanceof UsageError)) throw error
-    terminal.err(`tieline-sim: ${error.message}\n`)
-    return { exit: EXIT.usage }
-  }
+  const exit = await readFlags(command, args, terminal)
+  return options === undefined ? { exit: exit ?? EXIT.ok } : { options }
 }
