@@ -5,7 +5,7 @@
  * 2. It must have begun after the request ended: the buffer is emptied before sending, and what is heard while the request
  *    is still on the wire can only be an old answer.
  * 3. No request is sent whose answer could be mistaken for one still owed (quarantine.ts): safe against answers up to 25
- *    timeouts late, in any order.
+ *    timeouts and, of registers, six seconds late, in any order. Later than that only rule 4 and the lengths stand.
  * 4. After a timeout nothing of that slave is read until it has answered a canary, its identity register. A slave that
  *    keeps the order answers it after everything older, so that its answers may be late by any time at all.
  * 5. While another master asks on the same line nothing is believed: its answers look like ours.

@@ -10,8 +10,8 @@ import type { Stage } from './stage.ts'
 const { line: LINE, seller: SELLER } = VICTIM
 /** Answers come late for this long, virtual. */
 const LATE_FOR_MS = 40_000
-/** How late: beyond any time-out that the master would learn, and old enough for the registers to have moved on. */
-const LATE_MS = 2_030
+/** How late: more than 25 time-outs of this bus, and old enough for the registers to have moved on; believed once. */
+const LATE_MS = 4_050
 const LATE_SHARE = 0.3
 /** Between two looks at the wires. */
 const SAMPLE_MS = 20
@@ -19,7 +19,7 @@ const SAMPLE_MS = 20
  * The time that a believed value may lie before its reading's own time: the batch of three requests, and what a busy
  * machine adds. An answer that was late by more is not the answer to what was asked.
  */
-const BATCH_MS = 1_500
+const BATCH_MS = 900
 
 interface Sample extends MeterView {
   readonly at: number
