@@ -163,7 +163,15 @@ export function createProducer(options: ProducerOptions): Producer {
     const signatures = await Promise.all(validators.map(validator => precommit(validator, header, blockId)))
     const { height } = header
     const commit: Commit = { height, round: 0, blockId, signatures }
-    const { results, appHash } = app.finalizeBlock({ height, time: instantOf(header.time), txs, verifier })
+    const { results, appHash } = app.finalizeBlock({
+      height,
+      time: instantOf(header.time),
+      hash: blockId.hash,
+      txs,
+      misbehaved: [],
+      verifier,
+    })
+    app.commit()
     newest = { header, blockId, txs, lastCommit, commit, validators, results, appHash }
     turn = nextTurn(validators)
     blocks.set(height, newest)

@@ -26,9 +26,11 @@ export interface Snapshot {
   entries(): IterableIterator<readonly [key: Uint8Array, value: Uint8Array]>
 }
 
-interface StateTree {
+export interface StateTree {
   /** Writes a new version on top of the newest and returns its root; where a key repeats, the last change counts. */
   commit(version: bigint, changes: readonly Change[]): Uint8Array
+  /** Forgets the newest version; the one before is the newest again. */
+  revert(): void
   /** A version that is still kept. */
   at(version: bigint): Snapshot | undefined
 }
@@ -183,7 +185,7 @@ function snapshot(node: Node): Snapshot {
 
 /** An empty tree that answers for its newest `kept` versions. */
 export function createStateTree(kept: number = KEPT_VERSIONS): StateTree {
-  const versions = new Map<bigint, Snapshot>()
+  const versions = new Map<bigint, { readonly node: Node; readonly snapshot: Snapshot }>()
   let newest: Node
   return {
     commit(version, changes) {
@@ -197,13 +199,19 @@ export function createStateTree(kept: number = KEPT_VERSIONS): StateTree {
       newest = merge(newest, 0, sorted, 0, sorted.length)
       const made = snapshot(newest)
       versions.delete(version)
-      versions.set(version, made)
+      versions.set(version, { node: newest, snapshot: made })
       for (const old of versions.keys()) {
         if (versions.size <= kept) break
         versions.delete(old)
       }
       return made.root
     },
-    at: version => versions.get(version),
+    revert() {
+      const last = [...versions.keys()].at(-1)
+      if (last === undefined) throw new RangeError('no version to forget')
+      versions.delete(last)
+      newest = [...versions.values()].at(-1)?.node
+    },
+    at: version => versions.get(version)?.snapshot,
   }
 }

@@ -4,36 +4,18 @@
  */
 import { equalBytes, toHex } from '../bytes.ts'
 import { kidOf, type Sign1, verifySign1 } from '../crypto/cose.ts'
-import type { Verifier } from '../crypto/verify.ts'
-import type { Money } from '../quantity.ts'
 import { ok, type Result } from '../result.ts'
-import type { Instant } from '../time.ts'
-import { applyCommit } from './commit.ts'
 import { type LedgerFault, refuse } from './fault.ts'
-import { meteringKeyFault } from './genesis.ts'
-import { applyReceipt } from './receipt.ts'
-import { ACCOUNTS, accountId, credit, type Draft, debit, METERS, type State } from './state.ts'
-import { type BodyOf, parseTx, TX_CONTEXT, type Tx } from './tx.ts'
-
-/** What genesis fixed for good. */
-export interface Rules {
-  readonly chainId: string
-  readonly fee: Money
-  readonly feeAccount: Uint8Array
-  readonly operator: Uint8Array
-}
-
-/** Where and how a transaction is applied. */
-export interface Applying {
-  readonly rules: Rules
-  readonly height: bigint
-  /** Block time: the only clock of the ledger. */
-  readonly time: Instant
-  readonly verifier: Verifier
-}
+import type { Applying, Kind, Kinds } from './kind.ts'
+import { accountKinds } from './rules/accounts.ts'
+import { dealKinds } from './rules/deals.ts'
+import { registryKinds } from './rules/registry.ts'
+import { accountId, credit, type Draft, debit, type State } from './state.ts'
+import { ACCOUNTS } from './tables.ts'
+import { parseTx, TX_CONTEXT, type Tx, type TxKind } from './tx.ts'
 
 export interface Applied {
-  readonly kind: Tx['kind']
+  readonly gas: bigint
   /** Part of the result's hash: the contract hash of a commit or receipt, else empty. */
   readonly data: Uint8Array
 }
@@ -51,17 +33,18 @@ export function applyTx(state: Draft, bytes: Uint8Array, applying: Applying): Re
   if (!charged.ok) return charged
   credit(draft, accountId(applying.rules.feeAccount), tx.fee)
   draft.put(ACCOUNTS, id, { ...draft.get(ACCOUNTS, id)!, sequence: tx.sequence + 1n })
-  const data = applyContent(draft, tx, applying)
+  const { gas, apply } = kindOf(tx.kind)
+  const data = apply(draft, tx.sender, tx.body, applying)
   if (!data.ok) return data
   draft.merge()
-  return ok({ kind: tx.kind, data: data.value })
+  return ok({ gas, data: data.value })
 }
 
 /** The sender's right to speak now. Comparisons come first, the signature last: it costs more than all the others. */
 function checkSender(state: State, tx: Tx, envelope: Sign1, applying: Applying): Result<void, LedgerFault> {
-  const { rules, height, verifier } = applying
-  if (tx.chainId !== rules.chainId) {
-    return refuse('ledger.chain-id', { expected: rules.chainId, received: tx.chainId })
+  const { chainId, rules, height, verifier } = applying
+  if (tx.chainId !== chainId) {
+    return refuse('ledger.chain-id', { expected: chainId, received: tx.chainId })
   }
   if (tx.expiry < height) return refuse('ledger.expired', { expiry: tx.expiry, height })
   if (tx.fee < rules.fee) return refuse('ledger.fee', { least: rules.fee, offered: tx.fee })
@@ -78,47 +61,6 @@ function checkSender(state: State, tx: Tx, envelope: Sign1, applying: Applying):
   return verified.ok ? ok(undefined) : refuse('ledger.signature', { reason: verified.fault.code })
 }
 
-const NO_DATA = new Uint8Array(0)
+const KINDS: Kinds = { ...accountKinds, ...registryKinds, ...dealKinds }
 
-function applyContent(draft: Draft, tx: Tx, applying: Applying): Result<Uint8Array, LedgerFault> {
-  switch (tx.kind) {
-    case 'transfer':
-      return applyTransfer(draft, tx.sender, tx.body)
-    case 'enrol':
-      return applyEnrol(draft, tx.sender, tx.body, applying.rules)
-    case 'commit':
-      return applyCommit(draft, tx.sender, tx.body, applying)
-    case 'receipt':
-      return applyReceipt(draft, tx.sender, tx.body, applying)
-  }
-}
-
-function applyTransfer(draft: Draft, sender: Uint8Array, body: BodyOf<'transfer'>): Result<Uint8Array, LedgerFault> {
-  if (body.amount === 0n) return refuse('ledger.amount', { amount: body.amount })
-  const to = accountId(body.to)
-  if (draft.get(ACCOUNTS, to) === undefined) return refuse('ledger.no-account', { to })
-  const paid = debit(draft, accountId(sender), body.amount)
-  if (!paid.ok) return paid
-  credit(draft, to, body.amount)
-  return ok(NO_DATA)
-}
-
-function applyEnrol(
-  draft: Draft,
-  sender: Uint8Array,
-  body: BodyOf<'enrol'>,
-  rules: Rules,
-): Result<Uint8Array, LedgerFault> {
-  const { meterId, ...meter } = body
-  if (!equalBytes(sender, rules.operator)) {
-    return refuse('ledger.operator-only', { operator: toHex(rules.operator), sender: toHex(sender) })
-  }
-  if (draft.get(METERS, meterId) !== undefined) return refuse('ledger.meter-taken', { meterId })
-  if (draft.get(ACCOUNTS, accountId(meter.owner)) === undefined) {
-    return refuse('ledger.no-account', { owner: toHex(meter.owner) })
-  }
-  const fault = meteringKeyFault(meter.publicKey)
-  if (fault !== undefined) return refuse('ledger.key', { reason: fault.reason })
-  draft.put(METERS, meterId, meter)
-  return ok(NO_DATA)
-}
+const kindOf = <K extends TxKind>(kind: K): Kind<K> => KINDS[kind]

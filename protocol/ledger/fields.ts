@@ -18,6 +18,9 @@ export const meterId = text(/^[\x20-\x7e]{1,64}$/)
 /** A raw Ed25519 key, or a compressed P-256 point; its length tells which. */
 export const meteringKey = bytes(32, 33)
 
+/** Any one envelope inside a transaction. */
+export const envelope = bytes(1, 4 * 1024)
+
 export const list = <T>(item: Codec<T>, fewest: number, most: number): Codec<readonly T[]> => ({
   write: values => values.map(value => item.write(value)),
   read: (found, field) => {

@@ -7,7 +7,8 @@ import { type Money, micros } from '../quantity.ts'
 import { fail, ok, type Result } from '../result.ts'
 import type { Instant } from '../time.ts'
 import { MAX_MONEY, meterId as meterIdCodec, name } from './fields.ts'
-import { ACCOUNTS, accountId, CHAIN, type Draft, METERS } from './state.ts'
+import { accountId, type Draft } from './state.ts'
+import { ACCOUNTS, CHAIN, METERS, RULES } from './tables.ts'
 
 interface GenesisAccount {
   /** Ed25519, 32 bytes. */
@@ -89,7 +90,8 @@ export function writeGenesis(draft: Draft, genesis: Genesis): void {
     draft.put(ACCOUNTS, accountId(addressOf(publicKey)), { publicKey, balance, sequence: 0n })
   }
   for (const { meterId, ...meter } of genesis.meters) draft.put(METERS, meterId, meter)
-  const { chainId, time } = genesis
+  const { chainId, time, fee, feeAccount, operator } = genesis
+  draft.put(RULES, '', { fee, feeAccount, operator })
   draft.put(CHAIN, '', { chainId, height: 0n, time, minted: micros(mintedIn(genesis)) })
 }
 

@@ -9,32 +9,19 @@
 import { utf8 } from '../bytes.ts'
 import { assemble, type CoseFault, kidOf, parseSign1, protectedHeader, type Sign1, toBeSigned } from '../crypto/cose.ts'
 import type { Money } from '../quantity.ts'
-import { big, bytes, type Codec, decodeAs, encodeAs, type RecordFault, record, text } from '../record.ts'
+import { big, type Codec, decodeAs, encodeAs, type RecordFault, record, text } from '../record.ts'
 import { ok, type Result } from '../result.ts'
-import { address, anyItem, hash32, list, meterId, meteringKey, money, name, sequence } from './fields.ts'
+import { accountBodies } from './body/accounts.ts'
+import { dealBodies } from './body/deals.ts'
+import { registryBodies } from './body/registry.ts'
+import { address, anyItem, money, name, sequence } from './fields.ts'
 
 /** external_aad of a transaction's signature: no other signed thing of Tieline can pass for one. */
 export const TX_CONTEXT: Uint8Array = utf8('tieline/tx/1')
 
 /** A receipt with two readings of five registers and their contexts is below 2 kB, a commit below 1 kB. */
 export const MAX_TX_BYTES = 8 * 1024
-/** Any one envelope inside a transaction. */
-const envelope = bytes(1, 4 * 1024)
-
-const bodies = {
-  transfer: record({ to: [1, address], amount: [2, money] }),
-  /** The operator's word that this meter stands at this line, is this account's, and signs with this key. */
-  enrol: record({
-    meterId: [1, meterId],
-    owner: [2, address],
-    line: [3, name],
-    publicKey: [4, meteringKey],
-  }),
-  /** The buyer's commitment to pay: the contract with both signatures. What it costs at most is locked. */
-  commit: record({ contract: [1, bytes(1, 512)], sellerSign1: [2, envelope], buyerSign1: [3, envelope] }),
-  /** One side's energy receipt: readings of its own line meter at begin and end, and the contexts they refer to. */
-  receipt: record({ deal: [1, hash32], begin: [2, envelope], end: [3, envelope], contexts: [4, list(envelope, 1, 2)] }),
-} as const
+const bodies = { ...accountBodies, ...registryBodies, ...dealBodies } as const
 
 export type TxKind = keyof typeof bodies
 export type BodyOf<K extends TxKind> = (typeof bodies)[K] extends Codec<infer T> ? T : never

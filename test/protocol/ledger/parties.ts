@@ -16,7 +16,7 @@ import { createApp, type LedgerApp, type TxOutcome } from '../../../protocol/led
 import { type DealRecord, dealKey, decodeDealRecord } from '../../../protocol/ledger/deal-record.ts'
 import { REFUSAL_CODES, type RefusalCode } from '../../../protocol/ledger/fault.ts'
 import type { Genesis } from '../../../protocol/ledger/genesis.ts'
-import { ACCOUNTS } from '../../../protocol/ledger/state.ts'
+import { ACCOUNTS } from '../../../protocol/ledger/tables.ts'
 import { buildTx, type TxContent } from '../../../protocol/ledger/tx.ts'
 import { micros, microsPerKwh, wattHours } from '../../../protocol/quantity.ts'
 import { CONTEXT_PURPOSE, encodeContext } from '../../../protocol/reading/context.ts'
@@ -118,7 +118,17 @@ export class Bench {
   block(txs: readonly Uint8Array[], afterMs = 1000): readonly TxOutcome[] {
     this.time += afterMs
     const height = this.app.height + 1n
-    return this.app.finalizeBlock({ height, time: instant(this.time), txs, verifier }).results
+    const hash = sha256(utf8(`header ${height}`))
+    const { results } = this.app.finalizeBlock({
+      height,
+      time: instant(this.time),
+      hash,
+      txs,
+      misbehaved: [],
+      verifier,
+    })
+    this.app.commit()
+    return results
   }
 
   /** One transaction in a block of its own. */

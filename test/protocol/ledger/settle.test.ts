@@ -1,9 +1,9 @@
 /** How deals end, and that the books add up: the audit is also shown to find each kind of mistake. */
 import { utf8 } from '../../../protocol/bytes.ts'
+import { createAgenda } from '../../../protocol/ledger/agenda.ts'
 import { type Audit, auditLedger, type Entries } from '../../../protocol/ledger/audit.ts'
 import { type DealRecord, dealKey, dealRecord, decodeDealRecord } from '../../../protocol/ledger/deal-record.ts'
-import { createDueDeals } from '../../../protocol/ledger/settle.ts'
-import { ACCOUNTS } from '../../../protocol/ledger/state.ts'
+import { ACCOUNTS } from '../../../protocol/ledger/tables.ts'
 import { micros, microsPerKwh, wattHours } from '../../../protocol/quantity.ts'
 import { decodeAs, encodeAs } from '../../../protocol/record.ts'
 import { must } from '../../../protocol/result.ts'
@@ -150,9 +150,9 @@ test('deals that are due come by time, then by name, each once', () => {
     fc.property(
       fc.uniqueArray(fc.tuple(fc.nat(20), fc.stringMatching(/^[0-9a-f]{0,3}$/)), { selector: t => t.join() }),
       all => {
-        const due = createDueDeals()
-        for (const [at, id] of all) due.add(instant(at), id)
-        const taken = [5, 5, 20].flatMap(now => due.takeDue(instant(now)).map(id => id))
+        const due = createAgenda()
+        for (const [at, key] of all) due.add({ at: instant(at), key })
+        const taken = [5, 5, 20].flatMap(now => due.takeDue(instant(now)).map(({ key }) => key))
         const sorted = [...all].sort(([a, x], [b, y]) => a - b || (x < y ? -1 : 1)).map(([, id]) => id)
         assert.equal(taken, sorted)
       },

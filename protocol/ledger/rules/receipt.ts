@@ -2,17 +2,18 @@
  * One side's energy receipt: what its own line meter counted between a begin and an end reading, both signed under the
  * metering key that is enrolled for that meter and both naming this contract as their session.
  */
-import { equalBytes, toHex } from '../bytes.ts'
-import { milliwattHours, wholeWattHours } from '../quantity.ts'
-import { registerEnergy } from '../reading/reading.ts'
-import { type VerifiedContext, type VerifiedReading, verifyContext, verifyReadingIn } from '../reading/verify.ts'
-import { ok, type Result } from '../result.ts'
-import { OBIS } from '../telegram/obis.ts'
-import type { Applying } from './apply.ts'
-import type { DealRecord, ReceiptRecord } from './deal-record.ts'
-import { type LedgerFault, refuse } from './fault.ts'
-import { DEALS, type Draft, METERS } from './state.ts'
-import type { BodyOf } from './tx.ts'
+import { equalBytes, toHex } from '../../bytes.ts'
+import { milliwattHours, wholeWattHours } from '../../quantity.ts'
+import { registerEnergy } from '../../reading/reading.ts'
+import { type VerifiedContext, type VerifiedReading, verifyContext, verifyReadingIn } from '../../reading/verify.ts'
+import { ok, type Result } from '../../result.ts'
+import { OBIS } from '../../telegram/obis.ts'
+import type { DealRecord, ReceiptRecord } from '../deal-record.ts'
+import { type LedgerFault, refuse } from '../fault.ts'
+import type { Applying } from '../kind.ts'
+import type { Draft } from '../state.ts'
+import { DEALS, METERS } from '../tables.ts'
+import type { BodyOf } from '../tx.ts'
 
 /**
  * How far outside the contract's window, or ahead of block time, a reading may be taken. Contacts move inside the window;

@@ -2,28 +2,26 @@
  * The buyer's commitment to pay: the contract's cost moves from the buyer's balance into the deal, and the time on the line
  * and on both meters is taken, so that nothing is sold twice.
  */
-import { equalBytes, toHex } from '../bytes.ts'
-import { costCeil } from '../quantity.ts'
-import { done, ok, type Result } from '../result.ts'
-import { type Instant, later } from '../time.ts'
-import { type Contract, contractHash, decodeContract, verifySignedContract } from '../trade/contract.ts'
-import type { Applying } from './apply.ts'
-import type { DealRecord } from './deal-record.ts'
-import { type LedgerFault, refuse } from './fault.ts'
+import { equalBytes, toHex } from '../../bytes.ts'
+import { costCeil } from '../../quantity.ts'
+import { done, ok, type Result } from '../../result.ts'
+import { type Instant, later } from '../../time.ts'
+import { type Contract, contractHash, decodeContract, verifySignedContract } from '../../trade/contract.ts'
+import type { DealRecord } from '../deal-record.ts'
+import { type LedgerFault, refuse } from '../fault.ts'
+import type { Applying } from '../kind.ts'
+import { accountId, type Draft, debit } from '../state.ts'
 import {
   ACCOUNTS,
-  accountId,
   BOOKED_LINES,
   BOOKED_METERS,
   type Bookings,
   DEALS,
-  type Draft,
-  debit,
   MAX_WINDOWS_AHEAD,
   METERS,
   type Table,
-} from './state.ts'
-import type { BodyOf } from './tx.ts'
+} from '../tables.ts'
+import type { BodyOf } from '../tx.ts'
 
 /** The three things whose time a deal takes. */
 const takenBy = (deal: { line: string; sellerMeter: string; buyerMeter: string }) =>
@@ -37,13 +35,13 @@ export function applyCommit(
   draft: Draft,
   sender: Uint8Array,
   body: BodyOf<'commit'>,
-  { rules, height, time, verifier }: Applying,
+  { chainId, height, time, verifier }: Applying,
 ): Result<Uint8Array, LedgerFault> {
   const decoded = decodeContract(body.contract)
   if (!decoded.ok) return refuse('ledger.contract', { reason: decoded.fault.code })
   const contract = decoded.value
-  if (contract.chainId !== rules.chainId) {
-    return refuse('ledger.contract-chain-id', { expected: rules.chainId, received: contract.chainId })
+  if (contract.chainId !== chainId) {
+    return refuse('ledger.contract-chain-id', { expected: chainId, received: contract.chainId })
   }
   if (!equalBytes(contract.buyer, sender)) {
     return refuse('ledger.not-the-buyer', { buyer: toHex(contract.buyer), sender: toHex(sender) })

@@ -1,0 +1,27 @@
+/** What every kind of transaction shares: where it is applied, and how. */
+import type { Verifier } from '../crypto/verify.ts'
+import type { Result } from '../result.ts'
+import type { Instant } from '../time.ts'
+import type { LedgerFault } from './fault.ts'
+import type { Draft } from './state.ts'
+import type { Rules } from './tables.ts'
+import type { BodyOf, TxKind } from './tx.ts'
+
+/** Where and how a transaction is applied. */
+export interface Applying {
+  readonly chainId: string
+  readonly rules: Rules
+  readonly height: bigint
+  /** Block time: the only clock of the ledger. */
+  readonly time: Instant
+  readonly verifier: Verifier
+}
+
+/** How a kind of transaction is applied. The answer is the data that goes into the result's hash. */
+export interface Kind<K extends TxKind> {
+  /** The number of signatures to verify, which is nearly all that a transaction costs. */
+  readonly gas: bigint
+  apply(draft: Draft, sender: Uint8Array, body: BodyOf<K>, applying: Applying): Result<Uint8Array, LedgerFault>
+}
+
+export type Kinds = { readonly [K in TxKind]: Kind<K> }
