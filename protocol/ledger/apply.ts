@@ -10,6 +10,7 @@ import type { Applying, Kind, Kinds } from './kind.ts'
 import { accountKinds } from './rules/accounts.ts'
 import { dealKinds } from './rules/deals.ts'
 import { registryKinds } from './rules/registry.ts'
+import { roleKinds } from './rules/roles.ts'
 import { accountId, credit, type Draft, debit, type State } from './state.ts'
 import { ACCOUNTS } from './tables.ts'
 import { parseTx, TX_CONTEXT, type Tx, type TxKind } from './tx.ts'
@@ -61,6 +62,6 @@ function checkSender(state: State, tx: Tx, envelope: Sign1, applying: Applying):
   return verified.ok ? ok(undefined) : refuse('ledger.signature', { reason: verified.fault.code })
 }
 
-const KINDS: Kinds = { ...accountKinds, ...registryKinds, ...dealKinds }
+const KINDS: Kinds = { ...accountKinds, ...registryKinds, ...roleKinds, ...dealKinds }
 
 const kindOf = <K extends TxKind>(kind: K): Kind<K> => KINDS[kind]

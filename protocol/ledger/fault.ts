@@ -40,6 +40,7 @@ export const REFUSAL_CODES = {
   'ledger.reading-sequence': 49,
   'ledger.reading-time': 50,
   'ledger.reading-register': 51,
+  'ledger.role-unchanged': 60,
 } as const
 
 export type RefusalCode = keyof typeof REFUSAL_CODES

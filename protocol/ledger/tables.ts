@@ -44,6 +44,11 @@ const bookings = record({
   windows: [2, list(record({ deal: [1, hash32], start: [2, time], end: [3, time] }), 0, MAX_BOOKED)],
 })
 
+const role = record({
+  /** Height of the block that granted it, 0 in genesis. */
+  since: [1, big(0n, 2n ** 63n - 1n)],
+})
+
 type ValueOf<C> = C extends Codec<infer T> ? T : never
 export type Account = ValueOf<typeof account>
 export type EnrolledMeter = ValueOf<typeof meter>
@@ -56,7 +61,7 @@ export interface Table<T> {
   readonly prefix: string
   readonly codec: Codec<T>
   /** When the block time has something to say about this record; absent where never. */
-  readonly due?: (value: T) => Instant | undefined
+  due?(value: T): Instant | undefined
 }
 
 export const ACCOUNTS: Table<Account> = { prefix: 'account/', codec: account }
@@ -68,13 +73,15 @@ export const DEALS: Table<DealRecord> = {
 }
 export const BOOKED_LINES: Table<Bookings> = { prefix: 'booked/line/', codec: bookings }
 export const BOOKED_METERS: Table<Bookings> = { prefix: 'booked/meter/', codec: bookings }
+/** Under `role/<role>/<address>`: present while it is held. */
+export const ROLES: Table<ValueOf<typeof role>> = { prefix: 'role/', codec: role }
 export const RULES: Table<Rules> = { prefix: 'rules', codec: rules }
 export const CHAIN: Table<Chain> = { prefix: 'chain', codec: chain }
 
 export const MAX_WINDOWS_AHEAD = MAX_BOOKED
 
 /** Every table; no prefix begins another. */
-const TABLES = [ACCOUNTS, METERS, DEALS, BOOKED_LINES, BOOKED_METERS, RULES, CHAIN] as readonly Table<unknown>[]
+const TABLES = [ACCOUNTS, METERS, DEALS, BOOKED_LINES, BOOKED_METERS, ROLES, RULES, CHAIN] as readonly Table<unknown>[]
 
 /** The table of a state key. */
 export const tableOf = (key: string): Table<unknown> | undefined => TABLES.find(table => key.startsWith(table.prefix))

@@ -1,5 +1,5 @@
 /** What transactions about meters and roles carry. */
-import { record } from '../../record.ts'
+import { flag, record, word } from '../../record.ts'
 import { address, meterId, meteringKey, name } from '../fields.ts'
 
 export const registryBodies = {
@@ -9,5 +9,11 @@ export const registryBodies = {
     owner: [2, address],
     line: [3, name],
     publicKey: [4, meteringKey],
+  }),
+  /** The operator's word that an account holds a role from now on, or no longer. */
+  role: record({
+    role: [1, word('enroller', 'regulator', 'distributor', 'storage', 'community', 'aggregator')],
+    holder: [2, address],
+    held: [3, flag],
   }),
 } as const
