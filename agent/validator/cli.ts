@@ -18,7 +18,7 @@ import { secretFromSeed } from '../keys.ts'
 import { fetchAudit } from './fetch-audit.ts'
 import { parseGenesis } from './genesis-json.ts'
 import { createProducer } from './producer.ts'
-import { rpcRoutes } from './rpc.ts'
+import { RPC_BODY_LIMIT, rpcRoutes, rpcSockets } from './rpc.ts'
 
 /** What the commands use of the machine, and the moment at which somebody wants them to end. */
 interface LedgerWorld {
@@ -121,7 +121,13 @@ async function runDev(options: DevOptions, world: LedgerWorld): Promise<ExitCode
   })
   const onBug = (error: unknown) =>
     terminal.err(`a bug of tieline-ledger: ${String((error as Error).stack ?? error)}\n`)
-  const server = await serveHttp({ port, routes: rpcRoutes(producer, timers), onBug })
+  const server = await serveHttp({
+    port,
+    routes: rpcRoutes(producer, timers),
+    sockets: rpcSockets(producer, timers),
+    bodyLimit: RPC_BODY_LIMIT,
+    onBug,
+  })
   if (!server.ok) return complain(faultLine(server.fault), EXIT.unavailable)
   await producer.produce()
   producer.start()

@@ -7,9 +7,11 @@
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { concat, utf8 } from '../../protocol/bytes.ts'
 import { fail, ok, type Result } from '../../protocol/result.ts'
 import type { Cancel } from '../ports.ts'
+import { acceptSocket, refuseSocket, type SocketAnswer } from './websocket.ts'
 
 export interface HttpRequest {
   readonly method: string
@@ -45,6 +47,9 @@ export interface HttpOptions {
   readonly host?: string
   /** By method and path, as in `GET /status`. GET answers HEAD too. */
   readonly routes: Readonly<Record<string, Handler>>
+  /** Web sockets by path: what answers each of their messages. */
+  readonly sockets?: Readonly<Record<string, SocketAnswer>>
+  /** Bytes of a body, and of a web socket's message. */
   readonly bodyLimit?: number
   /** Hears what a handler threw: our own bug, of which the client is told nothing but 500. */
   readonly onBug: (error: unknown) => void
@@ -86,6 +91,15 @@ export function serveHttp(options: HttpOptions): Promise<Result<HttpServer, List
     },
   )
   server.maxConnections = MAX_CONNECTIONS
+  // The server forgets a connection that was upgraded: closing them is ours.
+  const upgraded = new Set<Duplex>()
+  if (options.sockets !== undefined) {
+    server.on('upgrade', (request, socket, head) => {
+      upgraded.add(socket)
+      socket.once('close', () => upgraded.delete(socket))
+      upgrade(options, request, socket, head)
+    })
+  }
   return new Promise(resolve => {
     server.once('error', (error: NodeJS.ErrnoException) => resolve(fail(listenFault(error, host, port))))
     server.listen(port, host, () => {
@@ -98,6 +112,7 @@ export function serveHttp(options: HttpOptions): Promise<Result<HttpServer, List
             new Promise(done => {
               server.close(() => done())
               server.closeAllConnections()
+              for (const socket of upgraded) socket.destroy()
             }),
         }),
       )
@@ -137,6 +152,17 @@ async function answer(options: HttpOptions, request: IncomingMessage, response: 
   if (body === 'too-long') return reply(problem(413, `a body of more than ${bodyLimit} bytes`))
   if (body === 'gone') return
   reply(await handler({ method, path: url.pathname, query: url.searchParams, body }))
+}
+
+function upgrade(options: HttpOptions, request: IncomingMessage, socket: Duplex, head: Uint8Array): void {
+  const { host = '127.0.0.1', sockets = {}, bodyLimit: limit = BODY_LIMIT, onBug } = options
+  if (LOOPBACK.includes(host) && !isLoopbackName(request.headers.host)) {
+    return refuseSocket(socket, 421, 'Misdirected Request')
+  }
+  const path = parseUrl(request.url)?.pathname ?? ''
+  const answer = Object.hasOwn(sockets, path) ? sockets[path] : undefined
+  if (answer === undefined) return refuseSocket(socket, 404, 'Not Found')
+  acceptSocket(request, socket, head, { answer, limit, onBug })
 }
 
 function isLoopbackName(header: string | undefined): boolean {
