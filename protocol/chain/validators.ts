@@ -163,6 +163,13 @@ const proposesBefore = (a: Validator, b: Validator): boolean =>
     ? compareBytes(a.address, b.address) < 0
     : a.proposerPriority > b.proposerPriority
 
+/** Whose turn it was, as far as the priorities tell: the member of the lowest (Go's findPreviousProposer). None in an empty set. */
+export const lastProposer = (validators: readonly Validator[]): Validator | undefined =>
+  validators.reduce<Validator | undefined>(
+    (last, one) => (last === undefined || proposesBefore(last, one) ? one : last),
+    undefined,
+  )
+
 function rescaled(validators: readonly Validator[], window: bigint): readonly Validator[] {
   const priorities = validators.map(one => one.proposerPriority)
   const spread =
