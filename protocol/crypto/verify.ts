@@ -5,6 +5,7 @@
  * A `Verifier` is an argument wherever a signature is checked: `nobleVerifier` here is the pure one, drivers/crypto has a
  * ten times faster one with the same verdicts, and the simulator brings a stub.
  */
+import { toHex } from '../bytes.ts'
 import { ed25519, p256 } from './curves.ts'
 import { sha256 } from './hash.ts'
 
@@ -29,6 +30,13 @@ export const nobleVerifier: Verifier = {
     }
   },
 }
+
+/**
+ * Whether the second half of an ECDSA signature is the lower of its two equivalents (s <= n/2). Both are valid, so a stranger
+ * can turn one into the other: where a signature's own bytes count, only this one is taken.
+ */
+export const hasLowS = (signature: Uint8Array): boolean =>
+  BigInt(`0x${toHex(signature.subarray(32))}`) <= p256.Point.Fn.ORDER >> 1n
 
 /** Why a public key may not be registered. */
 export type KeyFault = { readonly code: 'key.not-admissible'; readonly reason: string }

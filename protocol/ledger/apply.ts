@@ -4,6 +4,8 @@
  */
 import { equalBytes, toHex } from '../bytes.ts'
 import { kidOf, type Sign1, verifySign1 } from '../crypto/cose.ts'
+import { hasLowS } from '../crypto/verify.ts'
+import { algOfKey } from '../identity/key.ts'
 import { ok, type Result } from '../result.ts'
 import { type LedgerFault, refuse } from './fault.ts'
 import type { Applying, Kind, Kinds } from './kind.ts'
@@ -54,10 +56,12 @@ function checkSender(state: State, tx: Tx, envelope: Sign1, applying: Applying):
   if (tx.sequence !== account.sequence) {
     return refuse('ledger.sequence', { expected: account.sequence, received: tx.sequence })
   }
-  const { alg, kid } = envelope
-  if (alg !== 'EdDSA' || !equalBytes(kid, kidOf('EdDSA', account.publicKey))) {
+  const { alg, kid, signature } = envelope
+  if (alg !== algOfKey(account.publicKey) || !equalBytes(kid, kidOf(alg, account.publicKey))) {
     return refuse('ledger.signature', { reason: 'not the account key', kid: toHex(kid) })
   }
+  // Else a stranger could give the transaction a second hash, under which its sender would not find it.
+  if (alg === 'ES256' && !hasLowS(signature)) return refuse('ledger.signature', { reason: 'not the lower s' })
   const verified = verifySign1(envelope, account.publicKey, TX_CONTEXT, verifier)
   return verified.ok ? ok(undefined) : refuse('ledger.signature', { reason: verified.fault.code })
 }

@@ -18,6 +18,8 @@ export const REFUSAL_CODES = {
   'ledger.operator-only': 10,
   'ledger.meter-taken': 11,
   'ledger.key': 12,
+  'ledger.account-taken': 13,
+  'ledger.supply': 14,
   'ledger.contract': 20,
   'ledger.contract-chain-id': 21,
   'ledger.not-the-buyer': 22,

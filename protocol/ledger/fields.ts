@@ -16,7 +16,7 @@ export const name = text(/^[A-Za-z0-9][A-Za-z0-9._-]{0,49}$/)
 /** A meter's serial text: printable ASCII. */
 export const meterId = text(/^[\x20-\x7e]{1,64}$/)
 /** A raw Ed25519 key, or a compressed P-256 point; its length tells which. */
-export const meteringKey = bytes(32, 33)
+export const signingKey = bytes(32, 33)
 
 /** Any one envelope inside a transaction. */
 export const envelope = bytes(1, 4 * 1024)

@@ -1,8 +1,7 @@
 /** How a ledger begins: who is on it, with what, and by which rules. The same genesis gives the same first AppHash. */
 import { toHex } from '../bytes.ts'
 import { addressOf } from '../crypto/hash.ts'
-import { type KeyFault, keyFault } from '../crypto/verify.ts'
-import { algOfKey } from '../identity/key.ts'
+import { admissionFault } from '../identity/key.ts'
 import { type Money, micros } from '../quantity.ts'
 import { fail, ok, type Result } from '../result.ts'
 import type { Instant } from '../time.ts'
@@ -11,7 +10,7 @@ import { accountId, type Draft } from './state.ts'
 import { ACCOUNTS, CHAIN, METERS, RULES } from './tables.ts'
 
 interface GenesisAccount {
-  /** Ed25519, 32 bytes. */
+  /** Ed25519, 32 bytes, or a compressed P-256 point, 33 bytes. */
   readonly publicKey: Uint8Array
   readonly balance: Money
 }
@@ -53,7 +52,7 @@ export function checkGenesis(genesis: Genesis): Result<Genesis, GenesisFault> {
   for (const { publicKey } of genesis.accounts) {
     const id = toHex(addressOf(publicKey))
     const bad = (reason: string) => fail({ code: 'genesis.account', address: id, reason } as const)
-    const fault = keyFault('EdDSA', publicKey)
+    const fault = admissionFault(publicKey)
     if (fault !== undefined) return bad(fault.reason)
     if (known.has(id)) return bad('comes twice')
     known.add(id)
@@ -72,7 +71,7 @@ export function checkGenesis(genesis: Genesis): Result<Genesis, GenesisFault> {
     if (meters.has(meterId)) return bad('comes twice')
     meters.add(meterId)
     if (!known.has(toHex(owner))) return bad('its owner has no account')
-    const fault = meteringKeyFault(publicKey)
+    const fault = admissionFault(publicKey)
     if (fault !== undefined) return bad(fault.reason)
   }
   const minted = mintedIn(genesis)
@@ -93,12 +92,4 @@ export function writeGenesis(draft: Draft, genesis: Genesis): void {
   const { chainId, time, fee, feeAccount, operator } = genesis
   draft.put(RULES, '', { fee, feeAccount, operator })
   draft.put(CHAIN, '', { chainId, height: 0n, time, minted: micros(mintedIn(genesis)) })
-}
-
-/** Why a key may not sign readings: neither an admissible Ed25519 key nor a point on P-256. */
-export function meteringKeyFault(publicKey: Uint8Array): KeyFault | undefined {
-  const alg = algOfKey(publicKey)
-  return alg === undefined
-    ? { code: 'key.not-admissible', reason: `${publicKey.length} bytes instead of 32 or 33` }
-    : keyFault(alg, publicKey)
 }

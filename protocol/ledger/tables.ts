@@ -1,20 +1,20 @@
 /** What the ledger's state is made of: kinds of record, and the prefix of their keys. */
-import { big, bytes, type Codec, integer, record } from '../record.ts'
+import { big, type Codec, integer, record } from '../record.ts'
 import type { Instant } from '../time.ts'
 import { type DealRecord, dealRecord } from './deal-record.ts'
-import { address, hash32, list, meteringKey, money, name, sequence } from './fields.ts'
+import { address, hash32, list, money, name, sequence, signingKey } from './fields.ts'
 
 const time = integer<Instant>(0, Number.MAX_SAFE_INTEGER)
 
 const account = record({
-  /** Ed25519. */
-  publicKey: [1, bytes(32)],
+  /** The key that signs now; the account keeps the address of its first one. */
+  publicKey: [1, signingKey],
   balance: [2, money],
   /** What the next transaction of this account has to carry. */
   sequence: [3, sequence],
 })
 
-const meter = record({ owner: [1, address], line: [2, name], publicKey: [3, meteringKey] })
+const meter = record({ owner: [1, address], line: [2, name], publicKey: [3, signingKey] })
 
 /** The ledger itself: where it stands, and every coin there is. */
 const chain = record({

@@ -8,6 +8,7 @@
  */
 import { utf8 } from '../bytes.ts'
 import { assemble, type CoseFault, kidOf, parseSign1, protectedHeader, type Sign1, toBeSigned } from '../crypto/cose.ts'
+import { algOfKey } from '../identity/key.ts'
 import type { Money } from '../quantity.ts'
 import { big, type Codec, decodeAs, encodeAs, type RecordFault, record, text } from '../record.ts'
 import { ok, type Result } from '../result.ts'
@@ -58,11 +59,12 @@ interface UnsignedTx {
   withSignature(signature: Uint8Array): Uint8Array
 }
 
-/** Everything of a transaction but the signature of the account's Ed25519 key. */
+/** Everything of a transaction but the signature of the account's key. */
 export function buildTx(tx: Tx, publicKey: Uint8Array): UnsignedTx {
   const body = (bodies[tx.kind] as Codec<unknown>).write(tx.body)
   const payload = encodeAs(frame, { ...tx, body })
-  const header = protectedHeader('EdDSA', kidOf('EdDSA', publicKey))
+  const alg = algOfKey(publicKey) ?? 'EdDSA'
+  const header = protectedHeader(alg, kidOf(alg, publicKey))
   return {
     toSign: toBeSigned(header, payload, TX_CONTEXT),
     withSignature: signature => assemble(header, payload, signature),

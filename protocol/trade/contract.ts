@@ -16,6 +16,7 @@ import {
 } from '../crypto/cose.ts'
 import { addressOf, sha256 } from '../crypto/hash.ts'
 import type { Verifier } from '../crypto/verify.ts'
+import { algOfKey } from '../identity/key.ts'
 import type { Price, WattHours } from '../quantity.ts'
 import { big, bytes, decodeAs, encodeAs, integer, type RecordFault, record, text } from '../record.ts'
 import { fail, ok, type Result } from '../result.ts'
@@ -128,16 +129,21 @@ export const contractHash = (contractBytes: Uint8Array): Uint8Array => sha256(co
 
 /** What one party's account key signs. */
 export const contractToSign = (contractBytes: Uint8Array, publicKey: Uint8Array): Uint8Array =>
-  toBeSigned(protectedHeader('EdDSA', kidOf('EdDSA', publicKey)), contractBytes, CONTEXT)
+  toBeSigned(headerOf(publicKey), contractBytes, CONTEXT)
 
 /** One party's half: the COSE_Sign1 around the contract's bytes. */
 export const assembleSignedContract = (
   contractBytes: Uint8Array,
   publicKey: Uint8Array,
   signature: Uint8Array,
-): Uint8Array => assemble(protectedHeader('EdDSA', kidOf('EdDSA', publicKey)), contractBytes, signature)
+): Uint8Array => assemble(headerOf(publicKey), contractBytes, signature)
 
-/** Whether `sign1` is this party's signature over exactly these contract bytes. */
+function headerOf(publicKey: Uint8Array): Uint8Array {
+  const alg = algOfKey(publicKey) ?? 'EdDSA'
+  return protectedHeader(alg, kidOf(alg, publicKey))
+}
+
+/** Whether `sign1` is this party's signature over exactly these contract bytes, by the key that its address is made of. */
 export function verifyHalf(
   contractBytes: Uint8Array,
   party: Party,
@@ -151,24 +157,37 @@ export function verifyHalf(
   if (!equalBytes(own, contract.value[party])) {
     return fail({ code: 'contract.key', party, expected: toHex(contract.value[party]), received: toHex(own) })
   }
+  const signed = verifySignature(contractBytes, party, sign1, publicKey, verifier)
+  return signed.ok ? contract : signed
+}
+
+function verifySignature(
+  contractBytes: Uint8Array,
+  party: Party,
+  sign1: Uint8Array,
+  publicKey: Uint8Array,
+  verifier: Verifier,
+): Result<Uint8Array, SignedContractFault> {
   const envelope = parseSign1(sign1, 2 * MAX_BYTES)
   if (!envelope.ok) return envelope
   if (!equalBytes(envelope.value.payload, contractBytes)) return fail({ code: 'contract.other-bytes', party })
-  // Accounts are Ed25519: an ES256 signature by a key of the same bytes cannot exist, and is not looked for.
-  if (envelope.value.alg !== 'EdDSA') return fail({ code: 'cose.alg', alg: envelope.value.alg })
-  const verified = verifySign1(envelope.value, publicKey, CONTEXT, verifier)
-  return verified.ok ? contract : verified
+  // The key alone says which algorithm it is for.
+  if (envelope.value.alg !== algOfKey(publicKey)) return fail({ code: 'cose.alg', alg: envelope.value.alg })
+  return verifySign1(envelope.value, publicKey, CONTEXT, verifier)
 }
 
-/** The contract, if both parties' account keys signed exactly these bytes. */
-export function verifySignedContract(
+/**
+ * Whether both parties signed exactly these bytes with these keys. That a key is the party's is the caller's to know: an
+ * account on the ledger may have changed its key and keeps its address.
+ */
+export function verifySignatures(
   contractBytes: Uint8Array,
   sellerSign1: Uint8Array,
   buyerSign1: Uint8Array,
   sellerKey: Uint8Array,
   buyerKey: Uint8Array,
   verifier: Verifier,
-): Result<Contract, SignedContractFault> {
-  const seller = verifyHalf(contractBytes, 'seller', sellerSign1, sellerKey, verifier)
-  return seller.ok ? verifyHalf(contractBytes, 'buyer', buyerSign1, buyerKey, verifier) : seller
+): Result<Uint8Array, SignedContractFault> {
+  const seller = verifySignature(contractBytes, 'seller', sellerSign1, sellerKey, verifier)
+  return seller.ok ? verifySignature(contractBytes, 'buyer', buyerSign1, buyerKey, verifier) : seller
 }

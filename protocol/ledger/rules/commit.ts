@@ -6,7 +6,7 @@ import { equalBytes, toHex } from '../../bytes.ts'
 import { costCeil } from '../../quantity.ts'
 import { done, ok, type Result } from '../../result.ts'
 import { type Instant, later } from '../../time.ts'
-import { type Contract, contractHash, decodeContract, verifySignedContract } from '../../trade/contract.ts'
+import { type Contract, contractHash, decodeContract, verifySignatures } from '../../trade/contract.ts'
 import type { DealRecord } from '../deal-record.ts'
 import { type LedgerFault, refuse } from '../fault.ts'
 import type { Applying } from '../kind.ts'
@@ -73,7 +73,7 @@ export function applyCommit(
 
   // The dearest check comes last: two signatures, after everything that a look-up can refuse.
   const { contract: bytes, sellerSign1, buyerSign1 } = body
-  const signed = verifySignedContract(bytes, sellerSign1, buyerSign1, seller.publicKey, buyer.publicKey, verifier)
+  const signed = verifySignatures(bytes, sellerSign1, buyerSign1, seller.publicKey, buyer.publicKey, verifier)
   if (!signed.ok) return refuse('ledger.contract-signature', { reason: signed.fault.code })
 
   const escrow = costCeil(contract.energy, contract.price)

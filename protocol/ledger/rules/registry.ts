@@ -1,8 +1,8 @@
 /** Which meters there are. */
 import { equalBytes, toHex } from '../../bytes.ts'
+import { admissionFault } from '../../identity/key.ts'
 import { ok, type Result } from '../../result.ts'
 import { type LedgerFault, refuse } from '../fault.ts'
-import { meteringKeyFault } from '../genesis.ts'
 import type { Applying, Kinds } from '../kind.ts'
 import { accountId, type Draft } from '../state.ts'
 import { ACCOUNTS, METERS } from '../tables.ts'
@@ -26,7 +26,7 @@ function applyEnrol(
   if (draft.get(ACCOUNTS, accountId(meter.owner)) === undefined) {
     return refuse('ledger.no-account', { owner: toHex(meter.owner) })
   }
-  const fault = meteringKeyFault(meter.publicKey)
+  const fault = admissionFault(meter.publicKey)
   if (fault !== undefined) return refuse('ledger.key', { reason: fault.reason })
   draft.put(METERS, meterId, meter)
   return ok(NO_DATA)

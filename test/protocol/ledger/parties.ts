@@ -1,6 +1,7 @@
 /** Who meets on the ledger in its tests: real keys from names, and everything that they sign. */
 import { createPrivateKey, sign } from 'node:crypto'
 import { ed25519 } from '@noble/curves/ed25519.js'
+import { p256 } from '@noble/curves/nist.js'
 import { createVerifier } from '../../../drivers/crypto/verifier.ts'
 import { concat, hex, toHex, utf8 } from '../../../protocol/bytes.ts'
 import {
@@ -16,7 +17,7 @@ import { createApp, type LedgerApp, type TxOutcome } from '../../../protocol/led
 import { type DealRecord, dealKey, decodeDealRecord } from '../../../protocol/ledger/deal-record.ts'
 import { REFUSAL_CODES, type RefusalCode } from '../../../protocol/ledger/fault.ts'
 import type { Genesis } from '../../../protocol/ledger/genesis.ts'
-import { ACCOUNTS } from '../../../protocol/ledger/tables.ts'
+import { ACCOUNTS, type Account, type Table } from '../../../protocol/ledger/tables.ts'
 import { buildTx, type TxContent } from '../../../protocol/ledger/tx.ts'
 import { micros, microsPerKwh, wattHours } from '../../../protocol/quantity.ts'
 import { CONTEXT_PURPOSE, encodeContext } from '../../../protocol/reading/context.ts'
@@ -48,6 +49,14 @@ export function partyOf(name: string): Party {
   const publicKey = ed25519.getPublicKey(seed)
   const address = addressOf(publicKey)
   return { publicKey, address, id: toHex(address), sign: message => new Uint8Array(sign(null, message, key)) }
+}
+
+/** A party with a P-256 key; its signatures are the same at every run (RFC 6979). */
+export function es256PartyOf(name: string): Party {
+  const secret = sha256(utf8(`test party ${name}`))
+  const publicKey = p256.getPublicKey(secret)
+  const address = addressOf(publicKey)
+  return { publicKey, address, id: toHex(address), sign: message => p256.sign(message, secret, { lowS: true }) }
 }
 
 export const CHAIN_ID = 'tieline-test-1'
@@ -104,9 +113,14 @@ export class Bench {
     return this.account(party).sequence
   }
 
-  account(party: Party): { readonly balance: bigint; readonly sequence: bigint } {
-    const { value } = this.app.query(utf8(`account/${party.id}`), this.app.height)!
-    return must(decodeAs(ACCOUNTS.codec, value!, 'account', 256))
+  /** A record as the state tree holds it. */
+  record<T>(table: Table<T>, id: string): T | undefined {
+    const { value } = this.app.query(utf8(table.prefix + id), this.app.height)!
+    return value === undefined ? undefined : must(decodeAs(table.codec, value, table.prefix, value.length))
+  }
+
+  account(party: Party): Account {
+    return this.record(ACCOUNTS, party.id)!
   }
 
   deal(contract: Uint8Array): DealRecord | undefined {

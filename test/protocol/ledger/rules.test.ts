@@ -1,12 +1,7 @@
-/** Every refusal of the ledger by name, each against the same transaction that is otherwise taken. */
-import { concat, hex } from '../../../protocol/bytes.ts'
-import { decode, encode } from '../../../protocol/cbor.ts'
-import { parseSign1 } from '../../../protocol/crypto/cose.ts'
 import { REFUSAL_CODES, type RefusalCode } from '../../../protocol/ledger/fault.ts'
 import { READING_SLACK_MS } from '../../../protocol/ledger/rules/receipt.ts'
-import { parseTx, type TxContent } from '../../../protocol/ledger/tx.ts'
-import { micros, wattHours } from '../../../protocol/quantity.ts'
-import { must } from '../../../protocol/result.ts'
+import type { TxContent } from '../../../protocol/ledger/tx.ts'
+import { wattHours } from '../../../protocol/quantity.ts'
 import { instant } from '../../../protocol/time.ts'
 import { assert, suite } from '../../harness.ts'
 import {
@@ -28,163 +23,11 @@ import {
   sideOf,
   signTx,
   stranger,
-  type TxTerms,
   terms,
 } from './parties.ts'
+import { alsoSeen, refused, unseen } from './refusals.ts'
 
 const test = suite('ledger rules')
-const seen = new Set<RefusalCode>()
-
-/** The transaction is refused with exactly this name, and nothing but block height and time changes. */
-function refused(bench: Bench, expected: RefusalCode, sender: Party, content: TxContent, change: TxTerms = {}): void {
-  const tx = signTx(sender, change.sequence ?? bench.sequence(sender), content, change)
-  refusedBytes(bench, expected, tx)
-}
-
-function refusedBytes(bench: Bench, expected: RefusalCode, tx: Uint8Array): void {
-  const before = stateOf(bench)
-  const outcome = bench.block([tx])[0]!
-  assert.is(nameOf(outcome), expected, outcome.log)
-  assert.is(outcome.data.length, 0)
-  assert.equal(stateOf(bench), before, `${expected} left a trace`)
-  seen.add(expected)
-}
-
-const stateOf = (bench: Bench): Map<string, string> =>
-  new Map(
-    [...bench.app.entries(bench.app.height)!]
-      .map(([key, value]): [string, string] => [Buffer.from(key).toString(), Buffer.from(value).toString('hex')])
-      .filter(([key]) => key !== 'chain')
-      .sort(),
-  )
-
-const pay = (to: Party, amount: bigint): TxContent => ({
-  kind: 'transfer',
-  body: { to: to.address, amount: micros(amount) },
-})
-
-test('a transfer moves money, pays its fee and counts its sequence', () => {
-  const bench = new Bench()
-  assert.is(nameOf(bench.send(seller, pay(buyer, 1_000n))), 'taken')
-  assert.is(bench.account(seller).balance, RICH - 1_000n - FEE)
-  assert.is(bench.account(buyer).balance, RICH + 1_000n)
-  assert.is(bench.account(operator).balance, RICH + FEE)
-  assert.is(bench.account(seller).sequence, 1n)
-})
-
-test('a transfer to oneself costs the fee only', () => {
-  const bench = new Bench()
-  assert.is(nameOf(bench.send(seller, pay(seller, 1_000n))), 'taken')
-  assert.is(bench.account(seller).balance, RICH - FEE)
-})
-
-test('the frame of a transaction is held to its rules', () => {
-  const bench = new Bench()
-  const good = pay(buyer, 1n)
-  refused(bench, 'ledger.chain-id', seller, good, { chainId: 'tieline-test-2' })
-  refused(bench, 'ledger.sequence', seller, good, { sequence: 1n })
-  refused(bench, 'ledger.fee', seller, good, { fee: FEE - 1n })
-  refused(bench, 'ledger.expired', seller, good, { expiry: bench.app.height })
-  refused(bench, 'ledger.no-account', partyOf('unknown'), good, { sequence: 0n })
-  refused(bench, 'ledger.no-account', seller, pay(partyOf('unknown'), 1n))
-  refused(bench, 'ledger.signature', seller, good, { signedBy: buyer })
-  refused(bench, 'ledger.funds', seller, pay(buyer, RICH - FEE + 1n))
-  refused(bench, 'ledger.funds', seller, good, { fee: RICH + 1n })
-  refused(bench, 'ledger.amount', seller, pay(buyer, 0n))
-  assert.is(nameOf(bench.send(seller, pay(buyer, RICH - FEE))), 'taken', 'to the last micro-unit')
-})
-
-test('a transaction is worth something once, and only until its expiry', () => {
-  const bench = new Bench()
-  const tx = signTx(seller, 0n, pay(buyer, 5n), { expiry: 2n })
-  assert.is(nameOf(bench.block([tx])[0]!), 'taken')
-  refusedBytes(bench, 'ledger.sequence', tx)
-  refusedBytes(bench, 'ledger.expired', tx)
-})
-
-test('twice in one block is once', () => {
-  const bench = new Bench()
-  const tx = signTx(seller, 0n, pay(buyer, 5n))
-  assert.equal(bench.block([tx, tx]).map(nameOf), ['taken', 'ledger.sequence'])
-  assert.is(bench.account(buyer).balance, RICH + 5n)
-})
-
-test('any flipped bit of a transaction is refused', () => {
-  const bench = new Bench()
-  const tx = signTx(seller, 0n, pay(buyer, 5n))
-  const mutants = Array.from({ length: tx.length * 8 }, (_, bit) => {
-    const mutant = tx.slice()
-    mutant[bit >> 3]! ^= 1 << (bit & 7)
-    return mutant
-  })
-  for (const outcome of bench.block(mutants)) assert.not.equal(outcome.code, 0)
-  assert.is(bench.account(buyer).balance, RICH)
-})
-
-test('only canonical bytes of known shape are taken', () => {
-  const bench = new Bench()
-  const tx = signTx(seller, 0n, pay(buyer, 5n))
-  refusedBytes(bench, 'ledger.malformed', tx.subarray(0, tx.length - 1))
-  refusedBytes(bench, 'ledger.malformed', concat(tx, Uint8Array.of(0)))
-  refusedBytes(bench, 'ledger.malformed', new Uint8Array(0))
-  refusedBytes(bench, 'ledger.malformed', new Uint8Array(20_000))
-  // The same four parts, the array's head written in two bytes: d2 98 04 instead of d2 84.
-  refusedBytes(bench, 'ledger.malformed', concat(hex('d2 98 04'), tx.subarray(2)))
-})
-
-test('a frame with an unknown field, kind or body is no transaction', () => {
-  const { payload } = must(parseSign1(signTx(seller, 0n, pay(buyer, 5n))))
-  const frame = must(decode(payload)) as Map<number, never>
-  const withPayload = (change: (map: Map<number, unknown>) => void) => {
-    const map = new Map<number, unknown>(frame)
-    change(map)
-    const head = must(parseSign1(signTx(seller, 0n, pay(buyer, 5n))))
-    return concat(hex('d2'), encode([head.protectedBytes, new Map(), encode(map as never), head.signature]))
-  }
-  assert.ok(parseTx(withPayload(() => {})).ok)
-  for (const change of [
-    (map: Map<number, unknown>) => map.set(8, 1),
-    (map: Map<number, unknown>) => map.set(1, 'mint'),
-    (map: Map<number, unknown>) => map.set(1, 'commit'),
-    (map: Map<number, unknown>) => map.delete(7),
-    (map: Map<number, unknown>) => map.set(5, -1),
-    (map: Map<number, unknown>) => map.set(5, 2n ** 63n),
-  ]) {
-    assert.not.ok(parseTx(withPayload(change)).ok)
-  }
-})
-
-test('only the operator enrols a meter, once, for an account, with an admissible key', () => {
-  const bench = new Bench()
-  const enrol = (meterId: string, owner: Party, publicKey = partyOf(meterId).publicKey): TxContent => ({
-    kind: 'enrol',
-    body: { meterId, owner: owner.address, line: 'L2', publicKey },
-  })
-  refused(bench, 'ledger.operator-only', seller, enrol('N-1', seller))
-  refused(bench, 'ledger.meter-taken', operator, enrol('S-1', seller))
-  refused(bench, 'ledger.no-account', operator, enrol('N-1', partyOf('unknown')))
-  // The neutral element: every signature of the right shape would verify.
-  refused(bench, 'ledger.key', operator, enrol('N-1', seller, hex(`01${'00'.repeat(31)}`)))
-  refused(bench, 'ledger.key', operator, enrol('N-1', seller, new Uint8Array(33)))
-  assert.is(nameOf(bench.send(operator, enrol('N-1', seller))), 'taken')
-  refused(bench, 'ledger.meter-taken', operator, enrol('N-1', seller))
-})
-
-test('only the operator gives and takes a role, to an account, and only what changes something', () => {
-  const bench = new Bench()
-  const role = (holder: Party, held: boolean): TxContent => ({
-    kind: 'role',
-    body: { role: 'regulator', holder: holder.address, held },
-  })
-  refused(bench, 'ledger.operator-only', seller, role(seller, true))
-  refused(bench, 'ledger.no-account', operator, role(partyOf('unknown'), true))
-  refused(bench, 'ledger.role-unchanged', operator, role(seller, false))
-  assert.is(nameOf(bench.send(operator, role(seller, true))), 'taken')
-  refused(bench, 'ledger.role-unchanged', operator, role(seller, true))
-  assert.is(nameOf(bench.send(operator, role(seller, false))), 'taken')
-  refused(bench, 'ledger.role-unchanged', operator, role(seller, false))
-})
-
 test('a commitment locks what the contract costs, rounded up', () => {
   const bench = new Bench()
   const commit = commitOf(terms)
@@ -300,7 +143,7 @@ test('a receipt belongs to a party of a locked deal, in time', () => {
   const tx = signTx(seller, bench.sequence(seller), receipt)
   const outcome = bench.block([tx], 1)[0]!
   assert.is(nameOf(outcome), 'ledger.receipt-late')
-  seen.add('ledger.receipt-late')
+  alsoSeen('ledger.receipt-late')
   assert.is(bench.deal(contract)!.state, 'refunded')
   refused(bench, 'ledger.deal-closed', seller, receipt)
 })
@@ -364,12 +207,9 @@ test('begin and end may come from two boots, each with its context', () => {
   assert.is(bench.deal(contract)!.sellerReceipt!.energy, 1n)
 })
 
-test('every refusal of accounts, meters and deals was seen here', () => {
-  assert.equal(
-    (Object.keys(REFUSAL_CODES) as RefusalCode[]).filter(name => REFUSAL_CODES[name] < 60 && !seen.has(name)),
-    [],
-  )
-  assert.is(new Set(Object.values(REFUSAL_CODES)).size, Object.keys(REFUSAL_CODES).length, 'numbers are unique')
+test('every refusal of a deal was seen here, and no two refusals share a number', () => {
+  assert.equal(unseen(20, 59), [])
+  assert.is(new Set(Object.values(REFUSAL_CODES)).size, Object.keys(REFUSAL_CODES).length)
 })
 
 test.run()

@@ -13,7 +13,8 @@ import {
   contractToSign,
   decodeContract,
   encodeContract,
-  verifySignedContract,
+  verifyHalf,
+  verifySignatures,
 } from '../../../protocol/trade/contract.ts'
 import { assert, suite } from '../../harness.ts'
 
@@ -43,7 +44,7 @@ const half = (secret: Uint8Array, input = bytes) => {
   const publicKey = ed25519.getPublicKey(secret)
   return assembleSignedContract(input, publicKey, ed25519.sign(contractToSign(input, publicKey), secret))
 }
-const code = (result: ReturnType<typeof verifySignedContract>) => (result.ok ? 'ok' : result.fault.code)
+const code = (result: ReturnType<typeof verifySignatures>) => (result.ok ? 'ok' : result.fault.code)
 
 test('a contract is canonical CBOR with the fifteen keys in order, and reads back as it was', () => {
   // af                       map of 15
@@ -57,14 +58,16 @@ test('a contract is canonical CBOR with the fifteen keys in order, and reads bac
 })
 
 test('both halves by the named keys make a signed contract', () => {
-  assert.is(code(verifySignedContract(bytes, half(key(1)), half(key(2)), sellerKey, buyerKey, nobleVerifier)), 'ok')
+  assert.is(code(verifySignatures(bytes, half(key(1)), half(key(2)), sellerKey, buyerKey, nobleVerifier)), 'ok')
 })
 
 test('a half by another key, over other bytes or with a changed signature is refused by name', () => {
   const verify = (seller: Uint8Array, buyer: Uint8Array, key = buyerKey) =>
-    code(verifySignedContract(bytes, seller, buyer, sellerKey, key, nobleVerifier))
+    code(verifySignatures(bytes, seller, buyer, sellerKey, key, nobleVerifier))
   const stranger = ed25519.getPublicKey(key(3))
-  assert.is(verify(half(key(1)), half(key(3)), stranger), 'contract.key')
+  const ofStranger = verifyHalf(bytes, 'buyer', half(key(3)), stranger, nobleVerifier)
+  assert.is(!ofStranger.ok && ofStranger.fault.code, 'contract.key')
+  assert.is(verify(half(key(1)), half(key(3)), stranger), 'ok', 'whose key it is, the caller knows')
   assert.is(verify(half(key(1)), half(key(3))), 'cose.signature')
   const dearer = encodeContract({ ...terms, price: microsPerKwh(210_001n) })
   assert.is(verify(half(key(1), dearer), half(key(2))), 'contract.other-bytes')
