@@ -5,44 +5,55 @@
  * network of machines. What it does not give is what only several machines can: with all keys in one place, one broken
  * machine can halt the ledger or lie. It is for benches and tests.
  *
- *     block H     txs, DataHash, AppHash and LastResultsHash of H-1, the commit of H-1
+ *     block H     txs, DataHash, evidence, AppHash and LastResultsHash of H-1, the commit of H-1
  *     commit H    one precommit of each validator for block H, taken a moment later
  *     time of H   the median of the precommit times of H-1 (BFT time); block 1 has the genesis time
+ *
+ * With a store, a block is on the disk before anybody signs it, and whole before anybody hears of it: killed at any point,
+ * the next process makes that very block again and never signs another of its height.
  */
 import type { Cancel, Clock, Signer, Timers } from '../../drivers/ports.ts'
 import { toHex } from '../../protocol/bytes.ts'
-import {
-  hashConsensusParams,
-  hashData,
-  hashResults,
-  makeBlockId,
-  NO_EVIDENCE_HASH,
-} from '../../protocol/chain/block.ts'
+import { hashConsensusParams, hashData, hashResults, makeBlockId } from '../../protocol/chain/block.ts'
 import { chainTime, instantOf } from '../../protocol/chain/chain-time.ts'
-import { FLAG_COMMIT, hashCommit, medianTime, precommitSignBytes } from '../../protocol/chain/commit.ts'
+import { hashCommit, medianTime } from '../../protocol/chain/commit.ts'
 import { NO_BLOCK } from '../../protocol/chain/header.ts'
-import type { BlockId, Commit, CommitSig, Header, LightBlock, Validator } from '../../protocol/chain/light-block.ts'
-import { firstTurn, hashValidators, nextTurn, type Turn, validatorOf } from '../../protocol/chain/validators.ts'
+import type { BlockId, Commit, Header, LightBlock, Validator } from '../../protocol/chain/light-block.ts'
+import { merkleRoot } from '../../protocol/chain/merkle.ts'
+import { hashValidators, totalPower, validatorOf } from '../../protocol/chain/validators.ts'
 import { sha256 } from '../../protocol/crypto/hash.ts'
 import type { Verifier } from '../../protocol/crypto/verify.ts'
-import { createApp, type StateAnswer, type TxOutcome } from '../../protocol/ledger/app.ts'
+import {
+  createApp,
+  type LedgerApp,
+  type StateAnswer,
+  type TxOutcome,
+  type ValidatorUpdate,
+} from '../../protocol/ledger/app.ts'
 import { type Audit, auditLedger, type Entries } from '../../protocol/ledger/audit.ts'
 import type { Genesis } from '../../protocol/ledger/genesis.ts'
-import { must } from '../../protocol/result.ts'
-import { later } from '../../protocol/time.ts'
+import { done, type Fault, fail, must, type Result } from '../../protocol/result.ts'
 import { createMempool, MAX_BLOCK_BYTES, type Submission } from './mempool.ts'
+import { firstSets, setsAfter } from './sets.ts'
 import { verifyOnce } from './verify-once.ts'
+import { type ConductOf, castVotes, decideRound, signVotes, type Vote } from './votes.ts'
 
 export interface ProducerOptions {
   readonly genesis: Genesis
-  /** One Ed25519 key for each validator; each has the same power. */
+  /** Ed25519 keys of the validators in this process; one that joins with a key that is not here is absent. */
   readonly signers: readonly Signer[]
+  /** The first validators; without them each signer is one, all of the same power. */
+  readonly validators?: readonly ValidatorUpdate[]
   readonly clock: Clock
   readonly timers: Timers
   readonly verifier: Verifier
   readonly intervalMs?: number
-  /** Blocks kept; older ones are forgotten. */
+  /** Blocks kept in memory; older ones are forgotten. */
   readonly keep?: number
+  /** How validators behave where they are not all there and honest. */
+  readonly conductOf?: ConductOf
+  /** The application; without it a new one of the genesis. */
+  readonly app?: LedgerApp
 }
 
 /** Everything that is kept of one block. */
@@ -50,11 +61,14 @@ export interface ProducedBlock {
   readonly header: Header
   readonly blockId: BlockId
   readonly txs: readonly Uint8Array[]
+  /** Each item encoded as in the block. */
+  readonly evidence: readonly Uint8Array[]
   readonly lastCommit: Commit
   /** The precommits for this block, which stand in the next one. */
   readonly commit: Commit
   readonly validators: readonly Validator[]
   readonly results: readonly TxOutcome[]
+  readonly validatorUpdates: readonly ValidatorUpdate[]
   /** State after this block; in the header of the next one. */
   readonly appHash: Uint8Array
 }
@@ -66,6 +80,7 @@ export interface TxPlace {
 
 export interface Producer {
   readonly genesis: Genesis
+  /** The set of the first block. */
   readonly validators: readonly Validator[]
   /** The newest block, and the oldest height that is still kept; heights are 0 before the first block. */
   status(): { readonly height: bigint; readonly oldest: bigint; readonly newest: ProducedBlock | undefined }
@@ -82,8 +97,8 @@ export interface Producer {
   /** Evidence handed in by light clients, newest last. */
   evidence(): readonly Uint8Array[]
   report(evidence: Uint8Array): Uint8Array
-  /** One block now; when one is being made already, that one. */
-  produce(): Promise<void>
+  /** One block now; when one is being made already, that one. A fault where none can be made. */
+  produce(): Promise<Result<void>>
   start(): void
   /** No further block; resolves when the one being made is final. */
   stop(): Promise<void>
@@ -102,14 +117,25 @@ const KEPT_EVIDENCE = 100
 
 const NO_COMMIT: Commit = { height: 0n, round: 0, blockId: NO_BLOCK, signatures: [] }
 
+/** A block that is decided, and what each validator is about to sign. */
+export interface Proposal {
+  readonly header: Header
+  readonly txs: readonly Uint8Array[]
+  readonly evidence: readonly Uint8Array[]
+  readonly round: number
+  readonly votes: readonly Vote[]
+}
+
 export function createProducer(options: ProducerOptions): Producer {
   const { genesis, signers, clock, timers, intervalMs = INTERVAL_MS, keep = KEPT_BLOCKS } = options
   const { chainId } = genesis
   const verifier = verifyOnce(options.verifier)
-  const app = createApp(genesis)
-  const signerOf = new Map(signers.map(signer => [toHex(validatorOf(signer.publicKey, POWER).address), signer]))
-  let turn: Turn = must(firstTurn(signers.map(signer => validatorOf(signer.publicKey, POWER))))
-  const validatorsHash = hashValidators(turn.validators)
+  const app = options.app ?? createApp(genesis)
+  const signersByAddress = new Map(signers.map(signer => [toHex(validatorOf(signer.publicKey, 0n).address), signer]))
+  const signerOf = (address: Uint8Array) => signersByAddress.get(toHex(address))
+  const first = options.validators ?? signers.map(({ publicKey }) => ({ publicKey, power: POWER }))
+  let sets = must(firstSets(first.map(({ publicKey, power }) => validatorOf(publicKey, power))))
+  const firstValidators = sets.next.validators
   const consensusHash = hashConsensusParams(CONSENSUS_LIMITS)
   const blocks = new Map<bigint, ProducedBlock>()
   const places = new Map<string, { readonly height: bigint; readonly index: number }>()
@@ -120,65 +146,81 @@ export function createProducer(options: ProducerOptions): Producer {
   const listeners = new Set<(block: ProducedBlock) => void>()
   const evidence: Uint8Array[] = []
   let newest: ProducedBlock | undefined
-  let making: Promise<void> | undefined
+  let making: Promise<Result<void>> | undefined
   let cancel: Cancel | undefined
 
-  function makeHeader(txs: readonly Uint8Array[]): Header {
+  /** The next block as its proposer makes it; a fault where no proposer finds two thirds of the power. */
+  function propose(): Result<Proposal> {
+    const height = app.height + 1n
+    const { validators } = sets.next
+    const decision = decideRound(sets.next, height, address => signerOf(address) !== undefined, options.conductOf)
+    if (decision === undefined) {
+      const fault: Fault = {
+        code: 'producer.no-quorum',
+        height,
+        power: totalPower(validators.filter(({ address }) => signerOf(address) !== undefined)),
+        of: totalPower(validators),
+        hint: 'more than two thirds of the power must vote',
+      }
+      return fail(fault)
+    }
+    const txs = mempool.reap()
     const lastCommit = newest?.commit ?? NO_COMMIT
-    const time = newest === undefined ? chainTime(genesis.time) : medianTime(lastCommit, () => POWER)!
-    return {
+    const header: Header = {
       version: VERSION,
       chainId,
-      height: app.height + 1n,
-      time,
+      height,
+      time: newest === undefined ? chainTime(genesis.time) : blockTimeAfter(newest),
       lastBlockId: newest?.blockId ?? NO_BLOCK,
       lastCommitHash: hashCommit(lastCommit),
       dataHash: hashData(txs),
-      validatorsHash,
-      nextValidatorsHash: validatorsHash,
+      validatorsHash: hashValidators(validators),
+      nextValidatorsHash: hashValidators(sets.afterNext.validators),
       consensusHash,
       appHash: app.appHash,
       lastResultsHash: hashResults(newest?.results ?? []),
-      evidenceHash: NO_EVIDENCE_HASH,
-      proposerAddress: turn.proposer.address,
+      evidenceHash: merkleRoot([]),
+      proposerAddress: decision.proposer.address,
     }
+    const votes = castVotes(decision, header.time, clock)
+    return { ok: true, value: { header, txs, evidence: [], round: decision.round, votes } }
   }
 
-  /** One validator's precommit: its own time, at least a millisecond after the block's, so that time always rises. */
-  async function precommit({ address }: Validator, header: Header, blockId: BlockId): Promise<CommitSig> {
-    const least = later(instantOf(header.time), 1)
-    const now = clock.now()
-    const timestamp = chainTime(now > least ? now : least)
-    const message = precommitSignBytes(chainId, header.height, 0, blockId, timestamp)
-    const signature = await signerOf.get(toHex(address))!.sign(message)
-    return { flag: FLAG_COMMIT, validatorAddress: address, timestamp, signature }
-  }
-
-  async function makeBlock(): Promise<void> {
-    const txs = mempool.reap()
-    const header = makeHeader(txs)
+  /** Signs and executes a proposal; the application has it staged, not committed. */
+  async function complete({ header, txs, evidence, round, votes }: Proposal): Promise<ProducedBlock> {
+    const { validators } = sets.next
     const lastCommit = newest?.commit ?? NO_COMMIT
     const blockId = makeBlockId({ header, txs, lastCommit })
-    const { validators } = turn
-    const signatures = await Promise.all(validators.map(validator => precommit(validator, header, blockId)))
-    const { height } = header
-    const commit: Commit = { height, round: 0, blockId, signatures }
-    const { results, appHash } = app.finalizeBlock({
-      height,
+    const commit = await signVotes(header, blockId, round, validators, votes, signerOf)
+    const { results, appHash, validatorUpdates } = app.finalizeBlock({
+      height: header.height,
       time: instantOf(header.time),
       hash: blockId.hash,
       txs,
       misbehaved: [],
       verifier,
     })
+    return { header, blockId, txs, evidence, lastCommit, commit, validators, results, validatorUpdates, appHash }
+  }
+
+  async function makeBlock(): Promise<Result<void>> {
+    const proposal = propose()
+    if (!proposal.ok) return proposal
+    const block = await complete(proposal.value)
     app.commit()
-    newest = { header, blockId, txs, lastCommit, commit, validators, results, appHash }
-    turn = nextTurn(validators)
-    blocks.set(height, newest)
-    for (const [index, tx] of txs.entries()) places.set(toHex(sha256(tx)), { height, index })
+    remember(block)
+    mempool.remove(block.txs)
+    for (const listener of [...listeners]) listener(block)
+    return done
+  }
+
+  function remember(block: ProducedBlock): void {
+    const { height } = block.header
+    newest = block
+    sets = must(setsAfter(sets, block.validatorUpdates))
+    blocks.set(height, block)
+    for (const [index, tx] of block.txs.entries()) places.set(toHex(sha256(tx)), { height, index })
     forgetBlock(height - BigInt(keep))
-    mempool.remove(txs)
-    for (const listener of [...listeners]) listener(newest)
   }
 
   function forgetBlock(height: bigint): void {
@@ -190,7 +232,7 @@ export function createProducer(options: ProducerOptions): Producer {
 
   const producer: Producer = {
     genesis,
-    validators: turn.validators,
+    validators: firstValidators,
     status: () => ({ height: app.height, oldest: blocks.keys().next().value ?? 0n, newest }),
     block: height => blocks.get(height),
     lightBlock(height) {
@@ -234,4 +276,10 @@ export function createProducer(options: ProducerOptions): Producer {
     },
   }
   return producer
+}
+
+/** BFT time: the median of the votes for the newest block, weighted by the power of those who cast them. */
+function blockTimeAfter({ commit, validators }: ProducedBlock): Header['time'] {
+  const powers = new Map(validators.map(({ address, votingPower }) => [toHex(address), votingPower]))
+  return medianTime(commit, address => powers.get(toHex(address)) ?? 0n)!
 }

@@ -179,7 +179,15 @@ export function rpcMethods(producer: Producer, timers: Timers): Readonly<Record<
         height: String(block.header.height),
         txs_results: block.results.length === 0 ? null : block.results.map(outcomeJson),
         finalize_block_events: [],
-        validator_updates: null,
+        validator_updates:
+          block.validatorUpdates.length === 0
+            ? null
+            : block.validatorUpdates.map(({ publicKey, power }) => ({
+                pub_key: {
+                  Sum: { type: 'tendermint.crypto.PublicKey_Ed25519', value: { ed25519: toBase64(publicKey) } },
+                },
+                power: String(power),
+              })),
         consensus_param_updates: null,
         app_hash: toBase64(block.appHash),
       }

@@ -5,10 +5,11 @@ import { drainPromises } from '../../../drivers/drain.ts'
 import { createSimTime, type SimTime } from '../../../hw/sim/clock.ts'
 import { utf8 } from '../../../protocol/bytes.ts'
 import { sha256 } from '../../../protocol/crypto/hash.ts'
+import type { BlockInput, BlockOutput, LedgerApp, ValidatorUpdate } from '../../../protocol/ledger/app.ts'
 import { micros } from '../../../protocol/quantity.ts'
 import { BEGIN, buyer, genesis, seller, signTx, verifier } from '../../protocol/ledger/parties.ts'
 
-const signersOf = (count: number) =>
+export const signersOf = (count: number) =>
   Array.from({ length: count }, (_, i) => createSigner(sha256(utf8(`validator ${i}`))))
 
 export const signers = signersOf(4)
@@ -26,3 +27,11 @@ export function makeProducer(
 /** The seller pays the buyer a micro-unit. */
 export const payment = (sequence: bigint): Uint8Array =>
   signTx(seller, sequence, { kind: 'transfer', body: { to: buyer.address, amount: micros(1n) } })
+
+/** The same application, which gives these updates of validators with these blocks. */
+export const withUpdates = (app: LedgerApp, at: (height: bigint) => readonly ValidatorUpdate[]): LedgerApp =>
+  Object.create(app, {
+    finalizeBlock: {
+      value: (block: BlockInput): BlockOutput => ({ ...app.finalizeBlock(block), validatorUpdates: at(block.height) }),
+    },
+  })
