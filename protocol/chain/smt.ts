@@ -5,34 +5,47 @@
  *     inner  H(01 || left || right)               bit 0 (the most significant) of H(key) decides at the root
  *     empty  32 zero bytes
  *
- * Versions share what did not change (nodes are never altered, a write copies the path to what it changes). All of it is
- * behind `StateTree`: flat buffers can replace the nodes without touching a caller.
+ * Versions share what did not change: a write copies the path to what it changes. History is a line, so a node that one
+ * version dropped is in no later one, and each version's lists of what it made and dropped are enough to free memory:
+ *
+ *     the oldest expires     what the next one dropped is seen by nobody any more
+ *     the newest is undone   what it made is seen by nobody any more
  */
 import { compareBytes, equalBytes } from '../bytes.ts'
 import { sha256 } from '../crypto/hash.ts'
-import { type ExistenceProof, encodeCommitmentProof, type InnerOp, SMT_SPEC } from './ics23.ts'
+import { createNodes, EMPTY, isLeaf, type NodeRef, type Nodes, type TreeMemory } from './smt-nodes.ts'
+import { bitAt, leavesUnder, proveUnder, valueUnder } from './smt-read.ts'
 
 /** New value of a key; undefined removes it. */
 export type Change = readonly [key: Uint8Array, value: Uint8Array | undefined]
 
-/** The state after one version. */
+/** The state after one version. Asking a version that is no longer kept is a bug of the caller's, and throws. */
 export interface Snapshot {
   /** 32 bytes. */
   readonly root: Uint8Array
+  /** A copy of the value. */
   get(key: Uint8Array): Uint8Array | undefined
   /** A protobuf ics23.CommitmentProof: existence where the key has a value, else its absence. */
   prove(key: Uint8Array): Uint8Array
-  /** Every key and value, in the order of the hashed keys. */
+  /** Copies of every key and value, in the order of the hashed keys. Throws once the version has expired on the way. */
   entries(): IterableIterator<readonly [key: Uint8Array, value: Uint8Array]>
 }
 
 export interface StateTree {
-  /** Writes a new version on top of the newest and returns its root; where a key repeats, the last change counts. */
+  /** Fills a tree that has no version yet, in bounded memory beside the tree; the next commit makes it a version. */
+  fill(entries: Iterable<readonly [key: Uint8Array, value: Uint8Array]>): void
+  /**
+   * Writes a new version on top of the newest and returns its root; where a key repeats, the last change counts.
+   * Throws unless the version is above the newest.
+   */
   commit(version: bigint, changes: readonly Change[]): Uint8Array
   /** Forgets the newest version; the one before is the newest again. */
   revert(): void
   /** A version that is still kept. */
   at(version: bigint): Snapshot | undefined
+  readonly memory: TreeMemory
+  /** Nodes in all versions kept. */
+  readonly count: { readonly leaves: number; readonly inner: number }
 }
 
 /**
@@ -41,176 +54,185 @@ export interface StateTree {
  */
 export const KEPT_VERSIONS = 64
 
-const EMPTY = new Uint8Array(32)
-
-interface Leaf {
-  readonly path: Uint8Array
-  readonly key: Uint8Array
-  readonly value: Uint8Array
-  readonly hash: Uint8Array
-}
-interface Inner {
-  readonly left: Node
-  readonly right: Node
-  readonly hash: Uint8Array
-}
-type Node = Leaf | Inner | undefined
+/** Entries that a fill sorts and merges at once: some 10 MB, and the few nodes at the top are hashed once for all of them. */
+const FILL_BATCH = 32_768
 
 interface PathChange {
   readonly path: Uint8Array
-  readonly leaf: Leaf | undefined
+  readonly key: Uint8Array
+  readonly value: Uint8Array | undefined
 }
 
-const isLeaf = (node: Leaf | Inner): node is Leaf => 'path' in node
-const hashOf = (node: Node): Uint8Array => node?.hash ?? EMPTY
-const bitAt = (path: Uint8Array, depth: number): number => (path[depth >> 3]! >> (7 - (depth & 7))) & 1
-
-const scratch = new Uint8Array(65)
-function hashPair(prefix: 0 | 1, a: Uint8Array, b: Uint8Array): Uint8Array {
-  scratch[0] = prefix
-  scratch.set(a, 1)
-  scratch.set(b, 33)
-  return sha256(scratch)
+/** Changes by path, each path once. */
+function sortChanges(changes: readonly Change[]): readonly PathChange[] {
+  const byKey = changes.map(([key, value]): PathChange => ({ path: sha256(key), key, value }))
+  // Array sort is stable, so the last of equal paths is the last change of that key.
+  byKey.sort((a, b) => compareBytes(a.path, b.path))
+  return byKey.filter((c, i) => i + 1 === byKey.length || !equalBytes(c.path, byKey[i + 1]!.path))
 }
 
-function leafOf(path: Uint8Array, key: Uint8Array, value: Uint8Array): Leaf {
-  return { path, key, value, hash: hashPair(0, path, sha256(value)) }
-}
-
-/** A parent of two children; a lone leaf rises, because it stands at the shortest prefix that is its own. */
-function join(left: Node, right: Node): Node {
-  if (left === undefined && (right === undefined || isLeaf(right))) return right
-  if (right === undefined && left !== undefined && isLeaf(left)) return left
-  return { left, right, hash: hashPair(1, hashOf(left), hashOf(right)) }
-}
-
-/** The subtree at `depth` with changes[from..to) applied; they are sorted by path, each path once. */
-function merge(node: Node, depth: number, changes: readonly PathChange[], from: number, to: number): Node {
-  if (from === to) return node
-  if (to - from === 1 && (node === undefined || isLeaf(node))) {
-    const { path, leaf } = changes[from]!
-    if (node === undefined || equalBytes(node.path, path)) return leaf
-    if (leaf === undefined) return node
+/** The tree under `root` with the changes applied. Each inner node that changes is made, and so hashed, once. */
+function applyChanges(
+  nodes: Nodes,
+  root: NodeRef,
+  changes: readonly PathChange[],
+  made: NodeRef[],
+  dropped: NodeRef[],
+) {
+  const make = (node: NodeRef): NodeRef => {
+    made.push(node)
+    return node
   }
-  let left: Node
-  let right: Node
-  if (node !== undefined && !isLeaf(node)) [left, right] = [node.left, node.right]
-  else if (node !== undefined && bitAt(node.path, depth) === 0) left = node
-  else right = node
-  let middle = from
-  while (middle < to && bitAt(changes[middle]!.path, depth) === 0) middle++
-  const newLeft = merge(left, depth + 1, changes, from, middle)
-  const newRight = merge(right, depth + 1, changes, middle, to)
-  const same = node !== undefined && !isLeaf(node) && newLeft === left && newRight === right
-  return same ? node : join(newLeft, newRight)
-}
 
-/** The leaf where `path` ends, and the roots of the nearest subtrees to its left and right. */
-function descend(root: Node, path: Uint8Array): { end: Leaf | undefined; before: Node; after: Node } {
-  let node = root
-  let before: Node
-  let after: Node
-  for (let depth = 0; node !== undefined && !isLeaf(node); depth++) {
-    if (bitAt(path, depth) === 0) {
-      after = node.right ?? after
-      node = node.left
-    } else {
-      before = node.left ?? before
-      node = node.right
+  /** A change of the only key in a subtree, where `node` is that key's leaf or nothing. */
+  function replace(node: NodeRef, { path, key, value }: PathChange): NodeRef {
+    if (node !== EMPTY) {
+      if (value !== undefined && nodes.hasValue(node, value)) return node
+      dropped.push(node)
     }
+    return value === undefined ? EMPTY : make(nodes.leaf(path, key, value))
   }
-  return { end: node, before, after }
-}
 
-function edgeLeaf(node: Node, side: 'left' | 'right'): Leaf | undefined {
-  let at = node
-  while (at !== undefined && !isLeaf(at)) at = at[side] ?? at[side === 'left' ? 'right' : 'left']
-  return at
-}
-
-/** Existence proof of a leaf that is in the tree; ICS-23 lists the inner steps from the leaf up. */
-function existence(root: Node, leaf: Leaf): ExistenceProof {
-  const path: InnerOp[] = []
-  let node = root
-  for (let depth = 0; node !== undefined && !isLeaf(node); depth++) {
-    const goesLeft = bitAt(leaf.path, depth) === 0
-    const prefix = new Uint8Array(goesLeft ? 1 : 33)
-    prefix[0] = 1
-    if (!goesLeft) prefix.set(hashOf(node.left), 1)
-    path.push({ hash: SMT_SPEC.innerSpec.hash, prefix, suffix: goesLeft ? hashOf(node.right) : new Uint8Array(0) })
-    node = goesLeft ? node.left : node.right
+  /** The subtree at `depth` with changes[from..to) applied. `path` is that of `node` where it is a leaf and it is known. */
+  function merge(node: NodeRef, depth: number, from: number, to: number, path?: Uint8Array): NodeRef {
+    if (from === to) return node
+    const splits = node !== EMPTY && !isLeaf(node)
+    if (to - from === 1 && !splits) {
+      const change = changes[from]!
+      if (node === EMPTY || nodes.hasKey(node, change.key)) return replace(node, change)
+      if (change.value === undefined) return node
+    }
+    let [left, right] = splits ? [nodes.left(node), nodes.right(node)] : [EMPTY, EMPTY]
+    let ownPath = path
+    if (!splits && node !== EMPTY) {
+      ownPath ??= sha256(nodes.key(node))
+      if (bitAt(ownPath, depth) === 0) left = node
+      else right = node
+    }
+    let middle = from
+    while (middle < to && bitAt(changes[middle]!.path, depth) === 0) middle++
+    const newLeft = merge(left, depth + 1, from, middle, ownPath)
+    const newRight = merge(right, depth + 1, middle, to, ownPath)
+    if (splits) {
+      if (newLeft === left && newRight === right) return node
+      dropped.push(node)
+    }
+    // A lone leaf rises, because it stands at the shortest prefix that is its own.
+    if (newLeft === EMPTY && (newRight === EMPTY || isLeaf(newRight))) return newRight
+    if (newRight === EMPTY && isLeaf(newLeft)) return newLeft
+    return make(nodes.inner(newLeft, newRight))
   }
-  return { key: leaf.key, value: leaf.value, leaf: SMT_SPEC.leafSpec, path: path.reverse() }
+
+  return merge(root, 0, 0, changes.length)
 }
 
-function prove(root: Node, key: Uint8Array): Uint8Array {
-  if (root === undefined) throw new RangeError('an empty tree has no neighbours to prove an absence by')
-  const path = sha256(key)
-  const { end, before, after } = descend(root, path)
-  const order = end === undefined ? 0 : compareBytes(end.path, path)
-  if (end !== undefined && order === 0) return encodeCommitmentProof({ kind: 'exist', exist: existence(root, end) })
-  const left = order < 0 ? end : edgeLeaf(before, 'right')
-  const right = order > 0 ? end : edgeLeaf(after, 'left')
-  return encodeCommitmentProof({
-    kind: 'nonexist',
-    nonexist: {
-      key,
-      left: left === undefined ? undefined : existence(root, left),
-      right: right === undefined ? undefined : existence(root, right),
-    },
-  })
+interface Version {
+  readonly root: NodeRef
+  /** Nodes that the version before did not have; undefined in the oldest, which has nothing to go back to. */
+  made: Uint32Array | undefined
+  /** Nodes of the version before that this one does not have. */
+  dropped: Uint32Array | undefined
+  kept: boolean
+  readonly snapshot: Snapshot
 }
 
-function* leaves(node: Node): IterableIterator<readonly [Uint8Array, Uint8Array]> {
-  if (node === undefined) return
-  if (isLeaf(node)) yield [node.key, node.value]
-  else {
-    yield* leaves(node.left)
-    yield* leaves(node.right)
+function snapshotOf(nodes: Nodes, root: NodeRef, version: bigint, isKept: () => boolean): Snapshot {
+  const hold = () => {
+    if (!isKept()) throw new RangeError(`version ${version} of the state is no longer kept`)
   }
-}
-
-function snapshot(node: Node): Snapshot {
   return {
-    root: hashOf(node),
+    root: nodes.hash(root),
     get(key) {
-      const path = sha256(key)
-      const { end } = descend(node, path)
-      return end !== undefined && equalBytes(end.path, path) ? end.value : undefined
+      hold()
+      return valueUnder(nodes, root, key)
     },
-    prove: key => prove(node, key),
-    entries: () => leaves(node),
+    prove(key) {
+      hold()
+      return proveUnder(nodes, root, key)
+    },
+    *entries() {
+      hold()
+      for (const leaf of leavesUnder(nodes, root)) {
+        yield [nodes.key(leaf), nodes.value(leaf)] as const
+        hold()
+      }
+    },
   }
 }
 
 /** An empty tree that answers for its newest `kept` versions. */
 export function createStateTree(kept: number = KEPT_VERSIONS): StateTree {
-  const versions = new Map<bigint, { readonly node: Node; readonly snapshot: Snapshot }>()
-  let newest: Node
+  /** Oldest first. */
+  const versions = new Map<bigint, Version>()
+  let nodes = createNodes()
+  let newest = EMPTY
+  let newestVersion: bigint | undefined
+
+  const free = (list: Iterable<NodeRef>) => {
+    for (const node of list) nodes.free(node)
+  }
+
+  function expireOldest(): void {
+    const [[number, oldest], second] = [...versions.entries()].slice(0, 2) as [[bigint, Version], [bigint, Version]]
+    oldest.kept = false
+    versions.delete(number)
+    const next = second[1]
+    free(next.dropped!)
+    next.made = next.dropped = undefined
+  }
+
   return {
-    commit(version, changes) {
-      const byKey = changes.map(([key, value]): PathChange => {
-        const path = sha256(key)
-        return { path, leaf: value === undefined ? undefined : leafOf(path, key, value) }
-      })
-      // Array sort is stable, so the last of equal paths is the last change of that key.
-      byKey.sort((a, b) => compareBytes(a.path, b.path))
-      const sorted = byKey.filter((c, i) => i + 1 === byKey.length || !equalBytes(c.path, byKey[i + 1]!.path))
-      newest = merge(newest, 0, sorted, 0, sorted.length)
-      const made = snapshot(newest)
-      versions.delete(version)
-      versions.set(version, { node: newest, snapshot: made })
-      for (const old of versions.keys()) {
-        if (versions.size <= kept) break
-        versions.delete(old)
+    get memory() {
+      return nodes.memory
+    },
+    get count() {
+      return nodes.count
+    },
+    fill(entries) {
+      if (newestVersion !== undefined) throw new Error('a tree with a version is not filled')
+      let batch: Change[] = []
+      const merge = () => {
+        const dropped: NodeRef[] = []
+        newest = applyChanges(nodes, newest, sortChanges(batch), [], dropped)
+        free(dropped)
+        batch = []
       }
-      return made.root
+      for (const entry of entries) if (batch.push(entry) === FILL_BATCH) merge()
+      merge()
+    },
+    commit(version, changes) {
+      if (newestVersion !== undefined && version <= newestVersion)
+        throw new RangeError(`version ${version} after version ${newestVersion}`)
+      const made: NodeRef[] = []
+      const dropped: NodeRef[] = []
+      newest = applyChanges(nodes, newest, sortChanges(changes), made, dropped)
+      const isFirst = versions.size === 0
+      if (isFirst) free(dropped)
+      const entry: Version = {
+        root: newest,
+        made: isFirst ? undefined : Uint32Array.from(made),
+        dropped: isFirst ? undefined : Uint32Array.from(dropped),
+        kept: true,
+        snapshot: snapshotOf(nodes, newest, version, () => entry.kept),
+      }
+      versions.set(version, entry)
+      newestVersion = version
+      if (versions.size > kept) expireOldest()
+      return entry.snapshot.root
     },
     revert() {
-      const last = [...versions.keys()].at(-1)
-      if (last === undefined) throw new RangeError('no version to forget')
-      versions.delete(last)
-      newest = [...versions.values()].at(-1)?.node
+      if (newestVersion === undefined) throw new RangeError('no version to forget')
+      const last = versions.get(newestVersion)!
+      last.kept = false
+      versions.delete(newestVersion)
+      newestVersion = [...versions.keys()].at(-1)
+      if (newestVersion === undefined) {
+        nodes = createNodes()
+        newest = EMPTY
+      } else {
+        free(last.made!)
+        newest = versions.get(newestVersion)!.root
+      }
     },
     at: version => versions.get(version)?.snapshot,
   }
