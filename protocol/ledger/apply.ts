@@ -10,6 +10,7 @@ import { ok, type Result } from '../result.ts'
 import { type LedgerFault, refuse } from './fault.ts'
 import type { Applying, Kind, Kinds } from './kind.ts'
 import { accountKinds } from './rules/accounts.ts'
+import { bandKinds } from './rules/band.ts'
 import { dealKinds } from './rules/deals.ts'
 import { registryKinds } from './rules/registry.ts'
 import { roleKinds } from './rules/roles.ts'
@@ -66,6 +67,6 @@ function checkSender(state: State, tx: Tx, envelope: Sign1, applying: Applying):
   return verified.ok ? ok(undefined) : refuse('ledger.signature', { reason: verified.fault.code })
 }
 
-const KINDS: Kinds = { ...accountKinds, ...registryKinds, ...roleKinds, ...dealKinds }
+const KINDS: Kinds = { ...accountKinds, ...registryKinds, ...roleKinds, ...bandKinds, ...dealKinds }
 
 const kindOf = <K extends TxKind>(kind: K): Kind<K> => KINDS[kind]

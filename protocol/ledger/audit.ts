@@ -14,7 +14,7 @@ import { type Money, micros, type WattHours, wattHours } from '../quantity.ts'
 import { decodeAs } from '../record.ts'
 import type { Fault } from '../result.ts'
 import { type DealRecord, decodeDealRecord } from './deal-record.ts'
-import { ACCOUNTS, BOOKED_LINES, BOOKED_METERS, CHAIN, METERS, ROLES, RULES, type Table } from './tables.ts'
+import { ACCOUNTS, BAND, BOOKED_LINES, BOOKED_METERS, CHAIN, METERS, ROLES, RULES, type Table } from './tables.ts'
 
 export interface Audit {
   readonly height: bigint
@@ -49,7 +49,7 @@ export type Entries = Iterable<readonly [key: Uint8Array, value: Uint8Array]>
 export function auditLedger(entries: Entries): Audit {
   const problems: Fault[] = []
   const deals = new Map<string, DealRecord>()
-  const known = [RULES, METERS, ROLES, BOOKED_LINES, BOOKED_METERS] as readonly Table<unknown>[]
+  const known = [RULES, METERS, ROLES, BAND, BOOKED_LINES, BOOKED_METERS] as readonly Table<unknown>[]
   let balances = 0n
   let chain: { readonly height: bigint; readonly time: number; readonly minted: bigint } | undefined
   for (const [keyBytes, value] of entries) {

@@ -20,6 +20,7 @@ export const REFUSAL_CODES = {
   'ledger.key': 12,
   'ledger.account-taken': 13,
   'ledger.supply': 14,
+  'ledger.meter-revoked': 15,
   'ledger.contract': 20,
   'ledger.contract-chain-id': 21,
   'ledger.not-the-buyer': 22,
@@ -30,6 +31,7 @@ export const REFUSAL_CODES = {
   'ledger.meter-owner': 27,
   'ledger.meter-line': 28,
   'ledger.sold': 29,
+  'ledger.price-band': 30,
   'ledger.no-deal': 40,
   'ledger.not-a-party': 41,
   'ledger.receipt-taken': 42,
@@ -43,6 +45,9 @@ export const REFUSAL_CODES = {
   'ledger.reading-time': 50,
   'ledger.reading-register': 51,
   'ledger.role-unchanged': 60,
+  'ledger.role-only': 61,
+  'ledger.band': 62,
+  'ledger.band-late': 63,
 } as const
 
 export type RefusalCode = keyof typeof REFUSAL_CODES

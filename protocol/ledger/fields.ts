@@ -1,8 +1,10 @@
 /** The kinds of field that the ledger's transactions and records are made of, each with its bounds. */
 import type { Cbor } from '../cbor.ts'
-import type { Money } from '../quantity.ts'
-import { big, bytes, type Codec, text } from '../record.ts'
+import { KEY_TRUST } from '../identity/key.ts'
+import type { Money, Price } from '../quantity.ts'
+import { big, bytes, type Codec, integer, text, word } from '../record.ts'
 import { fail, ok } from '../result.ts'
+import type { Instant } from '../time.ts'
 
 /** Below 2^62 micro-units: the sum of any two stays inside a signed 64-bit integer of whoever reads it elsewhere. */
 export const MAX_MONEY = 2n ** 62n
@@ -10,6 +12,9 @@ export const MAX_MONEY = 2n ** 62n
 export const address = bytes(20)
 export const hash32 = bytes(32)
 export const money = big<Money>(0n, MAX_MONEY)
+export const price = big<Price>(0n, 2n ** 53n)
+/** Block time, or a moment compared with it. */
+export const time = integer<Instant>(0, Number.MAX_SAFE_INTEGER)
 export const sequence = big(0n, 2n ** 53n)
 /** A chain's or line's name. CometBFT allows a chain id 50 bytes. */
 export const name = text(/^[A-Za-z0-9][A-Za-z0-9._-]{0,49}$/)
@@ -20,6 +25,18 @@ export const signingKey = bytes(32, 33)
 
 /** Any one envelope inside a transaction. */
 export const envelope = bytes(1, 4 * 1024)
+
+/** What an enroller may say of a meter, under the keys 5 to 8 of its transaction and of its record. */
+export const meterFacts = {
+  /** Where the private half of its key lives. */
+  trust: [5, word(...KEY_TRUST)],
+  /** What stands behind it. */
+  source: [6, word('solar', 'wind', 'battery', 'conventional')],
+  /** The feeder node that its line hangs from. */
+  feeder: [7, name],
+  /** Accuracy class: A, B, C of EN 50470-1; 0.2S, 0.5S of IEC 62053-22; 1, 2 of IEC 62053-21. */
+  accuracy: [8, word('A', 'B', 'C', '0.2S', '0.5S', '1', '2')],
+} as const
 
 export const list = <T>(item: Codec<T>, fewest: number, most: number): Codec<readonly T[]> => ({
   write: values => values.map(value => item.write(value)),

@@ -7,7 +7,7 @@ import { fail, ok, type Result } from '../result.ts'
 import type { Instant } from '../time.ts'
 import { MAX_MONEY, meterId as meterIdCodec, name } from './fields.ts'
 import { accountId, type Draft } from './state.ts'
-import { ACCOUNTS, CHAIN, METERS, RULES } from './tables.ts'
+import { ACCOUNTS, CHAIN, type EnrolledMeter, METERS, RULES } from './tables.ts'
 
 interface GenesisAccount {
   /** Ed25519, 32 bytes, or a compressed P-256 point, 33 bytes. */
@@ -15,14 +15,9 @@ interface GenesisAccount {
   readonly balance: Money
 }
 
-interface GenesisMeter {
+/** A meter as it will be enrolled. */
+interface GenesisMeter extends Omit<EnrolledMeter, 'revoked'> {
   readonly meterId: string
-  /** Address of the account whose energy it counts. */
-  readonly owner: Uint8Array
-  /** The line at whose end it stands; it can trade on no other. */
-  readonly line: string
-  /** The key that signs its readings. */
-  readonly publicKey: Uint8Array
 }
 
 export interface Genesis {
@@ -64,10 +59,11 @@ export function checkGenesis(genesis: Genesis): Result<Genesis, GenesisFault> {
     if (!known.has(toHex(holder))) return fail({ code: 'genesis.role', role, address: toHex(holder) })
   }
   const meters = new Set<string>()
-  for (const { meterId, owner, line, publicKey } of genesis.meters) {
+  for (const { meterId, owner, line, publicKey, feeder } of genesis.meters) {
     const bad = (reason: string) => fail({ code: 'genesis.meter', meterId, reason } as const)
     if (!meterIdCodec.read(meterId, 'meterId').ok) return bad('its name is not 1 to 64 printable characters')
     if (!name.read(line, 'line').ok) return bad(`it stands at no line: ${line}`)
+    if (feeder !== undefined && !name.read(feeder, 'feeder').ok) return bad(`it hangs from no feeder: ${feeder}`)
     if (meters.has(meterId)) return bad('comes twice')
     meters.add(meterId)
     if (!known.has(toHex(owner))) return bad('its owner has no account')

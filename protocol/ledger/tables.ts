@@ -1,10 +1,8 @@
 /** What the ledger's state is made of: kinds of record, and the prefix of their keys. */
-import { big, type Codec, integer, record } from '../record.ts'
+import { big, type Codec, record } from '../record.ts'
 import type { Instant } from '../time.ts'
 import { type DealRecord, dealRecord } from './deal-record.ts'
-import { address, hash32, list, money, name, sequence, signingKey } from './fields.ts'
-
-const time = integer<Instant>(0, Number.MAX_SAFE_INTEGER)
+import { address, hash32, list, meterFacts, money, name, price, sequence, signingKey, time } from './fields.ts'
 
 const account = record({
   /** The key that signs now; the account keeps the address of its first one. */
@@ -14,7 +12,19 @@ const account = record({
   sequence: [3, sequence],
 })
 
-const meter = record({ owner: [1, address], line: [2, name], publicKey: [3, signingKey] })
+const meter = record(
+  { owner: [1, address], line: [2, name], publicKey: [3, signingKey] },
+  {
+    ...meterFacts,
+    /** Block time at which it was revoked. */
+    revoked: [4, time],
+  },
+)
+
+/** Bounds of a price per kWh, both included, for contracts committed from a block time on. */
+const band = record({ from: [1, time], floor: [2, price], ceiling: [3, price] })
+/** The band in force, and the one that takes its place. */
+const bands = record({}, { now: [1, band], next: [2, band] })
 
 /** The ledger itself: where it stands, and every coin there is. */
 const chain = record({
@@ -52,6 +62,8 @@ const role = record({
 type ValueOf<C> = C extends Codec<infer T> ? T : never
 export type Account = ValueOf<typeof account>
 export type EnrolledMeter = ValueOf<typeof meter>
+export type Band = ValueOf<typeof band>
+export type Bands = ValueOf<typeof bands>
 export type Rules = ValueOf<typeof rules>
 export type Chain = ValueOf<typeof chain>
 export type Bookings = ValueOf<typeof bookings>
@@ -75,13 +87,24 @@ export const BOOKED_LINES: Table<Bookings> = { prefix: 'booked/line/', codec: bo
 export const BOOKED_METERS: Table<Bookings> = { prefix: 'booked/meter/', codec: bookings }
 /** Under `role/<role>/<address>`: present while it is held. */
 export const ROLES: Table<ValueOf<typeof role>> = { prefix: 'role/', codec: role }
+export const BAND: Table<Bands> = { prefix: 'band', codec: bands }
 export const RULES: Table<Rules> = { prefix: 'rules', codec: rules }
 export const CHAIN: Table<Chain> = { prefix: 'chain', codec: chain }
 
 export const MAX_WINDOWS_AHEAD = MAX_BOOKED
 
 /** Every table; no prefix begins another. */
-const TABLES = [ACCOUNTS, METERS, DEALS, BOOKED_LINES, BOOKED_METERS, ROLES, RULES, CHAIN] as readonly Table<unknown>[]
+const TABLES = [
+  ACCOUNTS,
+  METERS,
+  DEALS,
+  BOOKED_LINES,
+  BOOKED_METERS,
+  ROLES,
+  BAND,
+  RULES,
+  CHAIN,
+] as readonly Table<unknown>[]
 
 /** The table of a state key. */
 export const tableOf = (key: string): Table<unknown> | undefined => TABLES.find(table => key.startsWith(table.prefix))

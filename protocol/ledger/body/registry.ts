@@ -1,15 +1,22 @@
 /** What transactions about meters and roles carry. */
 import { flag, record, word } from '../../record.ts'
-import { address, meterId, name, signingKey } from '../fields.ts'
+import { address, meterFacts, meterId, name, price, signingKey, time } from '../fields.ts'
 
 export const registryBodies = {
-  /** The operator's word that this meter stands at this line, is this account's, and signs with this key. */
-  enrol: record({
-    meterId: [1, meterId],
-    owner: [2, address],
-    line: [3, name],
-    publicKey: [4, signingKey],
-  }),
+  /** An enroller's word that this meter stands at this line, is this account's, and signs with this key. */
+  enrol: record(
+    {
+      meterId: [1, meterId],
+      owner: [2, address],
+      line: [3, name],
+      publicKey: [4, signingKey],
+    },
+    meterFacts,
+  ),
+  /** From here on no reading of this meter counts, whenever it was taken. */
+  revoke: record({ meterId: [1, meterId] }),
+  /** The regulator's bounds of a price per kWh, for contracts committed from a block time on. */
+  band: record({ from: [1, time], floor: [2, price], ceiling: [3, price] }),
   /** The operator's word that an account holds a role from now on, or no longer. */
   role: record({
     role: [1, word('enroller', 'regulator', 'distributor', 'storage', 'community', 'aggregator')],

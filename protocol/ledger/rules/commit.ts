@@ -22,6 +22,7 @@ import {
   type Table,
 } from '../tables.ts'
 import type { BodyOf } from '../tx.ts'
+import { bandAt } from './band.ts'
 
 /** The three things whose time a deal takes. */
 const takenBy = (deal: { line: string; sellerMeter: string; buyerMeter: string }) =>
@@ -47,6 +48,11 @@ export function applyCommit(
     return refuse('ledger.not-the-buyer', { buyer: toHex(contract.buyer), sender: toHex(sender) })
   }
   if (contract.end <= time) return refuse('ledger.window-over', { end: contract.end, now: time })
+  const { price } = contract
+  const band = bandAt(draft, time)
+  if (band !== undefined && (price < band.floor || price > band.ceiling)) {
+    return refuse('ledger.price-band', { price, floor: band.floor, ceiling: band.ceiling })
+  }
   const hash = contractHash(body.contract)
   const id = toHex(hash)
   if (draft.get(DEALS, id) !== undefined) return refuse('ledger.deal-taken', { deal: id })
@@ -61,6 +67,7 @@ export function applyCommit(
   ] as const) {
     const meter = draft.get(METERS, meterId)
     if (meter === undefined) return refuse('ledger.meter-unknown', { meterId })
+    if (meter.revoked !== undefined) return refuse('ledger.meter-revoked', { meterId, revoked: meter.revoked })
     if (!equalBytes(meter.owner, owner)) {
       return refuse('ledger.meter-owner', { meterId, enrolled: toHex(meter.owner), contract: toHex(owner) })
     }
@@ -79,7 +86,7 @@ export function applyCommit(
   const escrow = costCeil(contract.energy, contract.price)
   const paid = debit(draft, accountId(contract.buyer), escrow)
   if (!paid.ok) return paid
-  const { line, start, end, energy, price, sellerMeter, buyerMeter } = contract
+  const { line, start, end, energy, sellerMeter, buyerMeter } = contract
   const receiptBy = later(end, contract.receiptWindowMs)
   const settleBy = later(receiptBy, contract.disputeWindowMs)
   const terms = {

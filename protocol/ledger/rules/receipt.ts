@@ -55,6 +55,7 @@ function judgeReadings(
   const meterId = selling ? deal.sellerMeter : deal.buyerMeter
   const meter = draft.get(METERS, meterId)
   if (meter === undefined) return refuse('ledger.meter-unknown', { meterId })
+  if (meter.revoked !== undefined) return refuse('ledger.meter-revoked', { meterId, revoked: meter.revoked })
   const contexts: VerifiedContext[] = []
   for (const envelope of body.contexts) {
     const context = verifyContext(envelope, meter.publicKey, verifier)

@@ -1,33 +1,62 @@
-/** Which meters there are. */
+/**
+ * Which meters there are.
+ *
+ * A meter is revoked because its key or its counter is not believed any more. Whoever has the key can date a reading back,
+ * so no receipt of it is taken from then on, whatever time its readings carry. A receipt that stands already keeps its
+ * place, and a deal that was locked before settles by its rules: the other side's receipt counts alone once the dispute
+ * window is over, and without one the escrow goes back to the buyer.
+ */
 import { equalBytes, toHex } from '../../bytes.ts'
 import { admissionFault } from '../../identity/key.ts'
-import { ok, type Result } from '../../result.ts'
+import { done, ok, type Result } from '../../result.ts'
 import { type LedgerFault, refuse } from '../fault.ts'
 import type { Applying, Kinds } from '../kind.ts'
 import { accountId, type Draft } from '../state.ts'
 import { ACCOUNTS, METERS } from '../tables.ts'
 import type { BodyOf } from '../tx.ts'
+import { hasRole } from './roles.ts'
+
+type Answer = Result<Uint8Array, LedgerFault>
 
 const NO_DATA = new Uint8Array(0)
 
-export const registryKinds = { enrol: { gas: 1n, apply: applyEnrol } } satisfies Partial<Kinds>
+export const registryKinds = {
+  enrol: { gas: 1n, apply: applyEnrol },
+  revoke: { gas: 1n, apply: applyRevoke },
+} satisfies Partial<Kinds>
 
-function applyEnrol(
-  draft: Draft,
-  sender: Uint8Array,
-  body: BodyOf<'enrol'>,
-  { rules }: Applying,
-): Result<Uint8Array, LedgerFault> {
+/** The operator enrols, and whom it made an enroller. */
+function checkEnroller(draft: Draft, sender: Uint8Array, { rules }: Applying): Result<void, LedgerFault> {
+  return equalBytes(sender, rules.operator) || hasRole(draft, 'enroller', sender)
+    ? done
+    : refuse('ledger.role-only', { role: 'enroller', sender: toHex(sender) })
+}
+
+function applyEnrol(draft: Draft, sender: Uint8Array, body: BodyOf<'enrol'>, applying: Applying): Answer {
   const { meterId, ...meter } = body
-  if (!equalBytes(sender, rules.operator)) {
-    return refuse('ledger.operator-only', { operator: toHex(rules.operator), sender: toHex(sender) })
-  }
-  if (draft.get(METERS, meterId) !== undefined) return refuse('ledger.meter-taken', { meterId })
+  const allowed = checkEnroller(draft, sender, applying)
+  if (!allowed.ok) return allowed
+  const before = draft.get(METERS, meterId)
+  if (before !== undefined && before.revoked === undefined) return refuse('ledger.meter-taken', { meterId })
   if (draft.get(ACCOUNTS, accountId(meter.owner)) === undefined) {
     return refuse('ledger.no-account', { owner: toHex(meter.owner) })
   }
   const fault = admissionFault(meter.publicKey)
   if (fault !== undefined) return refuse('ledger.key', { reason: fault.reason })
+  // A serial number comes back with a new key only: what the old one signed stays without worth.
+  if (before !== undefined && equalBytes(before.publicKey, meter.publicKey)) {
+    return refuse('ledger.key', { reason: 'revoked' })
+  }
   draft.put(METERS, meterId, meter)
+  return ok(NO_DATA)
+}
+
+function applyRevoke(draft: Draft, sender: Uint8Array, { meterId }: BodyOf<'revoke'>, applying: Applying): Answer {
+  const allowed = checkEnroller(draft, sender, applying)
+  if (!allowed.ok) return allowed
+  const meter = draft.get(METERS, meterId)
+  if (meter === undefined) return refuse('ledger.meter-unknown', { meterId })
+  if (meter.revoked !== undefined) return refuse('ledger.meter-revoked', { meterId, revoked: meter.revoked })
+  draft.put(METERS, meterId, { ...meter, revoked: applying.time })
   return ok(NO_DATA)
 }

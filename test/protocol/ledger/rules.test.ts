@@ -208,7 +208,7 @@ test('begin and end may come from two boots, each with its context', () => {
 })
 
 test('every refusal of a deal was seen here, and no two refusals share a number', () => {
-  assert.equal(unseen(20, 59), [])
+  assert.equal([...unseen(20, 29), ...unseen(40, 59)], [])
   assert.is(new Set(Object.values(REFUSAL_CODES)).size, Object.keys(REFUSAL_CODES).length)
 })
 
