@@ -130,7 +130,8 @@ export interface QueryAnswer {
  */
 export interface Disk {
   list(): Promise<Result<readonly string[]>>
-  read(name: string): Promise<Result<Uint8Array>>
+  /** The whole file, or `bytes` of it from `from` on; fewer where it ends before. */
+  read(name: string, from?: number, bytes?: number): Promise<Result<Uint8Array>>
   /** A new file of `size` zero bytes, itself and its name durable; a fault when it exists. */
   create(name: string, size: number): Promise<Result<void>>
   /** Overwrites bytes inside a created file; not durable before `sync`. */
@@ -139,7 +140,15 @@ export interface Disk {
   /** The whole file replaced or made, durable on return; a crash leaves the old one or the new one. */
   replace(name: string, bytes: Uint8Array): Promise<Result<void>>
   remove(name: string): Promise<Result<void>>
+  /**
+   * Makes the caller the one holder of a name in this folder, until it lets go or its process ends, however that ends;
+   * `disk.held` where there is one already.
+   */
+  hold(name: string): Promise<Result<Release>>
 }
+
+/** Lets go of what was held; safe to call more than once. */
+export type Release = () => Promise<void>
 
 /** A private key that never leaves its store. */
 export interface Signer {

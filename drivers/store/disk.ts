@@ -10,6 +10,7 @@ import { access, type FileHandle, mkdir, open, readdir, readFile, rename, unlink
 import { join } from 'node:path'
 import { fail, ok, type Result } from '../../protocol/result.ts'
 import type { Disk } from '../ports.ts'
+import { announceHolder, type HoldFault } from './hold.ts'
 
 export type DiskFault =
   | { readonly code: 'disk.missing'; readonly name: string }
@@ -17,6 +18,7 @@ export type DiskFault =
   | { readonly code: 'disk.full'; readonly name: string; readonly hint: string }
   | { readonly code: 'disk.beyond-end'; readonly name: string; readonly end: number; readonly size: number }
   | { readonly code: 'disk.io'; readonly name: string; readonly errno: string }
+  | HoldFault
 
 export interface FolderDisk extends Disk {
   /** Closes what is open; a later call opens it again. */
@@ -114,9 +116,23 @@ export async function openDisk(folder: string): Promise<Result<FolderDisk, DiskF
   if (!made.ok) return made
 
   return ok({
-    list: () => trying(folder, async () => (await readdir(folder)).filter(name => !name.endsWith(UNFINISHED)).sort()),
+    list: () =>
+      trying(folder, async () => {
+        const names = await readdir(folder)
+        return names.filter(name => !name.endsWith(UNFINISHED) && !name.startsWith('.')).sort()
+      }),
 
-    read: name => trying(name, async () => new Uint8Array(await readFile(pathOf(name)))),
+    read: (name, from = 0, bytes) =>
+      trying(name, async () => {
+        const path = pathOf(name)
+        if (bytes === undefined) return new Uint8Array(await readFile(path)).subarray(from)
+        const handle = await open(path, 'r')
+        try {
+          return await readUpTo(handle, from, bytes)
+        } finally {
+          await handle.close()
+        }
+      }),
 
     create: async (name, size) => {
       const path = pathOf(name)
@@ -153,10 +169,28 @@ export async function openDisk(folder: string): Promise<Result<FolderDisk, DiskF
         await syncFolder()
       }),
 
+    hold: async name => {
+      pathOf(name)
+      const held = await trying(name, () => announceHolder(folder, name))
+      return held.ok ? held.value : held
+    },
+
     close: async () => {
       for (const name of [...files.keys()]) await forget(name)
     },
   })
+}
+
+/** One read call may give only part of the bytes. */
+async function readUpTo(handle: FileHandle, from: number, bytes: number): Promise<Uint8Array> {
+  const out = new Uint8Array(bytes)
+  let at = 0
+  while (at < bytes) {
+    const { bytesRead } = await handle.read(out, at, bytes - at, from + at)
+    if (bytesRead === 0) break
+    at += bytesRead
+  }
+  return out.subarray(0, at)
 }
 
 /** One write call may take only part of the bytes. */

@@ -6,6 +6,7 @@
 
 import type { Disk, Timers } from '../../drivers/ports.ts'
 import type { DiskFault } from '../../drivers/store/disk.ts'
+import { HELD_HINT } from '../../drivers/store/hold.ts'
 import { done, fail, ok, type Result } from '../../protocol/result.ts'
 
 export type DiskOperation = 'list' | 'read' | 'create' | 'write' | 'sync' | 'replace' | 'remove'
@@ -120,15 +121,16 @@ export function createSimDisk(options: SimDiskOptions): SimDisk {
 
   function mount(): Disk {
     const epoch = ++mounted
+    const held = new Set<string>()
     const missing = (name: string) => fail({ code: 'disk.missing', name } as const)
     const full = (name: string) => fail({ code: 'disk.full', name, hint: 'free some space' } as const)
     return {
       list: () => operate(epoch, 'list', '', () => ok([...files.keys()].sort())),
 
-      read: name =>
+      read: (name, from = 0, bytes = Number.POSITIVE_INFINITY) =>
         operate(epoch, 'read', name, () => {
           const file = files.get(name)
-          return file === undefined ? missing(name) : ok(file.cached.slice())
+          return file === undefined ? missing(name) : ok(file.cached.slice(from, from + bytes))
         }),
 
       create: (name, size) =>
@@ -166,6 +168,14 @@ export function createSimDisk(options: SimDiskOptions): SimDisk {
         }),
 
       remove: name => operate(epoch, 'remove', name, () => (files.delete(name) ? done : missing(name))),
+
+      // No operation of the disk but of the kernel, which forgets the holds of a process that died.
+      hold: async name => {
+        if (epoch !== mounted) return fail({ code: 'disk.off', name })
+        if (held.has(name)) return fail({ code: 'disk.held', name, hint: HELD_HINT })
+        held.add(name)
+        return ok(async () => void held.delete(name))
+      },
     }
   }
 

@@ -83,6 +83,28 @@ export function diskCases(t: Suite, name: string, make: () => Promise<DiskUnderT
     assert.equal(must(await disk.read('a')), new Uint8Array(2))
   })
 
+  on('a part of a file is read, shorter where the file ends before', async disk => {
+    must(await disk.replace('a', Uint8Array.of(1, 2, 3, 4)))
+    assert.equal(must(await disk.read('a', 1, 2)), Uint8Array.of(2, 3))
+    assert.equal(must(await disk.read('a', 3, 5)), Uint8Array.of(4))
+    assert.equal(must(await disk.read('a', 2)), Uint8Array.of(3, 4))
+    assert.equal(must(await disk.read('a', 9, 5)), new Uint8Array(0))
+    assert.is(codeOf(await disk.read('b', 0, 1)), 'disk.missing')
+  })
+
+  on('a name has one holder, and another once that one let go; what is held is no file', async disk => {
+    const release = must(await disk.hold('log'))
+    assert.is(codeOf(await disk.hold('log')), 'disk.held')
+    const other = must(await disk.hold('other'))
+    assert.equal(must(await disk.list()), [])
+    await release()
+    await release()
+    const again = must(await disk.hold('log'))
+    assert.is(codeOf(await disk.hold('other')), 'disk.held')
+    await again()
+    await other()
+  })
+
   on('bytes handed over or read may be changed by the caller without changing the file', async disk => {
     const given = Uint8Array.of(1, 2)
     must(await disk.replace('a', given))

@@ -103,6 +103,7 @@ function makeDisk(files = new Map<string, Uint8Array>()): Disk & { readonly file
     write: none,
     sync: none,
     remove: none,
+    hold: none,
   }
 }
 
