@@ -1,0 +1,65 @@
+/** The light client as a program of its own, for board-memory.ts: what a board runs of it, and nothing else. */
+import { mkdirSync } from 'node:fs'
+import { createInterface } from 'node:readline'
+import { createLightAgent } from '../../agent/light/run.ts'
+import { createSystemTime } from '../../drivers/clock.ts'
+import { createVerifier } from '../../drivers/crypto/verifier.ts'
+import { createRpcClient } from '../../drivers/headers/rpc-client.ts'
+import { openDisk } from '../../drivers/store/disk.ts'
+import { hex, utf8 } from '../../protocol/bytes.ts'
+import { must } from '../../protocol/result.ts'
+
+interface Job {
+  readonly url: string
+  readonly chainId: string
+  readonly anchor: string
+  readonly key: string
+  readonly headers: number
+  readonly proofs: number
+  readonly folder: string
+}
+
+const job = JSON.parse(process.argv[2]!) as Job
+const { clock, timers } = createSystemTime()
+mkdirSync(`${job.folder}/state`)
+const agent = createLightAgent({
+  config: {
+    chainId: job.chainId,
+    trust: { height: 1n, hash: hex(job.anchor) },
+    trustingPeriodMs: 86_400_000,
+    // Blocks are made as fast as they are followed, a millisecond apart at least: their time may run ahead.
+    maxClockDriftMs: 3_600_000,
+    trustLevel: { numerator: 1, denominator: 3 },
+    // This program asks for each head itself.
+    followMs: 86_400_000,
+  },
+  primary: createRpcClient({ url: job.url }),
+  witnesses: [createRpcClient({ url: job.url })],
+  clock,
+  timers,
+  disk: must(await openDisk(`${job.folder}/state`)),
+  verifier: createVerifier(),
+  log: (level, room, text, fault) => {
+    if (level !== 'info') process.stderr.write(`${level} ${room}: ${text} ${JSON.stringify(fault ?? {})}\n`)
+  },
+})
+const idleBytes = process.memoryUsage.rss()
+must(await agent.start())
+
+const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]()
+const key = utf8(job.key)
+const each = Math.floor(job.headers / job.proofs)
+let peakBytes = 0
+while (agent.stats().headersVerified < job.headers) {
+  process.stdout.write('next\n')
+  await lines.next()
+  must(await agent.follow())
+  if (agent.stats().headersVerified % each === 0) must(await agent.prove(key))
+  peakBytes = Math.max(peakBytes, process.memoryUsage.rss())
+}
+await agent.stop()
+const { headersVerified: headers, proofsVerified: proofs } = agent.stats()
+process.stdout.write(
+  `${JSON.stringify({ headers, proofs, rssBytes: process.memoryUsage.rss(), peakBytes, idleBytes })}\n`,
+)
+process.exit(0)

@@ -1,0 +1,155 @@
+/** What a bench prints: a table for people, or with --json everything it measured and on what machine. */
+import { execFileSync } from 'node:child_process'
+import { availableParallelism, cpus, loadavg, totalmem } from 'node:os'
+import { parseArgs } from 'node:util'
+import { type Effort, FULL, QUICK, type Timed } from './measure.ts'
+
+/** What a figure is held against, measured in the same run. */
+export interface Floor {
+  readonly what: string
+  readonly value: number
+  readonly unit: string
+  /** How much of the floor one of what is measured needs. */
+  readonly each?: number
+  /** The share of what the floor alone would allow. */
+  readonly share?: number
+}
+
+export interface Row {
+  /** Stable, as in `adjacent.4`. */
+  readonly id: string
+  readonly what: string
+  readonly value: number
+  readonly unit: string
+  /** The figure of the design, where there is one. */
+  readonly asked?: string
+  readonly floor?: Floor
+  readonly note?: string
+  readonly lowest?: number
+  readonly highest?: number
+  readonly samples?: Timed['samples']
+  readonly clock?: Timed['clock']
+}
+
+export interface BenchOptions {
+  readonly effort: Effort
+  readonly quick: boolean
+}
+
+const HELP = (name: string, about: string) => `npm run ${name} -- [options]
+
+${about}
+
+  --json    everything as JSON: the machine, each figure, its floor and the raw samples
+  --quick   under 20 s: fewer and shorter samples, smaller states
+  --help    this text
+`
+
+/** A timed rate as a row. */
+export const rateRow = (
+  row: Pick<Row, 'id' | 'what' | 'unit'> & Partial<Pick<Row, 'asked' | 'floor' | 'note'>>,
+  { median, lowest, highest, samples, clock }: Timed,
+): Row => ({ ...row, value: median, lowest, highest, samples, clock })
+
+/** Rates beside a floor of which each of them needs `each`. */
+export const floorOf = (what: string, unit: string, floor: Timed, each: number, reached: Timed): Floor => ({
+  what,
+  value: floor.median,
+  unit,
+  each,
+  share: (reached.median * each) / floor.median,
+})
+
+const machine = () => ({
+  cpu: cpus()[0]?.model ?? 'unknown',
+  cores: availableParallelism(),
+  memoryBytes: totalmem(),
+  load: loadavg(),
+  node: process.version,
+  openssl: process.versions.openssl,
+  platform: `${process.platform} ${process.arch}`,
+})
+
+function commit(): string | undefined {
+  try {
+    return execFileSync('git', ['rev-parse', '--short', 'HEAD'], { stdio: ['ignore', 'pipe', 'ignore'] })
+      .toString()
+      .trim()
+  } catch {
+    // An unpacked archive has no history.
+    return undefined
+  }
+}
+
+const number = (value: number): string =>
+  Number.isInteger(value) || value >= 1000
+    ? Math.round(value).toLocaleString('en')
+    : value >= 10
+      ? value.toFixed(0)
+      : value.toPrecision(2)
+
+function lineOf(row: Row): readonly string[] {
+  const spread = row.lowest === undefined ? '' : `${number(row.lowest)} .. ${number(row.highest!)}`
+  const floor =
+    row.floor === undefined
+      ? ''
+      : [
+          `${number(row.floor.value)} ${row.floor.unit}`,
+          ...(row.floor.each === undefined || row.floor.each === 1 ? [] : [`${row.floor.each} each`]),
+          ...(row.floor.share === undefined ? [] : [`${Math.round(row.floor.share * 100)} %`]),
+        ].join(', ')
+  return [row.what, `${number(row.value)} ${row.unit}`, spread, row.asked ?? '', floor, row.note ?? '']
+}
+
+function table(rows: readonly Row[]): string {
+  const lines = [['what', 'reached', 'spread', 'asked', 'floor, needed, share', ''], ...rows.map(lineOf)]
+  const widths = lines[0]!.map((_, column) => Math.max(...lines.map(line => line[column]!.length)))
+  return lines
+    .map(line =>
+      line
+        .map((cell, column) => cell.padEnd(widths[column]!))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n')
+}
+
+/** Reads the flags, runs the bench and prints. Everything but the result goes to stderr. */
+export async function runBench(
+  name: string,
+  about: string,
+  bench: (options: BenchOptions) => Promise<readonly Row[]>,
+): Promise<void> {
+  const args = process.argv.slice(2)
+  const flags = { json: { type: 'boolean' }, quick: { type: 'boolean' }, help: { type: 'boolean' } } as const
+  let values: { json?: boolean; quick?: boolean; help?: boolean }
+  try {
+    values = parseArgs({ args, options: flags }).values
+  } catch (error) {
+    // parseArgs says by throwing which flag it does not know.
+    process.stderr.write(`${name}: ${(error as Error).message}\n`)
+    process.exitCode = 2
+    return
+  }
+  if (values.help) {
+    process.stdout.write(HELP(name, about))
+    return
+  }
+  const quick = values.quick === true
+  const before = machine()
+  const began = performance.now()
+  const rows = await bench({ effort: quick ? QUICK : FULL, quick })
+  const seconds = (performance.now() - began) / 1000
+  const after = machine()
+  if (values.json) {
+    const command = ['npm', 'run', name, ...(args.length > 0 ? ['--', ...args] : [])].join(' ')
+    const result = { command, commit: commit(), seconds, machine: { ...before, loadAfter: after.load }, rows }
+    process.stdout.write(`${JSON.stringify(result, null, 2)}\n`)
+    return
+  }
+  const { cpu, cores, node, openssl, load } = before
+  process.stdout.write(
+    `${cpu}, ${cores} cores, Node ${node}, OpenSSL ${openssl}, load ${load[0]!.toFixed(2)} before and ${after.load[0]!.toFixed(2)} after, ${seconds.toFixed(0)} s\n` +
+      `a rate is per second of processor time unless its note says wall; the spread is that of ${quick ? QUICK.rounds : FULL.rounds} samples\n\n${table(rows)}\n`,
+  )
+}
