@@ -11,7 +11,7 @@ export const FLAG_COMMIT = 2
 export const FLAG_NIL = 3
 
 /** SignedMsgType of a precommit. */
-const PRECOMMIT = 2
+export const PRECOMMIT = 2
 
 /**
  * What a validator signs when it precommits: CanonicalVote {type, height, round, block id, timestamp, chain id} behind its

@@ -66,7 +66,10 @@ export const decodeCommit = (bytes: Uint8Array): Result<Commit, ProtoFault> => d
 
 export const decodeValidator = (bytes: Uint8Array): Result<Validator, ProtoFault> => decode(bytes, readValidator)
 
-function decode<T>(bytes: Uint8Array, read: (reading: ProtoReading, bytes: Uint8Array) => T): Result<T, ProtoFault> {
+export function decode<T>(
+  bytes: Uint8Array,
+  read: (reading: ProtoReading, bytes: Uint8Array) => T,
+): Result<T, ProtoFault> {
   const reading = new ProtoReading()
   const value = read(reading, bytes)
   return reading.fault === undefined ? ok(value) : fail(reading.fault)
@@ -76,7 +79,7 @@ function decode<T>(bytes: Uint8Array, read: (reading: ProtoReading, bytes: Uint8
  * Reads messages inside messages. Where something is not as expected it notes the first such place and answers a harmless
  * value, so that the shape of the reading stays in one expression.
  */
-class ProtoReading {
+export class ProtoReading {
   fault: ProtoFault | undefined
 
   refuse(message: string, reason: string): void {
@@ -112,12 +115,12 @@ function emptyOf<S extends Shape>(shape: S): Fields<S> {
 }
 
 const NOTHING = new Uint8Array(0)
-const INT64 = 2n ** 63n - 1n
+export const INT64 = 2n ** 63n - 1n
 const UINT64 = 2n ** 64n - 1n
-const INT32 = 2n ** 31n - 1n
+export const INT32 = 2n ** 31n - 1n
 const UINT32 = 2n ** 32n - 1n
 
-function readLightBlock(reading: ProtoReading, bytes: Uint8Array): LightBlock {
+export function readLightBlock(reading: ProtoReading, bytes: Uint8Array | undefined): LightBlock {
   const block = reading.message('light_block', bytes, { 1: 'message', 2: 'message' })
   const signed = reading.message('signed_header', block[1], { 1: 'message', 2: 'message' })
   return {
@@ -141,7 +144,7 @@ function readValidatorSet(reading: ProtoReading, bytes: Uint8Array | undefined):
   return validators
 }
 
-function readValidator(reading: ProtoReading, bytes: Uint8Array | undefined): Validator {
+export function readValidator(reading: ProtoReading, bytes: Uint8Array | undefined): Validator {
   const one = reading.message('validator', bytes, { 1: 'bytes', 2: 'message', 3: 'varint', 4: 'varint' })
   const key = reading.message('pub_key', one[2], { 1: 'bytes' })
   if (key[1].length !== 32) reading.refuse('pub_key', 'is not an Ed25519 key')
@@ -193,7 +196,7 @@ function readHeader(reading: ProtoReading, bytes: Uint8Array | undefined): Heade
   }
 }
 
-function readBlockId(reading: ProtoReading, bytes: Uint8Array | undefined): BlockId {
+export function readBlockId(reading: ProtoReading, bytes: Uint8Array | undefined): BlockId {
   const id = reading.message('block_id', bytes, { 1: 'bytes', 2: 'message' })
   const parts = reading.message('part_set_header', id[2], { 1: 'varint', 2: 'bytes' })
   return { hash: id[1], partSetHeader: { total: reading.number('total', parts[1], UINT32), hash: parts[2] } }
@@ -226,7 +229,7 @@ function readCommitSig(reading: ProtoReading, bytes: Uint8Array): CommitSig {
 /** The last second of the year 9999: Go refuses later ones, and those before its zero time. */
 const LAST_SECOND = 253_402_300_799n
 
-function readTime(reading: ProtoReading, bytes: Uint8Array | undefined): ChainTime {
+export function readTime(reading: ProtoReading, bytes: Uint8Array | undefined): ChainTime {
   const time = reading.message('timestamp', bytes, { 1: 'varint', 2: 'varint' })
   const seconds = BigInt.asIntN(64, time[1])
   if (seconds < ZERO_TIME.seconds || seconds > LAST_SECOND) reading.refuse('timestamp', 'is not of the years 1 to 9999')

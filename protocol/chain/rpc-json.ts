@@ -39,11 +39,11 @@ export interface JsonFault {
   readonly [detail: string]: string
 }
 
-const upper = (bytes: Uint8Array): string => toHex(bytes).toUpperCase()
+export const upperHex = (bytes: Uint8Array): string => toHex(bytes).toUpperCase()
 
-const blockIdJson = (id: BlockId) => ({
-  hash: upper(id.hash),
-  parts: { total: id.partSetHeader.total, hash: upper(id.partSetHeader.hash) },
+export const blockIdJson = (id: BlockId) => ({
+  hash: upperHex(id.hash),
+  parts: { total: id.partSetHeader.total, hash: upperHex(id.partSetHeader.hash) },
 })
 
 export const headerJson = (header: Header) => ({
@@ -55,15 +55,15 @@ export const headerJson = (header: Header) => ({
   height: String(header.height),
   time: timeText(header.time),
   last_block_id: blockIdJson(header.lastBlockId),
-  last_commit_hash: upper(header.lastCommitHash),
-  data_hash: upper(header.dataHash),
-  validators_hash: upper(header.validatorsHash),
-  next_validators_hash: upper(header.nextValidatorsHash),
-  consensus_hash: upper(header.consensusHash),
-  app_hash: upper(header.appHash),
-  last_results_hash: upper(header.lastResultsHash),
-  evidence_hash: upper(header.evidenceHash),
-  proposer_address: upper(header.proposerAddress),
+  last_commit_hash: upperHex(header.lastCommitHash),
+  data_hash: upperHex(header.dataHash),
+  validators_hash: upperHex(header.validatorsHash),
+  next_validators_hash: upperHex(header.nextValidatorsHash),
+  consensus_hash: upperHex(header.consensusHash),
+  app_hash: upperHex(header.appHash),
+  last_results_hash: upperHex(header.lastResultsHash),
+  evidence_hash: upperHex(header.evidenceHash),
+  proposer_address: upperHex(header.proposerAddress),
 })
 
 export const commitJson = (commit: Commit) => ({
@@ -72,7 +72,7 @@ export const commitJson = (commit: Commit) => ({
   block_id: blockIdJson(commit.blockId),
   signatures: commit.signatures.map(sig => ({
     block_id_flag: sig.flag,
-    validator_address: upper(sig.validatorAddress),
+    validator_address: upperHex(sig.validatorAddress),
     timestamp: timeText(sig.timestamp ?? ZERO_TIME),
     signature: sig.signature.length === 0 ? null : toBase64(sig.signature),
   })),
@@ -85,7 +85,7 @@ export const signedHeaderJson = ({ header, commit }: SignedHeader) => ({
 
 export const validatorsJson = (validators: readonly Validator[]) =>
   validators.map(validator => ({
-    address: upper(validator.address),
+    address: upperHex(validator.address),
     pub_key: { type: KEY_TYPE, value: toBase64(validator.publicKey) },
     voting_power: String(validator.votingPower),
     proposer_priority: String(validator.proposerPriority),
@@ -97,22 +97,22 @@ export const lightBlockJson = (block: LightBlock) => ({
   validators: validatorsJson(block.validators),
 })
 
-export const parseSignedHeader = (json: unknown): Result<SignedHeader, JsonFault> =>
-  parse(json, reader => ({ header: readHeader(reader.object('header')), commit: readCommit(reader.object('commit')) }))
+export const parseSignedHeader = (json: unknown): Result<SignedHeader, JsonFault> => parse(json, readSignedHeader)
+
+export const readSignedHeader = (reader: Reader): SignedHeader => ({
+  header: readHeader(reader.object('header')),
+  commit: readCommit(reader.object('commit')),
+})
 
 /** The list of one page of /validators, or of a whole set. */
 export const parseValidators = (json: unknown): Result<readonly Validator[], JsonFault> =>
   parse({ validators: json }, reader => reader.list('validators').map(readValidator))
 
 export const parseLightBlock = (json: unknown): Result<LightBlock, JsonFault> =>
-  parse(json, reader => {
-    const signed = reader.object('signed_header')
-    return {
-      header: readHeader(signed.object('header')),
-      commit: readCommit(signed.object('commit')),
-      validators: reader.list('validators').map(readValidator),
-    }
-  })
+  parse(json, reader => ({
+    ...readSignedHeader(reader.object('signed_header')),
+    validators: reader.list('validators').map(readValidator),
+  }))
 
 const readHeader = (reader: Reader): Header => {
   const version = reader.object('version')
@@ -137,7 +137,7 @@ const readHeader = (reader: Reader): Header => {
   }
 }
 
-const readBlockId = (reader: Reader): BlockId => {
+export const readBlockId = (reader: Reader): BlockId => {
   const parts = reader.object('parts')
   return { hash: reader.hex('hash'), partSetHeader: { total: parts.whole('total', UINT32), hash: parts.hex('hash') } }
 }
@@ -161,7 +161,7 @@ const readCommitSig = (reader: Reader): CommitSig => {
   }
 }
 
-const readValidator = (reader: Reader): Validator => {
+export const readValidator = (reader: Reader): Validator => {
   const key = reader.object('pub_key')
   const type = key.text('type')
   if (type !== KEY_TYPE) key.refuse('type', KEY_TYPE)
@@ -173,13 +173,14 @@ const readValidator = (reader: Reader): Validator => {
   }
 }
 
-const INT64 = 2n ** 63n - 1n
+export const INT64 = 2n ** 63n - 1n
 const UINT64 = 2n ** 64n - 1n
-const INT32 = 2 ** 31 - 1
+export const INT32 = 2 ** 31 - 1
 const UINT32 = 2 ** 32 - 1
 const NOTHING = new Uint8Array(0)
 
-function parse<T>(json: unknown, read: (reader: Reader) => T): Result<T, JsonFault> {
+/** Runs a reading: its value, or the first fault. */
+export function parse<T>(json: unknown, read: (reader: Reader) => T): Result<T, JsonFault> {
   const first: { fault?: JsonFault } = {}
   const value = read(new Reader(json, '', first))
   return first.fault === undefined ? ok(value) : fail(first.fault)
@@ -189,7 +190,7 @@ function parse<T>(json: unknown, read: (reader: Reader) => T): Result<T, JsonFau
  * Reads one object of a document. Where something is not as expected it notes the first such place for the whole document
  * and answers a harmless value, so that the shape of the reading stays in one expression.
  */
-class Reader {
+export class Reader {
   private readonly fields: Readonly<Record<string, unknown>>
   private readonly place: string
   private readonly first: { fault?: JsonFault }
