@@ -24,6 +24,15 @@ const MAX_PER_PAGE = 100
 /** CometBFT's timeout_broadcast_tx_commit. */
 const COMMIT_TIMEOUT_MS = 10_000
 
+/** Of these only the block's limits are hashed into ConsensusHash. */
+const CONSENSUS_PARAMS = {
+  block: { max_bytes: String(CONSENSUS_LIMITS.maxBytes), max_gas: String(CONSENSUS_LIMITS.maxGas) },
+  evidence: { max_age_num_blocks: '100000', max_age_duration: '172800000000000', max_bytes: '1048576' },
+  validator: { pub_key_types: ['ed25519'] },
+  version: { app: String(VERSION.app) },
+  abci: { vote_extensions_enable_height: '0' },
+}
+
 const upper = (bytes: Uint8Array): string => toHex(bytes).toUpperCase()
 
 const outcomeJson = (outcome: TxOutcome) => ({
@@ -263,17 +272,16 @@ export function rpcMethods(producer: Producer, timers: Timers): Readonly<Record<
       return { hash: upper(producer.report(utf8(text))) }
     },
 
+    consensus_params: params => ({
+      block_height: String(blockAt(params).header.height),
+      consensus_params: CONSENSUS_PARAMS,
+    }),
+
     genesis: () => ({
       genesis: {
         ...genesisJson(genesis),
         initial_height: '1',
-        consensus_params: {
-          block: { max_bytes: String(CONSENSUS_LIMITS.maxBytes), max_gas: String(CONSENSUS_LIMITS.maxGas) },
-          evidence: { max_age_num_blocks: '100000', max_age_duration: '172800000000000', max_bytes: '1048576' },
-          validator: { pub_key_types: ['ed25519'] },
-          version: { app: String(VERSION.app) },
-          abci: { vote_extensions_enable_height: '0' },
-        },
+        consensus_params: CONSENSUS_PARAMS,
         validators: validatorsJson(producer.validators).map(({ address, pub_key, voting_power }, i) => ({
           address,
           pub_key,
