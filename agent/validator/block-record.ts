@@ -1,10 +1,10 @@
 /**
  * A block as the block store keeps it, in protobuf: everything that a node answers about it.
  *
- *     1 header   2 txs   3 last_commit   4 commit   5 validators   6 next_validators   7 results   8 evidence   9 app_hash
+ *     1 header   2 txs   3 last_commit   4 commit   5 validators   6 validator_updates   7 results   8 evidence   9 app_hash
  *
  * A result is CometBFT's ExecTxResult: 1 code, 2 data, 3 log, 5 gas_wanted, 6 gas_used. The reader takes only what the
- * writer writes.
+ * writer writes. A validator's update is 1 public key, 2 power (0 removes it).
  */
 import { concat, fromUtf8, utf8 } from '../../protocol/bytes.ts'
 import { encodeCommit } from '../../protocol/chain/commit.ts'
@@ -12,7 +12,7 @@ import { encodeHeader } from '../../protocol/chain/header.ts'
 import type { Commit, Header, Validator } from '../../protocol/chain/light-block.ts'
 import { decodeCommit, decodeHeader, decodeValidator, encodeValidator } from '../../protocol/chain/light-block-proto.ts'
 import { bytesField, messageField, type ProtoFault, readMessage, varintField } from '../../protocol/chain/proto.ts'
-import type { TxOutcome } from '../../protocol/ledger/app.ts'
+import type { TxOutcome, ValidatorUpdate } from '../../protocol/ledger/app.ts'
 import { fail, ok, type Result } from '../../protocol/result.ts'
 
 export interface StoredBlock {
@@ -22,8 +22,8 @@ export interface StoredBlock {
   /** The precommits for this block; its block id is this block's. */
   readonly commit: Commit
   readonly validators: readonly Validator[]
-  /** The set of the next height, with its priorities; empty where it was not kept. */
-  readonly nextValidators: readonly Validator[]
+  /** What this block changes of the set of two heights later. */
+  readonly validatorUpdates: readonly ValidatorUpdate[]
   readonly results: readonly TxOutcome[]
   /** As it stood in the block, each item encoded. */
   readonly evidence: readonly Uint8Array[]
@@ -40,6 +40,9 @@ const encodeOutcome = ({ code, data, log, gasWanted, gasUsed }: TxOutcome): Uint
     varintField(6, gasUsed),
   )
 
+const encodeUpdate = ({ publicKey, power }: ValidatorUpdate): Uint8Array =>
+  concat(bytesField(1, publicKey), varintField(2, power))
+
 export const encodeStoredBlock = (block: StoredBlock): Uint8Array =>
   concat(
     messageField(1, encodeHeader(block.header)),
@@ -47,7 +50,7 @@ export const encodeStoredBlock = (block: StoredBlock): Uint8Array =>
     messageField(3, encodeCommit(block.lastCommit)),
     messageField(4, encodeCommit(block.commit)),
     ...block.validators.map(one => messageField(5, encodeValidator(one))),
-    ...block.nextValidators.map(one => messageField(6, encodeValidator(one))),
+    ...block.validatorUpdates.map(one => messageField(6, encodeUpdate(one))),
     ...block.results.map(one => messageField(7, encodeOutcome(one))),
     ...block.evidence.map(one => messageField(8, one)),
     bytesField(9, block.appHash),
@@ -82,6 +85,11 @@ function decodeOutcome(bytes: Uint8Array): Result<TxOutcome, ProtoFault> {
   })
 }
 
+function decodeUpdate(bytes: Uint8Array): Result<ValidatorUpdate, ProtoFault> {
+  const fields = readMessage(bytes, { 1: 'bytes', 2: 'varint' })
+  return fields.ok ? ok({ publicKey: fields.value[1], power: BigInt.asIntN(64, fields.value[2]) }) : fields
+}
+
 /** Every item decoded, or the first fault. */
 function all<T>(
   items: readonly Uint8Array[],
@@ -108,13 +116,13 @@ export function decodeStoredBlock(bytes: Uint8Array): Result<StoredBlock, ProtoF
   const lastCommit = decodeCommit(last)
   const commit = decodeCommit(own)
   const validators = all(fields.value[5], decodeValidator)
-  const nextValidators = all(fields.value[6], decodeValidator)
+  const validatorUpdates = all(fields.value[6], decodeUpdate)
   const results = all(fields.value[7], decodeOutcome)
   if (!header.ok) return header
   if (!lastCommit.ok) return lastCommit
   if (!commit.ok) return commit
   if (!validators.ok) return validators
-  if (!nextValidators.ok) return nextValidators
+  if (!validatorUpdates.ok) return validatorUpdates
   if (!results.ok) return results
   return ok({
     header: header.value,
@@ -122,7 +130,7 @@ export function decodeStoredBlock(bytes: Uint8Array): Result<StoredBlock, ProtoF
     lastCommit: lastCommit.value,
     commit: commit.value,
     validators: validators.value,
-    nextValidators: nextValidators.value,
+    validatorUpdates: validatorUpdates.value,
     results: results.value,
     evidence,
     appHash,

@@ -43,7 +43,7 @@ export async function storedChain(count: number): Promise<StoredChain> {
     app.commit()
     commits.push({ height, hash, appHash, changes })
     const evidence = height % 3n === 0n ? [Uint8Array.of(1, 2, 3)] : []
-    blocks.push({ header, txs, lastCommit, commit, validators, nextValidators: validators, results, evidence, appHash })
+    blocks.push({ header, txs, lastCommit, commit, validators, validatorUpdates: [], results, evidence, appHash })
   }
   return { blocks, commits, beginning, app }
 }
