@@ -123,6 +123,7 @@ export function createAccumulator(): Accumulator {
     },
     truncate(to) {
       check(to, 'the first')
+      if (to === size) return
       peaks = peaksOf(0, to)
       headers.truncate(to)
       for (const [i, level] of levels.entries()) level.truncate(Math.floor(to / 2 ** (i + KEPT_LEVEL)))

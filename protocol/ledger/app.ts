@@ -7,21 +7,22 @@
  * Deterministic: the same genesis and the same blocks give the same bytes everywhere. No clock but block time, no floats,
  * no order that depends on a platform.
  */
-import { fromUtf8 } from '../bytes.ts'
+import { equalBytes, toHex, utf8 } from '../bytes.ts'
+import { type Accumulator, createAccumulator } from '../chain/accumulator.ts'
 import type { TxResult } from '../chain/block.ts'
-import { type Change, createStateTree } from '../chain/smt.ts'
+import type { MerkleProof } from '../chain/merkle.ts'
+import { type Change, createStateTree, type StateTree } from '../chain/smt.ts'
 import type { Verifier } from '../crypto/verify.ts'
-import { decodeAs } from '../record.ts'
 import { done, fail, faultLine, must, ok, type Result } from '../result.ts'
 import type { Instant } from '../time.ts'
-import { type Appointment, createAgenda } from './agenda.ts'
+import { type Agenda, type Appointment, createAgenda } from './agenda.ts'
 import { type Applied, applyTx } from './apply.ts'
 import { endBlock, fallDue } from './end-block.ts'
 import { type LedgerFault, REFUSAL_CODES } from './fault.ts'
 import { checkGenesis, type Genesis, writeGenesis } from './genesis.ts'
 import type { Applying } from './kind.ts'
-import { createState, type Draft } from './state.ts'
-import { CHAIN, RULES, tableOf } from './tables.ts'
+import { type Changed, createFirstDraft, createState, type Draft, readEntry } from './state.ts'
+import { CHAIN, type Chain, HEADERS, RULES } from './tables.ts'
 
 /** What a transaction came to: code (0, or a number of REFUSAL_CODES), data and gas are hashed into LastResultsHash. */
 export interface TxOutcome extends TxResult {
@@ -76,6 +77,24 @@ export interface SavedState {
 export type ResumeFault =
   | { readonly code: 'ledger.state-entry'; readonly key: string; readonly reason: string }
   | { readonly code: 'ledger.state-missing'; readonly key: string }
+  | {
+      /** The header hashes are not those of this state. */
+      readonly code: 'ledger.header-hashes'
+      readonly height: bigint
+      readonly expected: string
+      readonly computed: string
+      /** How many the state says there are, and how many were read before it was clear that they are wrong. */
+      readonly size: bigint
+      readonly received: bigint
+    }
+
+/** That a header is in the accumulator of a later state: see `verifyOldHeader` of the light client. */
+export interface HeaderProof {
+  /** That its hash is under the root in the record. */
+  readonly proof: MerkleProof
+  /** The record `headers` in the state. */
+  readonly state: StateAnswer
+}
 
 export interface LedgerApp {
   readonly chainId: string
@@ -97,6 +116,10 @@ export interface LedgerApp {
   query(key: Uint8Array, height: bigint): StateAnswer | undefined
   /** Everything in the state after a block, as an audit or a snapshot wants it; undefined for a height that is not kept. */
   entries(height: bigint): Iterable<readonly [key: Uint8Array, value: Uint8Array]> | undefined
+  /** The header hashes of blocks 1 to `height`, which go with its entries; undefined where those are not kept. */
+  headerHashes(height: bigint): Iterable<Uint8Array> | undefined
+  /** Proof of the header hash of block `height` under the state after block `at`; undefined where either is not there. */
+  headerProof(height: bigint, at: bigint): HeaderProof | undefined
 }
 
 const NO_DATA = new Uint8Array(0)
@@ -112,37 +135,65 @@ function resultOf(applied: Result<Applied, LedgerFault>): TxOutcome {
 
 /** A ledger at height 0. Throws on a genesis that `checkGenesis` refuses. */
 export function createApp(genesis: Genesis): LedgerApp {
-  const state = createState()
-  const first = state.draft()
+  const first = createFirstDraft()
   writeGenesis(first, must(checkGenesis(genesis)))
+  const headers = createAccumulator()
+  first.put(HEADERS, '', { size: 0n, root: headers.root() })
   const tree = createStateTree()
   tree.commit(0n, first.changes())
-  first.merge()
-  return runApp(state, tree)
+  const agenda = createAgenda()
+  schedule(agenda, first.changed())
+  return runApp(tree, 0n, headers, agenda)
 }
 
 /** A ledger as it was saved. Whoever saved it compares the AppHash. */
 export function resumeApp(saved: SavedState): Result<LedgerApp, ResumeFault> {
-  const state = createState()
-  const draft = state.draft()
-  for (const [key, value] of saved.entries) {
-    const name = fromUtf8(key)
-    const table = name === undefined ? undefined : tableOf(name)
-    if (name === undefined || table === undefined) {
-      return fail({ code: 'ledger.state-entry', key: String(name), reason: 'no table has this prefix' })
-    }
-    const read = decodeAs(table.codec, value, name, value.length)
-    if (!read.ok) return fail({ code: 'ledger.state-entry', key: name, reason: read.fault.code })
-    draft.put(table, name.slice(table.prefix.length), read.value)
-  }
-  const chain = draft.get(CHAIN, '')
-  if (chain === undefined || draft.get(RULES, '') === undefined) {
-    return fail({ code: 'ledger.state-missing', key: chain === undefined ? CHAIN.prefix : RULES.prefix })
-  }
   const tree = createStateTree()
-  tree.commit(chain.height, draft.changes())
-  draft.merge()
-  return ok(runApp(state, tree))
+  const agenda = createAgenda()
+  const found: { fault?: ResumeFault; chain?: Chain } = {}
+  // Each record is decoded, looked at and let go: the state is in memory once, as the tree's bytes.
+  function* checked() {
+    for (const [key, value] of saved.entries) {
+      const entry = readEntry(key, value)
+      if (!entry.ok) {
+        found.fault = entry.fault
+        return
+      }
+      if (entry.value.table === CHAIN) found.chain = entry.value.value as Chain
+      schedule(agenda, [entry.value])
+      yield [key, value] as const
+    }
+  }
+  tree.fill(checked())
+  if (found.fault !== undefined) return fail(found.fault)
+  if (found.chain === undefined) return fail({ code: 'ledger.state-missing', key: CHAIN.prefix })
+  const { height } = found.chain
+  tree.commit(height, [])
+  const state = createState(() => tree.at(height)!)
+  if (state.get(RULES, '') === undefined) return fail({ code: 'ledger.state-missing', key: RULES.prefix })
+  const record = state.get(HEADERS, '')
+  if (record === undefined) return fail({ code: 'ledger.state-missing', key: HEADERS.prefix })
+  const headers = createAccumulator()
+  const wrong = (computed: Uint8Array) => {
+    const [expected, received] = [toHex(record.root), BigInt(headers.size)]
+    const { size } = record
+    return fail({ code: 'ledger.header-hashes', height, expected, computed: toHex(computed), size, received } as const)
+  }
+  for (const hash of saved.headerHashes) {
+    if (hash.length !== 32 || BigInt(headers.size) === height) return wrong(hash)
+    headers.append(hash)
+  }
+  const sizes = record.size === height && BigInt(headers.size) === height
+  if (!sizes || !equalBytes(headers.root(), record.root)) return wrong(headers.root())
+  return ok(runApp(tree, height, headers, agenda))
+}
+
+/** Puts what falls due of these records on the agenda. */
+function schedule(agenda: Agenda, changed: Iterable<Changed>): void {
+  for (const { key, table, value } of changed) {
+    const at = value === undefined ? undefined : table.due?.(value)
+    if (at !== undefined) agenda.add({ at, key })
+  }
 }
 
 interface Staged {
@@ -153,29 +204,31 @@ interface Staged {
   readonly appHash: Uint8Array
 }
 
-function runApp(state: ReturnType<typeof createState>, tree: ReturnType<typeof createStateTree>): LedgerApp {
-  const { chainId, ...begun } = state.get(CHAIN, '')!
-  let { height, time } = begun
+function runApp(tree: StateTree, begun: bigint, headers: Accumulator, agenda: Agenda): LedgerApp {
+  let height = begun
+  const state = createState(() => tree.at(height)!)
+  const { chainId, ...chain } = state.get(CHAIN, '')!
+  let { time } = chain
   let appHash = tree.at(height)!.root
-  const agenda = createAgenda()
   let staged: Staged | undefined
   /** The state as it will be when the mempool's transactions are in; forgotten at each block. */
   let pending = state.draft()
-
-  function schedule(changed: Iterable<readonly [key: string, value: unknown]>): void {
-    for (const [key, value] of changed) {
-      const at = value === undefined ? undefined : tableOf(key)?.due?.(value)
-      if (at !== undefined) agenda.add({ at, key })
-    }
-  }
-  schedule(state.all())
 
   const applying = (block: BlockTxs): Applying => {
     const { verifier } = block
     return { chainId, rules: state.get(RULES, '')!, height: block.height, time: block.time, verifier }
   }
 
+  /** The state after a committed block. */
+  const kept = (at: bigint) => (at > height ? undefined : tree.at(at))
+
+  function query(key: Uint8Array, at: bigint): StateAnswer | undefined {
+    const snapshot = kept(at)
+    return snapshot === undefined ? undefined : { value: snapshot.get(key), proof: snapshot.prove(key) }
+  }
+
   function forgetStaged(): void {
+    headers.truncate(Number(height))
     if (staged === undefined) return
     tree.revert()
     for (const appointment of staged.due) agenda.add(appointment)
@@ -222,6 +275,7 @@ function runApp(state: ReturnType<typeof createState>, tree: ReturnType<typeof c
         throw new RangeError(`block time ${block.time} is not after ${time}`)
       }
       forgetStaged()
+      headers.append(block.hash)
       const draft = state.draft()
       const at = applying(block)
       const results = block.txs.map(tx => resultOf(applyTx(draft, tx, at)))
@@ -229,13 +283,14 @@ function runApp(state: ReturnType<typeof createState>, tree: ReturnType<typeof c
       for (const { key } of due) fallDue(draft, key, at)
       const validatorUpdates = endBlock(draft, block, at)
       draft.put(CHAIN, '', { ...draft.get(CHAIN, '')!, height: block.height, time: block.time })
+      draft.put(HEADERS, '', { size: block.height, root: headers.root() })
       const changes = draft.changes()
       staged = { draft, height: block.height, time: block.time, due, appHash: tree.commit(block.height, changes) }
       return { results, appHash: staged.appHash, validatorUpdates, changes }
     },
     commit() {
       if (staged === undefined) throw new Error('no block was executed since the last commit')
-      schedule(staged.draft.changed().map(({ key, value }) => [key, value] as const))
+      schedule(agenda, staged.draft.changed())
       staged.draft.merge()
       height = staged.height
       time = staged.time
@@ -243,10 +298,13 @@ function runApp(state: ReturnType<typeof createState>, tree: ReturnType<typeof c
       staged = undefined
       pending = state.draft()
     },
-    query(key, at) {
-      const snapshot = at > height ? undefined : tree.at(at)
-      return snapshot === undefined ? undefined : { value: snapshot.get(key), proof: snapshot.prove(key) }
+    query,
+    entries: at => kept(at)?.entries(),
+    headerHashes: at => (kept(at) === undefined ? undefined : headers.hashes(Number(at))),
+    headerProof(of, at) {
+      if (of < 1n || of > at) return undefined
+      const answer = query(utf8(HEADERS.prefix), at)
+      return answer === undefined ? undefined : { proof: headers.prove(Number(of) - 1, Number(at)), state: answer }
     },
-    entries: at => (at > height ? undefined : tree.at(at)?.entries()),
   }
 }

@@ -8,13 +8,14 @@
  *     escrow = ceil(energy x price) = paid + refunded once closed
  *     paid   = floor(min(contracted, every receipt) x price)
  *     no line and no meter is sold twice for one moment
+ *     headers accumulated = height
  */
 import { fromUtf8, toHex } from '../bytes.ts'
 import { type Money, micros, type WattHours, wattHours } from '../quantity.ts'
 import { decodeAs } from '../record.ts'
 import type { Fault } from '../result.ts'
 import { type DealRecord, decodeDealRecord } from './deal-record.ts'
-import { ACCOUNTS, BAND, BOOKED_LINES, BOOKED_METERS, CHAIN, METERS, ROLES, RULES, type Table } from './tables.ts'
+import { ACCOUNTS, BAND, BOOKED_LINES, BOOKED_METERS, CHAIN, HEADERS, METERS, ROLES, RULES, type Table } from './tables.ts'
 
 export interface Audit {
   readonly height: bigint
@@ -51,6 +52,7 @@ export function auditLedger(entries: Entries): Audit {
   const deals = new Map<string, DealRecord>()
   const known = [RULES, METERS, ROLES, BAND, BOOKED_LINES, BOOKED_METERS] as readonly Table<unknown>[]
   let balances = 0n
+  let headers = 0n
   let chain: { readonly height: bigint; readonly time: number; readonly minted: bigint } | undefined
   for (const [keyBytes, value] of entries) {
     const key = fromUtf8(keyBytes) ?? toHex(keyBytes)
@@ -58,6 +60,10 @@ export function auditLedger(entries: Entries): Audit {
     if (key === CHAIN.prefix) {
       const found = decodeAs(CHAIN.codec, value, key, value.length)
       if (found.ok) chain = found.value
+      else unreadable(found.fault.code)
+    } else if (key === HEADERS.prefix) {
+      const found = decodeAs(HEADERS.codec, value, key, value.length)
+      if (found.ok) headers = found.value.size
       else unreadable(found.fault.code)
     } else if (key.startsWith(ACCOUNTS.prefix)) {
       const found = decodeAs(ACCOUNTS.codec, value, key, value.length)
@@ -79,6 +85,7 @@ export function auditLedger(entries: Entries): Audit {
   const number = (pick: (deal: DealRecord) => boolean) => all.filter(pick).length
   const escrowed = sum(deal => (deal.state === 'locked' ? deal.escrow : 0n))
   if (chain === undefined) problems.push({ code: 'audit.no-chain' })
+  else if (headers !== chain.height) problems.push({ code: 'audit.headers', height: chain.height, headers })
   const minted = chain?.minted ?? 0n
   const residue = minted - balances - escrowed
   if (residue !== 0n) problems.push({ code: 'audit.residue', minted, balances, escrowed, residue })

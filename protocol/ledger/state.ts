@@ -1,21 +1,24 @@
 /**
  * The ledger's state: tables of records under text keys, read and written through drafts.
  *
- * A draft holds what it changed on top of its parent until it is merged or forgotten, so a refused transaction leaves
- * nothing behind. Records are values: they are replaced, never altered.
+ * The state tree alone owns the records, as bytes; here they are decoded when asked for, and those asked for lately are
+ * remembered. A draft holds what it changed on top of its parent until it is merged or forgotten, so a refused
+ * transaction leaves nothing behind. Records are values: they are replaced, never altered.
  */
-import { toHex, utf8 } from '../bytes.ts'
-import type { Change } from '../chain/smt.ts'
+import { fromUtf8, toHex, utf8 } from '../bytes.ts'
+import type { Change, Snapshot } from '../chain/smt.ts'
 import { type Money, micros } from '../quantity.ts'
-import { encodeAs } from '../record.ts'
-import { done, type Result } from '../result.ts'
+import { decodeAs, encodeAs } from '../record.ts'
+import { done, fail, must, ok, type Result } from '../result.ts'
 import { type LedgerFault, refuse } from './fault.ts'
-import { ACCOUNTS, type Table } from './tables.ts'
+import { ACCOUNTS, type Table, tableOf } from './tables.ts'
 
 interface Entry {
   readonly table: Table<unknown>
   /** Undefined where it was removed. */
   readonly value: unknown
+  /** Length of its bytes, once they were made or read. */
+  bytes?: number
 }
 
 /** A record changed in a draft; no value where it was removed. */
@@ -54,37 +57,99 @@ function makeDraft(parent: (key: string) => Entry | undefined, write: (key: stri
       for (const [key, entry] of own) write(key, entry)
       own.clear()
     },
-    changed: () => [...own].map(([key, entry]) => ({ key, ...entry })),
+    changed: () => [...own].map(([key, { table, value }]) => ({ key, table, value })),
     changes: () =>
-      [...own].map(
-        ([key, { table, value }]): Change => [
-          utf8(key),
-          value === undefined ? undefined : encodeAs(table.codec, value),
-        ],
-      ),
+      [...own].map(([key, entry]): Change => {
+        if (entry.value === undefined) return [utf8(key), undefined]
+        const encoded = encodeAs(entry.table.codec, entry.value)
+        entry.bytes = encoded.length
+        return [utf8(key), encoded]
+      }),
   }
 }
 
-/** A state that is no draft. */
-export interface WholeState extends State {
-  all(): Iterable<readonly [key: string, value: unknown]>
-}
+/**
+ * Bytes of keys and values whose decoded records are remembered. Decoded, a record takes some eight times its bytes: 64 MB
+ * at most, for 80,000 accounts, which is more than the blocks of a minute touch. Counted in bytes and not in records,
+ * because records differ a thousandfold and whoever trades chooses which ones are read.
+ */
+export const REMEMBERED_BYTES = 8 * 1024 * 1024
 
-/** An empty state; a draft of it writes into it when merged. */
-export function createState(): WholeState {
-  const all = new Map<string, Entry>()
-  const draft = () =>
-    makeDraft(
-      key => all.get(key),
-      (key, entry) => void (entry.value === undefined ? all.delete(key) : all.set(key, entry)),
-    )
+/** The records read or written last, in two generations: when the young one is full the old one is forgotten. */
+function createMemory(limit: number) {
+  let young = new Map<string, Entry>()
+  let old = new Map<string, Entry>()
+  let bytes = 0
+  function forget(key: string): void {
+    const known = young.get(key)
+    if (known === undefined) old.delete(key)
+    else if (young.delete(key)) bytes -= key.length + known.bytes!
+  }
+  function remember(key: string, entry: Entry): void {
+    forget(key)
+    // Without its length, or larger than all there is room for, it is read again.
+    const size = entry.bytes === undefined ? limit : key.length + entry.bytes
+    if (size > limit / 2) return
+    if (bytes + size > limit / 2) {
+      old = young
+      young = new Map()
+      bytes = 0
+    }
+    young.set(key, entry)
+    bytes += size
+  }
   return {
-    get: draft().get,
-    draft,
-    *all() {
-      for (const [key, { value }] of all) yield [key, value] as const
+    forget,
+    remember,
+    recall(key: string): Entry | undefined {
+      const recent = young.get(key)
+      if (recent !== undefined) return recent
+      const entry = old.get(key)
+      if (entry !== undefined) remember(key, entry)
+      return entry
     },
   }
+}
+
+/**
+ * The state in the snapshot that `newest` answers. A draft of it is merged when its changes are in that snapshot, and
+ * not before: it only refreshes what is remembered.
+ */
+export function createState(newest: () => Snapshot, limit: number = REMEMBERED_BYTES): State {
+  const memory = createMemory(limit)
+  function look(key: string): Entry | undefined {
+    const known = memory.recall(key)
+    if (known !== undefined) return known
+    const bytes = newest().get(utf8(key))
+    const table = tableOf(key)
+    if (bytes === undefined || table === undefined) return undefined
+    // Only what was encoded here or checked on the way in is in the tree.
+    const entry = { table, value: must(decodeAs(table.codec, bytes, key, bytes.length)), bytes: bytes.length }
+    memory.remember(key, entry)
+    return entry
+  }
+  const draft = () =>
+    makeDraft(look, (key, entry) => (entry.value === undefined ? memory.forget(key) : memory.remember(key, entry)))
+  return { get: draft().get, draft }
+}
+
+/** A draft on top of nothing, as a ledger begins. It has nowhere to merge into. */
+export const createFirstDraft = (): Draft =>
+  makeDraft(
+    () => undefined,
+    key => {
+      throw new Error(`${key} has no state to be merged into`)
+    },
+  )
+
+/** Whether the bytes under a state key are a record: its value, or why not. */
+export function readEntry(keyBytes: Uint8Array, bytes: Uint8Array) {
+  const key = fromUtf8(keyBytes)
+  const table = key === undefined ? undefined : tableOf(key)
+  const bad = (reason: string) => fail({ code: 'ledger.state-entry', key: String(key), reason } as const)
+  if (key === undefined || table === undefined) return bad('no table has this prefix')
+  const read = decodeAs(table.codec, bytes, key, bytes.length)
+  return read.ok ? ok({ key, table, value: read.value }) : bad(read.fault.code)
 }
 
 /** The id of an account in its table. */

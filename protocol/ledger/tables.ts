@@ -1,4 +1,5 @@
 /** What the ledger's state is made of: kinds of record, and the prefix of their keys. */
+import { accumulatedCodec, HEADERS_KEY } from '../chain/accumulator.ts'
 import { big, type Codec, record } from '../record.ts'
 import type { Instant } from '../time.ts'
 import { type DealRecord, dealRecord } from './deal-record.ts'
@@ -91,6 +92,9 @@ export const BAND: Table<Bands> = { prefix: 'band', codec: bands }
 export const RULES: Table<Rules> = { prefix: 'rules', codec: rules }
 export const CHAIN: Table<Chain> = { prefix: 'chain', codec: chain }
 
+/** The hashes of all headers to this height, as an accumulator. */
+export const HEADERS: Table<ValueOf<typeof accumulatedCodec>> = { prefix: HEADERS_KEY, codec: accumulatedCodec }
+
 export const MAX_WINDOWS_AHEAD = MAX_BOOKED
 
 /** Every table; no prefix begins another. */
@@ -104,6 +108,7 @@ const TABLES = [
   BAND,
   RULES,
   CHAIN,
+  HEADERS,
 ] as readonly Table<unknown>[]
 
 /** The table of a state key. */
