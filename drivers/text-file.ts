@@ -1,10 +1,18 @@
 /** Text files that a person wrote: configuration and profiles. What the agent itself keeps goes through the Disk port. */
-import { readFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { fromUtf8 } from '../protocol/bytes.ts'
-import { fail, ok, type Result } from '../protocol/result.ts'
+import { done, fail, ok, type Result } from '../protocol/result.ts'
 
 export type FileFault = {
   readonly code: 'file.missing' | 'file.permission' | 'file.unreadable'
+  readonly file: string
+  readonly why?: string
+  readonly hint?: string
+}
+
+export type NewFileFault = {
+  readonly code: 'file.exists' | 'file.permission' | 'file.unwritten'
   readonly file: string
   readonly why?: string
   readonly hint?: string
@@ -21,5 +29,22 @@ export async function readTextFile(file: string): Promise<Result<string, FileFau
       return fail({ code: 'file.permission', file, hint: 'run as a user who may read it' })
     }
     return fail({ code: 'file.unreadable', file, why })
+  }
+}
+
+/** Writes a file that is not there yet, for its owner only, and the folders above it. One that is there is left as it is. */
+export async function writeNewTextFile(file: string, text: string): Promise<Result<void, NewFileFault>> {
+  try {
+    await mkdir(dirname(file), { recursive: true, mode: 0o700 })
+    await writeFile(file, text, { flag: 'wx', mode: 0o600 })
+    return done
+  } catch (error) {
+    const why = (error as NodeJS.ErrnoException).code ?? String(error)
+    if (why === 'EEXIST')
+      return fail({ code: 'file.exists', file, hint: 'nothing is overwritten: name another folder' })
+    if (why === 'EACCES' || why === 'EPERM') {
+      return fail({ code: 'file.permission', file, hint: 'run as a user who may write there' })
+    }
+    return fail({ code: 'file.unwritten', file, why })
   }
 }

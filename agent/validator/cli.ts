@@ -15,6 +15,7 @@ import { type Command, carryOut, program } from '../cli/commander.ts'
 import { EXIT, type ExitCode } from '../cli/exit-codes.ts'
 import type { Terminal } from '../cli/terminal.ts'
 import { secretFromSeed } from '../keys.ts'
+import { type AbciOptions, type InitOptions, runAbci, runInit } from './abci-cli.ts'
 import { fetchAudit } from './fetch-audit.ts'
 import { parseGenesis } from './genesis-json.ts'
 import { createProducer } from './producer.ts'
@@ -82,6 +83,33 @@ export async function tielineLedger(args: readonly string[], world: LedgerWorld)
     .option('--json', 'one JSON object on stdout')
     .action(async (url: string, options: { json?: true }) => {
       exit = await runAudit(url, options.json === true, terminal)
+    })
+
+  add('abci', 'Serve the ledger to the CometBFT node beside it (ABCI 2.0 over a socket), until Ctrl-C.', [
+    'tieline-ledger abci --listen unix:///run/tieline/abci.sock --data /var/lib/tieline/ledger',
+    'tieline-ledger abci --listen tcp://127.0.0.1:26658 --data ledger --snapshot-interval 0',
+  ])
+    .requiredOption('--listen <address>', 'where its node finds it: unix://PATH or tcp://HOST:PORT')
+    .requiredOption('--data <folder>', 'where state and snapshots are kept')
+    .option('--snapshot-interval <blocks>', 'blocks between snapshots for nodes that start fresh; 0 makes none', '1000')
+    .action(async (options: AbciOptions) => {
+      exit = await runAbci(options, world)
+    })
+
+  add('init', "Write a fresh network's files for CometBFT: keys, genesis and configuration of each node.", [
+    'tieline-ledger init network --validators 4 --chain street-1',
+    'tieline-ledger init network --hosts 10.0.0.1,10.0.0.2,10.0.0.3,10.0.0.4',
+  ])
+    .argument('<folder>', 'where to; no file there is overwritten')
+    .option('--validators <number>', 'how many nodes', String(VALIDATORS))
+    .option('--chain <id>', 'chain id of a ledger without --genesis', 'tieline-1')
+    .option('--interval <ms>', 'milliseconds between a commit and the next proposal', '1000')
+    .option('--hosts <list>', 'where each node runs; else all on this machine')
+    .option('--base-port <port>', 'first port: p2p, then RPC and application above it', '26656')
+    .option('--genesis <file>', 'accounts and meters to begin with, as /genesis shows them')
+    .option('--json', 'one JSON object on stdout')
+    .action(async (folder: string, options: InitOptions) => {
+      exit = await runInit(folder, options, world)
     })
 
   if (args.length === 0) {

@@ -16,6 +16,7 @@ const NOTHING = new Uint8Array(0)
 const VARINT = 0
 const FIXED64 = 1
 const DELIMITED = 2
+const FIXED32 = 5
 
 /** Shortest base-128 form of a 64-bit integer; a negative one takes ten bytes (two's complement). */
 export function varint(value: bigint | number): Uint8Array {
@@ -92,8 +93,22 @@ const EMPTY: Record<Shape[number], () => unknown> = {
   packed: () => [],
 }
 
+export interface ReadOptions {
+  /**
+   * Pass over fields that the shape does not name. For what a program of our own sends and nobody hashes: its next version
+   * may say more. Off, an unknown field is a fault.
+   */
+  readonly skipUnknown?: boolean
+  /** Most items of one repeated field: an empty item takes two bytes on the wire and a hundred here. */
+  readonly itemsMax?: number
+}
+
 /** Read one message of a known shape. The byte strings in the answer are views into `bytes`. */
-export function readMessage<S extends Shape>(bytes: Uint8Array, shape: S): Result<Fields<S>, ProtoFault> {
+export function readMessage<S extends Shape>(
+  bytes: Uint8Array,
+  shape: S,
+  { skipUnknown = false, itemsMax = Number.POSITIVE_INFINITY }: ReadOptions = {},
+): Result<Fields<S>, ProtoFault> {
   const out: Record<number, unknown> = {}
   for (const [field, kind] of Object.entries(shape)) out[Number(field)] = EMPTY[kind]()
   let at = 0
@@ -105,7 +120,13 @@ export function readMessage<S extends Shape>(bytes: Uint8Array, shape: S): Resul
     const field = Number(key.value >> 3n)
     const wire = Number(key.value & 7n)
     const kind = shape[field]
-    if (kind === undefined) return bad(`field ${field} is not of this message`)
+    if (kind === undefined) {
+      if (!skipUnknown) return bad(`field ${field} is not of this message`)
+      const next = skipValue(bytes, key.next, wire)
+      if (typeof next === 'string') return bad(next)
+      at = next
+      continue
+    }
     if (field < last) return bad(`field ${field} comes after field ${last}`)
     if (field === last && kind !== 'messages') return bad(`field ${field} comes twice`)
     if (wire !== WIRE[kind]) return bad(`field ${field} has wire type ${wire} instead of ${WIRE[kind]}`)
@@ -131,8 +152,11 @@ export function readMessage<S extends Shape>(bytes: Uint8Array, shape: S): Resul
     if (head.value > BigInt(bytes.length - head.next)) return bad(`field ${field} is longer than the message`)
     const end = head.next + Number(head.value)
     const body = bytes.subarray(head.next, end)
-    if (kind === 'messages') (out[field] as Uint8Array[]).push(body)
-    else if (kind === 'message') out[field] = body
+    if (kind === 'messages') {
+      const items = out[field] as Uint8Array[]
+      if (items.length >= itemsMax) return fail({ code: 'chain.proto', reason: 'too many items', at, field, itemsMax })
+      items.push(body)
+    } else if (kind === 'message') out[field] = body
     else if (body.length === 0) return bad(`field ${field} writes its default value`)
     else if (kind === 'bytes') out[field] = body
     else {
@@ -157,6 +181,22 @@ const WIRE: Record<Shape[number], number> = {
   message: DELIMITED,
   messages: DELIMITED,
   packed: DELIMITED,
+}
+
+/** Where the value of a field that is passed over ends, or why it has no end. */
+function skipValue(bytes: Uint8Array, at: number, wire: number): number | string {
+  let next = at
+  if (wire === FIXED64) next = at + 8
+  else if (wire === FIXED32) next = at + 4
+  else {
+    if (wire !== VARINT && wire !== DELIMITED) return `wire type ${wire}`
+    const head = readVarint(bytes, at)
+    if (typeof head === 'string') return head
+    if (wire === VARINT) return head.next
+    if (head.value > BigInt(bytes.length - head.next)) return 'an unknown field is longer than the message'
+    next = head.next + Number(head.value)
+  }
+  return next <= bytes.length ? next : 'ends inside an unknown field'
 }
 
 /** A shortest-form varint of at most 64 bits at `at`, or why there is none. */
