@@ -23,6 +23,7 @@ import {
 } from '../tables.ts'
 import type { BodyOf } from '../tx.ts'
 import { bandAt } from './band.ts'
+import { checkReservation } from './reservation.ts'
 
 /** The three things whose time a deal takes. */
 const takenBy = (deal: { line: string; sellerMeter: string; buyerMeter: string }) =>
@@ -36,7 +37,7 @@ export function applyCommit(
   draft: Draft,
   sender: Uint8Array,
   body: BodyOf<'commit'>,
-  { chainId, height, time, verifier }: Applying,
+  { chainId, rules, height, time, verifier }: Applying,
 ): Result<Uint8Array, LedgerFault> {
   const decoded = decodeContract(body.contract)
   if (!decoded.ok) return refuse('ledger.contract', { reason: decoded.fault.code })
@@ -77,6 +78,12 @@ export function applyCommit(
   }
   const free = checkFree(draft, contract)
   if (!free.ok) return free
+  const receiptBy = later(contract.end, contract.receiptWindowMs)
+  const settleBy = later(receiptBy, contract.disputeWindowMs)
+  if (rules.reserveOn !== undefined) {
+    const reserved = checkReservation(draft, rules.reserveOn, hash, settleBy, body.reservation)
+    if (!reserved.ok) return reserved
+  }
 
   // The dearest check comes last: two signatures, after everything that a look-up can refuse.
   const { contract: bytes, sellerSign1, buyerSign1 } = body
@@ -87,8 +94,6 @@ export function applyCommit(
   const paid = debit(draft, accountId(contract.buyer), escrow)
   if (!paid.ok) return paid
   const { line, start, end, energy, sellerMeter, buyerMeter } = contract
-  const receiptBy = later(end, contract.receiptWindowMs)
-  const settleBy = later(receiptBy, contract.disputeWindowMs)
   const terms = {
     line,
     seller: contract.seller,
