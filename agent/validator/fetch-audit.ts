@@ -11,9 +11,13 @@ import { createStateTree } from '../../protocol/chain/smt.ts'
 import { type Audit, auditLedger } from '../../protocol/ledger/audit.ts'
 import { type Fault, fail, ok, type Result } from '../../protocol/result.ts'
 
-/** The state of some hundred thousand deals; more wants paging. */
-const STATE_LIMIT = 128 * 1024 * 1024
+/** A page is a megabyte; base64 and JSON make it half as long again. */
+const PAGE_LIMIT = 4 * 1024 * 1024
+/** A state of some gigabytes; a node that never comes to an end is not waited for. */
+const MAX_PAGES = 4096
 const TIMEOUT_MS = 60_000
+
+type Entry = readonly [key: Uint8Array, value: Uint8Array]
 
 export async function fetchAudit(url: string): Promise<Result<Audit>> {
   const node = createRpcClient({ url })
@@ -24,16 +28,11 @@ export async function fetchAudit(url: string): Promise<Result<Audit>> {
   if (height < 1n) {
     return fail({ code: 'audit.too-early', node: url, height: status.value.height, hint: 'ask again after two blocks' })
   }
-  const params = { path: '/state', data: '', height: String(height) }
-  const answer = await callRpc(url, 'abci_query', params, { timeoutMs: TIMEOUT_MS, limit: STATE_LIMIT })
-  if (!answer.ok) return answer
-  const value = (answer.value as { response?: { value?: unknown } } | null)?.response?.value
-  const bytes = typeof value === 'string' ? fromBase64(value) : undefined
-  const entries = bytes === undefined ? undefined : entriesOf(bytes)
-  if (entries === undefined) return fail({ code: 'audit.no-state', node: url, height })
+  const entries = await fetchState(url, height)
+  if (!entries.ok) return entries
   const next = await node.lightBlock(height + 1n)
   if (!next.ok) return next
-  const computed = createStateTree(1).commit(height, [...entries])
+  const computed = createStateTree(1).commit(height, entries.value)
   const { appHash } = next.value.header
   if (!equalBytes(computed, appHash)) {
     const fault: Fault = {
@@ -45,13 +44,31 @@ export async function fetchAudit(url: string): Promise<Result<Audit>> {
     }
     return fail(fault)
   }
-  return ok(auditLedger(entries))
+  return ok(auditLedger(entries.value))
 }
 
-function entriesOf(bytes: Uint8Array): (readonly [Uint8Array, Uint8Array])[] | undefined {
-  const list = decode(bytes, STATE_LIMIT)
+/** The whole state after a block, page after page until an empty one. */
+async function fetchState(url: string, height: bigint): Promise<Result<Entry[]>> {
+  const entries: Entry[] = []
+  for (let pages = 0; pages < MAX_PAGES; pages++) {
+    const after = entries.at(-1)?.[0] ?? new Uint8Array(0)
+    const params = { path: '/state', data: toHex(after), height: String(height) }
+    const answer = await callRpc(url, 'abci_query', params, { timeoutMs: TIMEOUT_MS, limit: PAGE_LIMIT })
+    if (!answer.ok) return answer
+    const value = (answer.value as { response?: { value?: unknown } } | null)?.response?.value
+    const bytes = typeof value === 'string' ? fromBase64(value) : undefined
+    const page = bytes === undefined ? undefined : entriesOf(bytes)
+    if (page === undefined) return fail({ code: 'audit.no-state', node: url, height })
+    if (page.length === 0) return ok(entries)
+    entries.push(...page)
+  }
+  return fail({ code: 'audit.endless-state', node: url, height, pages: MAX_PAGES })
+}
+
+function entriesOf(bytes: Uint8Array): Entry[] | undefined {
+  const list = decode(bytes, PAGE_LIMIT)
   if (!list.ok || !Array.isArray(list.value)) return undefined
-  const entries: (readonly [Uint8Array, Uint8Array])[] = []
+  const entries: Entry[] = []
   for (const item of list.value) {
     if (!Array.isArray(item) || item.length !== 2) return undefined
     const [key, value] = item

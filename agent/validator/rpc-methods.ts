@@ -1,7 +1,6 @@
 /** The methods of CometBFT's RPC (v0.38) that a light client, a wallet and an audit need, answered from a producer. */
 import type { Timers } from '../../drivers/ports.ts'
 import { toHex, utf8 } from '../../protocol/bytes.ts'
-import { encode } from '../../protocol/cbor.ts'
 import { toBase64 } from '../../protocol/chain/base64.ts'
 import { proveTx } from '../../protocol/chain/block.ts'
 import { chainTime, timeText } from '../../protocol/chain/chain-time.ts'
@@ -12,6 +11,7 @@ import { MAX_TX_BYTES } from '../../protocol/ledger/tx.ts'
 import { genesisJson } from './genesis-json.ts'
 import { CONSENSUS_LIMITS, type ProducedBlock, type Producer, type TxPlace, VERSION } from './producer.ts'
 import { internalError, invalidParams, type RpcParams } from './rpc-params.ts'
+import { pageState } from './state-page.ts'
 
 export type RpcMethod = (params: RpcParams) => unknown
 
@@ -202,7 +202,7 @@ export function rpcMethods(producer: Producer, timers: Timers): Readonly<Record<
       }
     },
 
-    /** Path `/state` answers the whole state, as an audit wants it; any other path the value of the key in `data`. */
+    /** Path `/state` answers the page of the state after the key in `data`; any other path the value of that key. */
     abci_query(params) {
       const key = params.hex('data')
       const asked = params.integer('height') ?? 0n
@@ -226,7 +226,7 @@ export function rpcMethods(producer: Producer, timers: Timers): Readonly<Record<
       const gone = () => answer({ code: 1, log: `state after height ${height} is not kept` })
       if (params.text('path') === '/state') {
         const entries = producer.entries(height)
-        return entries === undefined ? gone() : answer({ value: encode([...entries].map(entry => [...entry])) })
+        return entries === undefined ? gone() : answer({ value: pageState(entries, key) })
       }
       if (key.length === 0) return answer({ code: 2, log: 'data must be the key' })
       const found = producer.query(key, height)

@@ -209,9 +209,11 @@ test('an audit does not believe a state that the header does not commit to, nor 
         routes: {
           'POST /': async request => {
             const reply = await routes['POST /']!(request)
-            const { method } = JSON.parse(Buffer.from(request.body).toString())
+            const { method, params } = JSON.parse(Buffer.from(request.body).toString())
             if (method !== 'abci_query') return reply
-            return { kind: 'json', status: 200, value: { id: 1, result: { response: { value: toBase64(state) } } } }
+            // One page, and after it an empty one.
+            const value = toBase64(params.data === '' ? state : encode([]))
+            return { kind: 'json', status: 200, value: { id: 1, result: { response: { value } } } }
           },
         },
       }),
