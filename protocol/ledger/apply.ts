@@ -12,8 +12,10 @@ import type { Applying, Kind, Kinds } from './kind.ts'
 import { accountKinds } from './rules/accounts.ts'
 import { bandKinds } from './rules/band.ts'
 import { dealKinds } from './rules/deals.ts'
+import { networkKinds } from './rules/network.ts'
 import { registryKinds } from './rules/registry.ts'
 import { roleKinds } from './rules/roles.ts'
+import { stakeKinds } from './rules/stake.ts'
 import { accountId, credit, type Draft, debit, type State } from './state.ts'
 import { ACCOUNTS } from './tables.ts'
 import { parseTx, TX_CONTEXT, type Tx, type TxKind } from './tx.ts'
@@ -67,6 +69,14 @@ function checkSender(state: State, tx: Tx, envelope: Sign1, applying: Applying):
   return verified.ok ? ok(undefined) : refuse('ledger.signature', { reason: verified.fault.code })
 }
 
-const KINDS: Kinds = { ...accountKinds, ...registryKinds, ...roleKinds, ...bandKinds, ...dealKinds }
+const KINDS: Kinds = {
+  ...accountKinds,
+  ...registryKinds,
+  ...roleKinds,
+  ...bandKinds,
+  ...stakeKinds,
+  ...dealKinds,
+  ...networkKinds,
+}
 
 const kindOf = <K extends TxKind>(kind: K): Kind<K> => KINDS[kind]

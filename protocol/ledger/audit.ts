@@ -4,18 +4,35 @@
  * Works on exported state entries alone and repeats every rule in its own words (it calls nothing of settlement), so a
  * mistake there does not hide itself here.
  *
- *     minted = balances + escrows of locked deals
+ *     minted = balances + escrows of locked deals + stakes + stakes that unbond + fees of what is reserved
  *     escrow = ceil(energy x price) = paid + refunded once closed
  *     paid   = floor(min(contracted, every receipt) x price)
  *     no line and no meter is sold twice for one moment
+ *     somebody validates, for whole units of stake, and whoever misbehaved has none
  *     headers accumulated = height
  */
 import { fromUtf8, toHex } from '../bytes.ts'
 import { type Money, micros, type WattHours, wattHours } from '../quantity.ts'
 import { decodeAs } from '../record.ts'
 import type { Fault } from '../result.ts'
-import { type DealRecord, decodeDealRecord } from './deal-record.ts'
-import { ACCOUNTS, BAND, BOOKED_LINES, BOOKED_METERS, CHAIN, HEADERS, METERS, ROLES, RULES, type Table } from './tables.ts'
+import { createNetworkBooks, networkProblems, reservedIn } from './audit-network.ts'
+import { createStakeBooks, stakedIn, stakeProblems, unbondingIn } from './audit-stake.ts'
+import type { DealRecord } from './deal-record.ts'
+import { FOLLOWED, PEERS, RESERVATIONS, SLOTS } from './network-tables.ts'
+import {
+  ACCOUNTS,
+  BARRED,
+  CHAIN,
+  type Chain,
+  DEALS,
+  HEADERS,
+  RULES,
+  type Rules,
+  type Table,
+  tableOf,
+  UNBONDING,
+  VALIDATORS,
+} from './tables.ts'
 
 export interface Audit {
   readonly height: bigint
@@ -23,7 +40,13 @@ export interface Audit {
     readonly minted: Money
     readonly balances: Money
     readonly escrowed: Money
-    /** minted - balances - escrowed: zero, or money was lost (above) or made (below). */
+    /** Behind validators. */
+    readonly staked: Money
+    /** On its way back from them. */
+    readonly unbonding: Money
+    /** For the use of lines. */
+    readonly reserved: Money
+    /** minted less all of these: zero, or money was lost (above) or made (below). */
     readonly residue: bigint
     readonly paid: Money
     readonly refunded: Money
@@ -50,36 +73,47 @@ export type Entries = Iterable<readonly [key: Uint8Array, value: Uint8Array]>
 export function auditLedger(entries: Entries): Audit {
   const problems: Fault[] = []
   const deals = new Map<string, DealRecord>()
-  const known = [RULES, METERS, ROLES, BAND, BOOKED_LINES, BOOKED_METERS] as readonly Table<unknown>[]
+  const stakes = createStakeBooks()
+  const network = createNetworkBooks()
+  const single: { chain?: Chain; rules?: Rules; headers: bigint } = { headers: 0n }
   let balances = 0n
-  let headers = 0n
-  let chain: { readonly height: bigint; readonly time: number; readonly minted: bigint } | undefined
+  const visitors = new Map<Table<unknown>, (value: never, id: string) => void>()
+  const visit = <T>(table: Table<T>, take: (value: T, id: string) => void) => visitors.set(table as never, take)
+  visit(CHAIN, value => {
+    single.chain = value
+  })
+  visit(RULES, value => {
+    single.rules = value
+  })
+  visit(HEADERS, ({ size }) => {
+    single.headers = size
+  })
+  visit(ACCOUNTS, ({ balance }) => {
+    balances += balance
+  })
+  visit(DEALS, (deal, id) => deals.set(id, deal))
+  visit(VALIDATORS, ({ all }) => stakes.validators.push(...all))
+  visit(UNBONDING, ({ parts }, id) => stakes.unbonding.set(id, parts))
+  visit(BARRED, (_, id) => stakes.barred.add(id))
+  visit(RESERVATIONS, (reservation, id) => network.reservations.set(id, reservation))
+  visit(SLOTS, (slot, id) => network.slots.set(id, slot))
+  visit(PEERS, (peer, id) => network.peers.set(id, peer))
+  visit(FOLLOWED, (_, id) => network.followed.add(id))
   for (const [keyBytes, value] of entries) {
     const key = fromUtf8(keyBytes) ?? toHex(keyBytes)
+    const table = tableOf(key)
+    const id = key.slice(table?.prefix.length)
     const unreadable = (reason: string) => problems.push({ code: 'audit.unreadable', key, reason })
-    if (key === CHAIN.prefix) {
-      const found = decodeAs(CHAIN.codec, value, key, value.length)
-      if (found.ok) chain = found.value
-      else unreadable(found.fault.code)
-    } else if (key === HEADERS.prefix) {
-      const found = decodeAs(HEADERS.codec, value, key, value.length)
-      if (found.ok) headers = found.value.size
-      else unreadable(found.fault.code)
-    } else if (key.startsWith(ACCOUNTS.prefix)) {
-      const found = decodeAs(ACCOUNTS.codec, value, key, value.length)
-      if (found.ok) balances += found.value.balance
-      else unreadable(found.fault.code)
-    } else if (key.startsWith('deal/')) {
-      const found = decodeDealRecord(value)
-      if (found.ok) deals.set(key.slice('deal/'.length), found.value)
-      else unreadable(found.fault.code)
-    } else {
-      const table = known.find(candidate => key.startsWith(candidate.prefix))
-      const found = table === undefined ? undefined : decodeAs(table.codec, value, key, value.length)
-      if (found === undefined) unreadable('no table has this prefix')
-      else if (!found.ok) unreadable(found.fault.code)
+    // A table of a single record has its whole key as its prefix.
+    if (table === undefined || (id === '') === table.prefix.endsWith('/')) {
+      unreadable('no table has this key')
+      continue
     }
+    const found = decodeAs(table.codec, value, key, value.length)
+    if (found.ok) visitors.get(table)?.(found.value as never, id)
+    else unreadable(found.fault.code)
   }
+  const { chain, rules, headers } = single
   const all = [...deals.values()]
   const sum = (pick: (deal: DealRecord) => bigint | undefined) => all.reduce((n, deal) => n + (pick(deal) ?? 0n), 0n)
   const number = (pick: (deal: DealRecord) => boolean) => all.filter(pick).length
@@ -87,16 +121,24 @@ export function auditLedger(entries: Entries): Audit {
   if (chain === undefined) problems.push({ code: 'audit.no-chain' })
   else if (headers !== chain.height) problems.push({ code: 'audit.headers', height: chain.height, headers })
   const minted = chain?.minted ?? 0n
-  const residue = minted - balances - escrowed
-  if (residue !== 0n) problems.push({ code: 'audit.residue', minted, balances, escrowed, residue })
+  const [staked, unbonding] = [stakedIn(stakes), unbondingIn(stakes)]
+  const reserved = reservedIn(network)
+  const residue = minted - balances - escrowed - staked - unbonding - reserved
+  if (residue !== 0n) {
+    problems.push({ code: 'audit.residue', minted, balances, escrowed, staked, unbonding, reserved, residue })
+  }
   for (const [id, deal] of deals) problems.push(...dealProblems(id, deal, chain?.time ?? 0))
-  problems.push(...soldTwice(deals))
+  problems.push(...soldTwice(deals), ...stakeProblems(stakes, rules, chain?.time ?? 0))
+  problems.push(...networkProblems(network, chain?.time ?? 0))
   return {
     height: chain?.height ?? 0n,
     money: {
       minted: micros(minted),
       balances: micros(balances),
       escrowed: micros(escrowed),
+      staked: micros(staked),
+      unbonding: micros(unbonding),
+      reserved: micros(reserved),
       residue,
       paid: micros(sum(deal => deal.outcome?.paid)),
       refunded: micros(sum(deal => deal.outcome?.refunded)),

@@ -1,19 +1,28 @@
 /** What happens at the end of a block, after its transactions. */
 import type { BlockInput, ValidatorUpdate } from './app.ts'
 import type { Applying } from './kind.ts'
+import { RESERVATIONS, SLOTS } from './network-tables.ts'
+import { forgetSlot } from './rules/lines.ts'
+import { expireReservation } from './rules/reservation.ts'
 import { settleComplete, settleDue } from './rules/settle.ts'
+import { moveValidators, punish, releaseStake } from './rules/validators.ts'
 import type { Draft } from './state.ts'
-import { DEALS, tableOf } from './tables.ts'
+import { DEALS, tableOf, UNBONDING } from './tables.ts'
 
 /** A record whose time has come by block time, or that was replaced since it was put on the agenda. */
 export function fallDue(draft: Draft, key: string, { time }: Applying): void {
-  if (tableOf(key) === DEALS) settleDue(draft, key.slice(DEALS.prefix.length), time)
+  const table = tableOf(key)
+  if (table === DEALS) settleDue(draft, key.slice(DEALS.prefix.length), time)
+  if (table === RESERVATIONS) expireReservation(draft, key.slice(RESERVATIONS.prefix.length), time)
+  if (table === SLOTS) forgetSlot(draft, key.slice(SLOTS.prefix.length), time)
+  if (table === UNBONDING) releaseStake(draft, key.slice(UNBONDING.prefix.length), time)
 }
 
 /** Completes what the block's transactions began. Answers the validators whose power changes. */
-export function endBlock(draft: Draft, _block: BlockInput, { time }: Applying): readonly ValidatorUpdate[] {
+export function endBlock(draft: Draft, block: BlockInput, applying: Applying): readonly ValidatorUpdate[] {
   for (const { key, table } of draft.changed()) {
-    if (table === DEALS) settleComplete(draft, key.slice(DEALS.prefix.length), time)
+    if (table === DEALS) settleComplete(draft, key.slice(DEALS.prefix.length), applying.time)
   }
-  return []
+  for (const address of block.misbehaved) punish(draft, address, applying)
+  return moveValidators(draft, applying)
 }

@@ -26,6 +26,17 @@ export const signingKey = bytes(32, 33)
 /** Any one envelope inside a transaction. */
 export const envelope = bytes(1, 4 * 1024)
 
+/** Written as the place in this list: append, never reorder. rules/roles.ts says what each may do. */
+export const ROLE_NAMES = [
+  'enroller',
+  'regulator',
+  'distributor',
+  'storage',
+  'community',
+  'aggregator',
+  'validator',
+] as const
+
 /** What an enroller may say of a meter, under the keys 5 to 8 of its transaction and of its record. */
 export const meterFacts = {
   /** Where the private half of its key lives. */

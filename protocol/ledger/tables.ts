@@ -1,9 +1,24 @@
 /** What the ledger's state is made of: kinds of record, and the prefix of their keys. */
+
 import { accumulatedCodec, HEADERS_KEY } from '../chain/accumulator.ts'
-import { big, type Codec, record } from '../record.ts'
+import type { Money } from '../quantity.ts'
+import { big, bytes, type Codec, integer, record } from '../record.ts'
 import type { Instant } from '../time.ts'
 import { type DealRecord, dealRecord } from './deal-record.ts'
-import { address, hash32, list, meterFacts, money, name, price, sequence, signingKey, time } from './fields.ts'
+import {
+  address,
+  hash32,
+  list,
+  MAX_MONEY,
+  meterFacts,
+  money,
+  name,
+  price,
+  sequence,
+  signingKey,
+  time,
+} from './fields.ts'
+import { NETWORK_TABLES } from './network-tables.ts'
 
 const account = record({
   /** The key that signs now; the account keeps the address of its first one. */
@@ -35,15 +50,64 @@ const chain = record({
   minted: [4, money],
 })
 
-/** By which rules the ledger works, as genesis says. */
-const rules = record({
-  /** The least fee of a transaction. */
-  fee: [1, money],
-  /** Where fees go. */
-  feeAccount: [2, address],
-  /** Who enrols meters. */
-  operator: [3, address],
+/** Ten years: a time of release stays a safe integer. */
+const MAX_UNBONDING_MS = 10 * 366 * 86_400_000
+
+/** No ledger has more validators than this, whatever genesis says: their record is read and written whole. */
+const MAX_SET = 100
+
+export const staking = record({
+  /** Stake that makes one unit of voting power. */
+  unit: [1, big<Money>(8n, MAX_MONEY)],
+  /** How long stake stays bound after it was taken back: longer than any light client trusts a header. */
+  unbondingMs: [2, integer(0, MAX_UNBONDING_MS)],
+  /** The share of its stake that a validator loses when it misbehaves. */
+  slashPermille: [3, integer(0, 1000)],
+  /** At most this many validators. */
+  most: [4, integer(1, MAX_SET)],
 })
+
+/** By which rules the ledger works, as genesis says. */
+const rules = record(
+  {
+    /** The least fee of a transaction. */
+    fee: [1, money],
+    /** Where fees go. */
+    feeAccount: [2, address],
+    /** Who enrols meters. */
+    operator: [3, address],
+  },
+  {
+    /** Absent where the ledger does not decide who validates. */
+    staking: [4, staking],
+    /** The distribution ledger that has to hold capacity for every deal; absent where none has to. */
+    reserveOn: [5, name],
+  },
+)
+
+const validator = record({
+  /** Ed25519. */
+  publicKey: [1, bytes(32)],
+  /** Whose coins they are. */
+  owner: [2, address],
+  /** None where it is leaving. */
+  stake: [3, money],
+  /** Its power as CometBFT was last told. */
+  power: [4, big(0n, 2n ** 60n)],
+})
+const validators = record({ all: [1, list(validator, 0, MAX_SET)] })
+
+/** A validator takes stake back at most this often at one time; leaving for misbehaviour is one more. */
+export const MAX_UNBONDING = 16
+
+const unbonding = record({
+  /** The validator's. */
+  publicKey: [1, bytes(32)],
+  /** The earliest first. */
+  parts: [2, list(record({ owner: [1, address], amount: [2, money], at: [3, time] }), 1, MAX_UNBONDING + 1)],
+})
+
+const barred = record({ at: [1, time] })
 
 /** At most this many deals ahead on one line: a week of quarter hours. A record that grows without end would be a lever. */
 const MAX_BOOKED = 672
@@ -66,6 +130,9 @@ export type EnrolledMeter = ValueOf<typeof meter>
 export type Band = ValueOf<typeof band>
 export type Bands = ValueOf<typeof bands>
 export type Rules = ValueOf<typeof rules>
+export type StakingRules = ValueOf<typeof staking>
+export type StakedValidator = ValueOf<typeof validator>
+export type Unbonding = ValueOf<typeof unbonding>
 export type Chain = ValueOf<typeof chain>
 export type Bookings = ValueOf<typeof bookings>
 
@@ -89,6 +156,16 @@ export const BOOKED_METERS: Table<Bookings> = { prefix: 'booked/meter/', codec: 
 /** Under `role/<role>/<address>`: present while it is held. */
 export const ROLES: Table<ValueOf<typeof role>> = { prefix: 'role/', codec: role }
 export const BAND: Table<Bands> = { prefix: 'band', codec: bands }
+/** All validators in one record, in the order in which they joined. */
+export const VALIDATORS: Table<ValueOf<typeof validators>> = { prefix: 'validators', codec: validators }
+/** Stake on its way back, under its validator's address. */
+export const UNBONDING: Table<Unbonding> = {
+  prefix: 'unbonding/',
+  codec: unbonding,
+  due: ({ parts }) => parts[0]?.at,
+}
+/** Addresses of validator keys that misbehaved: they never stake again. */
+export const BARRED: Table<ValueOf<typeof barred>> = { prefix: 'barred/', codec: barred }
 export const RULES: Table<Rules> = { prefix: 'rules', codec: rules }
 export const CHAIN: Table<Chain> = { prefix: 'chain', codec: chain }
 
@@ -106,9 +183,13 @@ const TABLES = [
   BOOKED_METERS,
   ROLES,
   BAND,
+  VALIDATORS,
+  UNBONDING,
+  BARRED,
   RULES,
   CHAIN,
   HEADERS,
+  ...NETWORK_TABLES,
 ] as readonly Table<unknown>[]
 
 /** The table of a state key. */

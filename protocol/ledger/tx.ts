@@ -14,15 +14,17 @@ import { big, type Codec, decodeAs, encodeAs, type RecordFault, record, text } f
 import { ok, type Result } from '../result.ts'
 import { accountBodies } from './body/accounts.ts'
 import { dealBodies } from './body/deals.ts'
+import { networkBodies } from './body/network.ts'
 import { registryBodies } from './body/registry.ts'
+import { stakeBodies } from './body/stake.ts'
 import { address, anyItem, money, name, sequence } from './fields.ts'
 
 /** external_aad of a transaction's signature: no other signed thing of Tieline can pass for one. */
 export const TX_CONTEXT: Uint8Array = utf8('tieline/tx/1')
 
-/** A receipt with two readings of five registers and their contexts is below 2 kB, a commit below 1 kB. */
-export const MAX_TX_BYTES = 8 * 1024
-const bodies = { ...accountBodies, ...registryBodies, ...dealBodies } as const
+/** A light block of 100 validators has 19 kB; a receipt with two readings of five registers is below 2 kB, a commit below 1 kB. */
+export const MAX_TX_BYTES = 24 * 1024
+const bodies = { ...accountBodies, ...registryBodies, ...stakeBodies, ...dealBodies, ...networkBodies } as const
 
 export type TxKind = keyof typeof bodies
 export type BodyOf<K extends TxKind> = (typeof bodies)[K] extends Codec<infer T> ? T : never

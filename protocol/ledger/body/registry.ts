@@ -1,6 +1,6 @@
 /** What transactions about meters and roles carry. */
 import { flag, record, word } from '../../record.ts'
-import { address, meterFacts, meterId, name, price, signingKey, time } from '../fields.ts'
+import { address, meterFacts, meterId, name, price, ROLE_NAMES, signingKey, time } from '../fields.ts'
 
 export const registryBodies = {
   /** An enroller's word that this meter stands at this line, is this account's, and signs with this key. */
@@ -19,7 +19,7 @@ export const registryBodies = {
   band: record({ from: [1, time], floor: [2, price], ceiling: [3, price] }),
   /** The operator's word that an account holds a role from now on, or no longer. */
   role: record({
-    role: [1, word('enroller', 'regulator', 'distributor', 'storage', 'community', 'aggregator')],
+    role: [1, word(...ROLE_NAMES)],
     holder: [2, address],
     held: [3, flag],
   }),

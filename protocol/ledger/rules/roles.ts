@@ -2,6 +2,7 @@
 import { equalBytes, toHex } from '../../bytes.ts'
 import { ok, type Result } from '../../result.ts'
 import { type LedgerFault, refuse } from '../fault.ts'
+import type { ROLE_NAMES } from '../fields.ts'
 import type { Applying, Kinds } from '../kind.ts'
 import { accountId, type Draft, type State } from '../state.ts'
 import { ACCOUNTS, ROLES } from '../tables.ts'
@@ -9,9 +10,9 @@ import type { BodyOf } from '../tx.ts'
 
 /**
  * enroller: enrols and revokes meters. regulator: sets the price band. distributor: line capacities and fees.
- * storage, community, aggregator: run a store, a community's gateway, demand response.
+ * storage, community, aggregator: run a store, a community's gateway, demand response. validator: joins as one.
  */
-export type Role = 'enroller' | 'regulator' | 'distributor' | 'storage' | 'community' | 'aggregator'
+export type Role = (typeof ROLE_NAMES)[number]
 
 const NO_DATA = new Uint8Array(0)
 

@@ -13,7 +13,7 @@ import {
   toBeSigned,
 } from '../../../protocol/crypto/cose.ts'
 import { addressOf, sha256 } from '../../../protocol/crypto/hash.ts'
-import { createApp, type LedgerApp, type TxOutcome } from '../../../protocol/ledger/app.ts'
+import { createApp, type LedgerApp, type TxOutcome, type ValidatorUpdate } from '../../../protocol/ledger/app.ts'
 import { type DealRecord, dealKey, decodeDealRecord } from '../../../protocol/ledger/deal-record.ts'
 import { REFUSAL_CODES, type RefusalCode } from '../../../protocol/ledger/fault.ts'
 import type { Genesis } from '../../../protocol/ledger/genesis.ts'
@@ -105,6 +105,8 @@ export function signTx(sender: Party, sequence: bigint, content: TxContent, term
 export class Bench {
   readonly app: LedgerApp
   time = BEGIN
+  /** Validators that changed in the last block. */
+  updates: readonly ValidatorUpdate[] = []
   constructor(from: Genesis = genesis) {
     this.app = createApp(from)
   }
@@ -129,18 +131,19 @@ export class Bench {
   }
 
   /** A block a given time after the last one. */
-  block(txs: readonly Uint8Array[], afterMs = 1000): readonly TxOutcome[] {
+  block(txs: readonly Uint8Array[], afterMs = 1000, misbehaved: readonly Uint8Array[] = []): readonly TxOutcome[] {
     this.time += afterMs
     const height = this.app.height + 1n
     const hash = sha256(utf8(`header ${height}`))
-    const { results } = this.app.finalizeBlock({
+    const { results, validatorUpdates } = this.app.finalizeBlock({
       height,
       time: instant(this.time),
       hash,
       txs,
-      misbehaved: [],
+      misbehaved,
       verifier,
     })
+    this.updates = validatorUpdates
     this.app.commit()
     return results
   }
