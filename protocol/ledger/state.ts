@@ -73,7 +73,7 @@ function makeDraft(parent: (key: string) => Entry | undefined, write: (key: stri
  * at most, for 80,000 accounts, which is more than the blocks of a minute touch. Counted in bytes and not in records,
  * because records differ a thousandfold and whoever trades chooses which ones are read.
  */
-export const REMEMBERED_BYTES = 8 * 1024 * 1024
+const REMEMBERED_BYTES = 8 * 1024 * 1024
 
 /** The records read or written last, in two generations: when the young one is full the old one is forgotten. */
 function createMemory(limit: number) {
