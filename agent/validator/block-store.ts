@@ -1,5 +1,5 @@
 /** Blocks on disk: each appended once, read by height, the oldest dropped when they are no longer wanted. */
-import type { Clock, Disk, Timers } from '../../drivers/ports.ts'
+import type { Clock, Disk } from '../../drivers/ports.ts'
 import { openLog } from '../../drivers/store/log.ts'
 import { done, fail, ok, type Result } from '../../protocol/result.ts'
 import { decodeStoredBlock, encodeStoredBlock, type StoredBlock } from './block-record.ts'
@@ -17,13 +17,15 @@ export interface BlockStore {
   close(): Promise<void>
 }
 
+/** An hour of blocks of a second; a card writes it in a tenth of a second. */
+const SEGMENT_BYTES = 16 << 20
+
 /** `disk` is a folder of its own. */
 export async function openBlockStore(ports: {
   readonly disk: Disk
   readonly clock: Clock
-  readonly timers: Timers
 }): Promise<Result<BlockStore>> {
-  const opened = await openLog(ports)
+  const opened = await openLog({ ...ports, name: 'blocks', segmentBytes: SEGMENT_BYTES })
   if (!opened.ok) return opened
   const log = opened.value
   /** Height of a block less its record's number. */

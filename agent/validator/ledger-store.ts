@@ -1,7 +1,7 @@
 /**
  * The ledger's state on disk: a whole image now and then, and what each block since has changed.
  */
-import type { Clock, Disk, Timers } from '../../drivers/ports.ts'
+import type { Clock, Disk } from '../../drivers/ports.ts'
 import { openLog } from '../../drivers/store/log.ts'
 import { compareBytes, equalBytes, fromUtf8, toHex } from '../../protocol/bytes.ts'
 import { type Cbor, decode, encode } from '../../protocol/cbor.ts'
@@ -37,16 +37,16 @@ export interface LedgerStore {
 }
 
 const IMAGE = 'ledger.image'
+const SEGMENT_BYTES = 4 << 20
 const LIMIT = 1 << 30
 
 /** `disk` is a folder of its own. */
 export async function openLedgerStore(ports: {
   readonly disk: Disk
   readonly clock: Clock
-  readonly timers: Timers
 }): Promise<Result<LedgerStore>> {
   const { disk } = ports
-  const opened = await openLog(ports)
+  const opened = await openLog({ ...ports, name: 'changes', segmentBytes: SEGMENT_BYTES })
   if (!opened.ok) return opened
   const log = opened.value
   let height: bigint | undefined

@@ -29,7 +29,7 @@ const BODY_AT = 56
 export const NO_HASH = new Uint8Array(32)
 
 /** One commit is at most this long: what a torn write can reach, and a batch that a slow card syncs in well under a second. */
-const MAX_COMMIT = 64 * BLOCK
+export const MAX_COMMIT = 64 * BLOCK
 const MAX_BODY = MAX_COMMIT - BODY_AT
 
 export type FrameKind = 'opening' | 'records'
@@ -48,16 +48,19 @@ export interface JournalRecord {
   readonly bytes: Uint8Array
 }
 
-/** Where a segment begins in the journal: the segment before it (0 for none) and the byte at which that one ends. */
+/** Where a segment begins. */
 export interface Opening {
+  /** The segment before it, 0 for none, and the byte at which that one ends. */
   readonly after: number
   readonly endsAt: number
+  /** Number of the first record that ends in this segment or later. */
+  readonly next: bigint
 }
 
 export type FrameFault = { readonly code: 'journal.frame'; readonly reason: string }
 
 /** What a body of this many bytes takes on the disk, and the longest body that so many bytes of disk take. */
-const framedBytes = (bodyBytes: number): number => Math.ceil((BODY_AT + bodyBytes) / BLOCK) * BLOCK
+export const framedBytes = (bodyBytes: number): number => Math.ceil((BODY_AT + bodyBytes) / BLOCK) * BLOCK
 export const bodyRoom = (diskBytes: number): number => Math.min(diskBytes, MAX_COMMIT) - BODY_AT
 
 /** A frame's blocks and its hash, which the next frame carries. */
@@ -81,7 +84,7 @@ export interface ReadFrame extends Frame {
 }
 
 /** The frame at the start of `bytes`. Zeros, where nothing was written yet, are junk too: the caller knows where it is. */
-function readFrame(bytes: Uint8Array): Pull<ReadFrame, FrameFault> {
+export function readFrame(bytes: Uint8Array): Pull<ReadFrame, FrameFault> {
   const junk = (reason: string) => ({ kind: 'junk', skip: BLOCK, fault: { code: 'journal.frame', reason } }) as const
   if (bytes.length < BLOCK) return { kind: 'need', bytes: BLOCK - bytes.length }
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
@@ -108,17 +111,22 @@ function readFrame(bytes: Uint8Array): Pull<ReadFrame, FrameFault> {
   }
 }
 
-export const encodeOpening = ({ after, endsAt }: Opening): Uint8Array => {
-  const body = new Uint8Array(8)
-  new DataView(body.buffer).setUint32(0, after, true)
-  new DataView(body.buffer).setUint32(4, endsAt, true)
+/** after u32, ends at u32, next u64. */
+export const encodeOpening = ({ after, endsAt, next }: Opening): Uint8Array => {
+  const body = new Uint8Array(OPENING_BYTES)
+  const view = new DataView(body.buffer)
+  view.setUint32(0, after, true)
+  view.setUint32(4, endsAt, true)
+  view.setBigUint64(8, next, true)
   return body
 }
 
+const OPENING_BYTES = 16
+
 export function readOpening({ kind, body }: Frame): Opening | undefined {
-  if (kind !== 'opening' || body.length !== 8) return undefined
+  if (kind !== 'opening' || body.length !== OPENING_BYTES) return undefined
   const view = new DataView(body.buffer, body.byteOffset, body.length)
-  return { after: view.getUint32(0, true), endsAt: view.getUint32(4, true) }
+  return { after: view.getUint32(0, true), endsAt: view.getUint32(4, true), next: view.getBigUint64(8, true) }
 }
 
 /** Bytes that a record takes in a body: kind length u8, kind, length u32, bytes. */
@@ -170,7 +178,11 @@ export type Scan =
  * has none, and there one commit, the last, may be torn: it has no good frame behind it and reaches no further than a
  * commit can. Damage to the very last commit after it was synced looks the same; nothing on this disk can tell them apart.
  */
-export function scanSegment(bytes: Uint8Array, sealedAt: number | undefined, visit: (frame: ReadFrame) => void): Scan {
+export function scanSegment(
+  bytes: Uint8Array,
+  sealedAt: number | undefined,
+  visit: (frame: ReadFrame, at: number) => void,
+): Scan {
   const until = sealedAt ?? bytes.length
   if (until > bytes.length) return { kind: 'corrupt', at: bytes.length, reason: `shorter than its seal at ${until}` }
   let last: ReadFrame | undefined
@@ -184,7 +196,7 @@ export function scanSegment(bytes: Uint8Array, sealedAt: number | undefined, vis
     const frame = found.value
     const reason = misplaced(frame, last)
     if (reason !== undefined) return { kind: 'corrupt', at, reason }
-    visit(frame)
+    visit(frame, at)
     last = frame
     at += found.used
   }

@@ -1,35 +1,51 @@
-/** What is left of a journal after whatever happened: read from the disk, judged, nothing changed. */
+/** What is left of a journal or a log after whatever happened: read from the disk, judged, nothing changed. */
 import { equalBytes } from '../../protocol/bytes.ts'
-import { fail, ok, type Result } from '../../protocol/result.ts'
+import { done, fail, ok, type Result } from '../../protocol/result.ts'
 import type { Disk } from '../ports.ts'
-import { NO_HASH, type Opening, type ReadFrame, readOpening, readRecords, scanSegment } from './journal-block.ts'
+import { BLOCK, NO_HASH, type Opening, type ReadFrame, readOpening, readRecords, scanSegment } from './journal-block.ts'
 
-export type JournalFault =
+/** `R` names the room that the fault is of: a journal or a log. */
+export type SegmentFault<R extends string> =
   | {
-      readonly code: 'journal.corrupt'
+      readonly code: `${R}.corrupt`
       readonly segment: string
       readonly offset: number
       readonly reason: string
       readonly hint: string
     }
-  | { readonly code: 'journal.segment-missing'; readonly segment: string; readonly hint: string }
-  | { readonly code: 'journal.io'; readonly segment: string; readonly cause: string }
-  | { readonly code: 'journal.full'; readonly hint: string }
-  | { readonly code: 'journal.nearly-full'; readonly hint: string }
-  | { readonly code: 'journal.busy'; readonly queuedBytes: number }
-  | { readonly code: 'journal.record-too-long'; readonly bytes: number; readonly limit: number }
-  | { readonly code: 'journal.closed' }
+  | { readonly code: `${R}.segment-missing`; readonly segment: string; readonly hint: string }
+  | { readonly code: `${R}.io`; readonly segment: string; readonly cause: string }
+  | { readonly code: `${R}.full`; readonly hint: string }
+  | { readonly code: `${R}.nearly-full`; readonly hint: string }
+  | { readonly code: `${R}.closed` }
 
-/** The last frame of the journal. Two journals with the same head are the same, which is what neighbours compare. */
+/** Which segments of a folder are meant, and what may become of the oldest. */
+export interface Layout<R extends string> {
+  readonly room: R
+  /** What the names of its files begin with. */
+  readonly name: string
+  /**
+   * - all: every segment since the beginning must be there, and all are verified at opening
+   * - newest: the oldest may have been dropped, and sealed ones are verified when they are read, so that a long log opens at once
+   */
+  readonly keeps: 'all' | 'newest'
+}
+
+/** The last frame. Two journals with the same head are the same, which is what neighbours compare. */
 export interface Head {
   readonly sequence: bigint
   readonly hash: Uint8Array
 }
 
-/** One segment on the way from the journal's beginning to its head, and the byte at which it ends. */
+/** One segment on the way to the head. */
 export interface Segment {
   readonly number: number
+  /** The byte at which it ends. */
   readonly endsAt: number
+  /** Number of the first record that ends in it or later. */
+  readonly next: bigint
+  /** Its last frame, as the segment behind it says; undefined for the one that is written on. */
+  readonly seal: Head | undefined
 }
 
 /** What a power cut left half written. Nothing in it was ever acknowledged. */
@@ -40,9 +56,10 @@ export interface Cut {
 }
 
 export interface Recovered {
-  /** In order; the last one is written on. Empty where the journal is new. */
+  /** In order; the last one is written on. Empty where nothing was written yet. */
   readonly segments: readonly Segment[]
   readonly head: Head
+  /** Records in the segments that were verified. */
   readonly records: number
   readonly lastSize: number
   readonly cuts: readonly Cut[]
@@ -50,63 +67,89 @@ export interface Recovered {
   readonly unopened: readonly { readonly number: number; readonly size: number; readonly torn: number }[]
 }
 
-export const segmentName = (number: number): string => `journal-${String(number).padStart(8, '0')}.seg`
-const segmentNumber = (name: string): number | undefined => {
-  const match = /^journal-(\d{8})\.seg$/.exec(name)
-  return match === null ? undefined : Number(match[1])
+export const segmentName = ({ name }: { readonly name: string }, number: number): string =>
+  `${name}-${String(number).padStart(8, '0')}.seg`
+
+/** Numbers of all segments there are, in order. */
+export async function listSegments<R extends string>(
+  disk: Disk,
+  layout: Layout<R>,
+): Promise<Result<readonly number[], SegmentFault<R>>> {
+  const listed = await disk.list()
+  if (!listed.ok) return fail({ code: `${layout.room}.io`, segment: '', cause: listed.fault.code })
+  const numbers = listed.value.flatMap(name => {
+    const number = Number(/-(\d{8})\.seg$/.exec(name)?.[1])
+    return name === segmentName(layout, number) ? [number] : []
+  })
+  return ok(numbers.sort((a, b) => a - b))
 }
 
-const corrupt = (number: number, offset: number, reason: string) =>
+export const corrupt = <R extends string>(layout: Layout<R>, number: number, offset: number, reason: string) =>
   fail({
-    code: 'journal.corrupt',
-    segment: segmentName(number),
+    code: `${layout.room}.corrupt`,
+    segment: segmentName(layout, number),
     offset,
     reason,
     hint: 'set the folder aside and restore it from a copy; it is not continued as if it were empty',
   } as const)
 
-async function readSegment(disk: Disk, number: number): Promise<Result<Uint8Array, JournalFault>> {
-  const segment = segmentName(number)
-  const bytes = await disk.read(segment)
+/** The whole segment, or its first bytes. */
+export async function readSegment<R extends string>(
+  disk: Disk,
+  layout: Layout<R>,
+  number: number,
+  from?: number,
+  length?: number,
+): Promise<Result<Uint8Array, SegmentFault<R>>> {
+  const segment = segmentName(layout, number)
+  const bytes = await disk.read(segment, from, length)
   if (bytes.ok) return bytes
   return bytes.fault.code === 'disk.missing'
-    ? fail({ code: 'journal.segment-missing', segment, hint: 'restore it; the journal does not begin behind it' })
-    : fail({ code: 'journal.io', segment, cause: bytes.fault.code })
+    ? fail({
+        code: `${layout.room}.segment-missing`,
+        segment,
+        hint: `restore it; the ${layout.room} does not begin behind it`,
+      })
+    : fail({ code: `${layout.room}.io`, segment, cause: bytes.fault.code })
 }
 
-/** Every record of a run of segments, in order. */
-export async function visitSegments(
+/** Every frame of a segment, in order, each verified, and that it ends as the segment behind it says. */
+export async function visitSegment<R extends string>(
   disk: Disk,
-  segments: readonly Segment[],
-  visit: (frame: ReadFrame) => void,
-): Promise<Result<void, JournalFault>> {
-  for (const { number, endsAt } of segments) {
-    const bytes = await readSegment(disk, number)
-    if (!bytes.ok) return bytes
-    const scan = scanSegment(bytes.value, endsAt, visit)
-    if (scan.kind === 'corrupt') return corrupt(number, scan.at, scan.reason)
-  }
-  return ok(undefined)
+  layout: Layout<R>,
+  segment: Segment,
+  visit: (frame: ReadFrame, at: number) => void,
+): Promise<Result<void, SegmentFault<R>>> {
+  const { number, endsAt, seal } = segment
+  const bytes = await readSegment(disk, layout, number)
+  if (!bytes.ok) return bytes
+  const scan = scanSegment(bytes.value, endsAt, visit)
+  if (scan.kind === 'corrupt') return corrupt(layout, number, scan.at, scan.reason)
+  const isSealed = scan.kind === 'whole' && (seal === undefined || sameHead(scan.last, seal))
+  return isSealed ? done : corrupt(layout, number, endsAt, NOT_CONTINUED)
 }
 
-export async function recoverJournal(disk: Disk): Promise<Result<Recovered, JournalFault>> {
-  const listed = await disk.list()
-  if (!listed.ok) return fail({ code: 'journal.io', segment: '', cause: listed.fault.code })
-  const numbers = listed.value.map(segmentNumber).filter(number => number !== undefined)
+export async function recoverJournal<R extends string>(
+  disk: Disk,
+  layout: Layout<R>,
+): Promise<Result<Recovered, SegmentFault<R>>> {
+  const listed = await listSegments(disk, layout)
+  if (!listed.ok) return listed
+  const numbers = listed.value
 
   // From the newest down: what was made but never opened, then the segment that is written on.
   const unopened: { number: number; size: number; torn: number }[] = []
   for (const number of numbers.toReversed()) {
-    const bytes = await readSegment(disk, number)
+    const bytes = await readSegment(disk, layout, number)
     if (!bytes.ok) return bytes
     const scan = scanSegment(bytes.value, undefined, () => {})
-    if (scan.kind === 'corrupt') return corrupt(number, scan.at, scan.reason)
-    if (scan.kind !== 'unopened') return walkBack(disk, number, bytes.value, unopened)
+    if (scan.kind === 'corrupt') return corrupt(layout, number, scan.at, scan.reason)
+    if (scan.kind !== 'unopened') return walkBack(disk, layout, numbers, bytes.value, unopened)
     unopened.push({ number, size: bytes.value.length, torn: scan.torn })
   }
-  // Only a first segment may stand alone and unopened: a later one says that there was a journal.
+  // Only a first segment may stand alone and unopened: a later one says that there was something before.
   const newest = numbers.at(-1) ?? 0
-  if (newest > 1) return corrupt(newest, 0, 'no segment before it is left')
+  if (newest > 1) return corrupt(layout, newest, 0, 'no segment before it is left')
   return ok({
     segments: [],
     head: { sequence: 0n, hash: NO_HASH },
@@ -121,53 +164,63 @@ export async function recoverJournal(disk: Disk): Promise<Result<Recovered, Jour
  * The segments from the last to the first, as each opening names the one before and seals its end. A segment that no
  * opening names was given up when its own opening could not be synced, and holds nothing.
  */
-async function walkBack(
+async function walkBack<R extends string>(
   disk: Disk,
-  last: number,
+  layout: Layout<R>,
+  numbers: readonly number[],
   lastBytes: Uint8Array,
   unopened: Recovered['unopened'],
-): Promise<Result<Recovered, JournalFault>> {
+): Promise<Result<Recovered, SegmentFault<R>>> {
   const segments: Segment[] = []
   const cuts = cutsOf(unopened)
+  const last = numbers[numbers.length - 1 - unopened.length]!
   let records = 0
   let head: Head | undefined
   let later: { readonly frame: ReadFrame; readonly opening: Opening } | undefined
   for (let number = last; number !== 0; ) {
-    const bytes = number === last ? ok(lastBytes) : await readSegment(disk, number)
+    // Dropped from the oldest on, so that nothing older is left either.
+    if (layout.keeps === 'newest' && number < numbers[0]!) break
+    // A sealed segment that is verified when it is read shows its opening only.
+    const whole = later === undefined || layout.keeps === 'all'
+    const read = number === last ? ok(lastBytes) : readSegment(disk, layout, number, 0, whole ? undefined : BLOCK)
+    const bytes = await read
     if (!bytes.ok) return bytes
     let first: ReadFrame | undefined
-    const scan = scanSegment(bytes.value, later?.opening.endsAt, frame => {
+    const scan = scanSegment(bytes.value, whole ? later?.opening.endsAt : BLOCK, frame => {
       first ??= frame
       if (frame.kind === 'records') records += readRecords(frame.body)?.length ?? 0
     })
-    if (scan.kind === 'corrupt') return corrupt(number, scan.at, scan.reason)
+    if (scan.kind === 'corrupt') return corrupt(layout, number, scan.at, scan.reason)
     const opening = first === undefined ? undefined : readOpening(first)
     if (scan.kind === 'unopened' || first === undefined || opening === undefined)
-      return corrupt(number, 0, 'no opening')
-    if (opening.after >= number) return corrupt(number, 0, 'it names itself or a later segment as the one before')
-    if (later !== undefined && !continues(later.frame, scan.last)) {
-      return corrupt(number, later.opening.endsAt, 'the segment behind it does not continue it')
+      return corrupt(layout, number, 0, 'no opening')
+    if (opening.after >= number)
+      return corrupt(layout, number, 0, 'it names itself or a later segment as the one before')
+    const seal = later === undefined ? undefined : beforeOf(later.frame)
+    if (whole && seal !== undefined && !sameHead(scan.last, seal)) {
+      return corrupt(layout, number, later!.opening.endsAt, NOT_CONTINUED)
     }
     if (scan.kind === 'torn') cuts.push({ segment: number, offset: scan.at, bytes: scan.until - scan.at })
-    segments.unshift({ number, endsAt: scan.kind === 'torn' ? scan.at : scan.endsAt })
+    const endsAt = later?.opening.endsAt ?? (scan.kind === 'torn' ? scan.at : scan.endsAt)
+    segments.unshift({ number, endsAt, next: opening.next, seal })
     head ??= { sequence: scan.last.sequence, hash: scan.last.hash }
     later = { frame: first, opening }
     number = opening.after
   }
-  const beginning = later?.frame
-  if (
-    beginning === undefined ||
-    head === undefined ||
-    beginning.sequence !== 1n ||
-    !equalBytes(beginning.previous, NO_HASH)
-  ) {
-    return corrupt(segments[0]?.number ?? last, 0, 'not the beginning of a journal')
+  // Neither can be missing: the last segment was found before this walk began.
+  if (later === undefined || head === undefined) throw new Error('no segment to walk back from')
+  if (later.opening.after === 0 && !sameHead(beforeOf(later.frame), { sequence: 0n, hash: NO_HASH })) {
+    return corrupt(layout, segments[0]!.number, 0, 'not a beginning')
   }
   return ok({ segments, head, records, lastSize: lastBytes.length, cuts, unopened })
 }
 
-const continues = (frame: ReadFrame, before: ReadFrame): boolean =>
-  frame.sequence === before.sequence + 1n && equalBytes(frame.previous, before.hash)
+const NOT_CONTINUED = 'the segment behind it does not continue it'
+
+/** What stood before a frame. */
+const beforeOf = (frame: ReadFrame): Head => ({ sequence: frame.sequence - 1n, hash: frame.previous })
+
+const sameHead = (a: Head, b: Head): boolean => a.sequence === b.sequence && equalBytes(a.hash, b.hash)
 
 const cutsOf = (unopened: Recovered['unopened']): Cut[] =>
   unopened.filter(({ torn }) => torn > 0).map(({ number, torn }) => ({ segment: number, offset: 0, bytes: torn }))

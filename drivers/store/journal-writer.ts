@@ -1,0 +1,281 @@
+/**
+ * Frames written behind each other, in one segment after the other; a journal and a log both write through this.
+ *
+ * A commit is one frame of whole blocks in a segment made of zeros beforehand, written once and synced before anybody hears
+ * of it. A block with acknowledged records is never written again. After a failed write or sync the segment is poisoned:
+ * what the disk then says about it proves nothing, so the commit goes into a new segment whose opening seals the old one
+ * before the failed frame, and is acknowledged only there.
+ */
+import { done, fail, ok, type Result } from '../../protocol/result.ts'
+import { later, type Mono } from '../../protocol/time.ts'
+import type { Clock, Disk } from '../ports.ts'
+import { BLOCK, bodyRoom, encodeFrame, encodeOpening, type FrameKind } from './journal-block.ts'
+import {
+  type Cut,
+  type Head,
+  type Layout,
+  listSegments,
+  recoverJournal,
+  type Segment,
+  type SegmentFault,
+  segmentName,
+} from './journal-recovery.ts'
+
+export interface WriterOptions<R extends string> {
+  readonly disk: Disk
+  readonly clock: Clock
+  readonly layout: Layout<R>
+  /** Whole blocks, two or more. */
+  readonly segmentBytes: number
+  /** What is committed at opening about commits that were cut; without it they are only told. */
+  readonly noteCuts?: (cuts: readonly Cut[]) => Uint8Array
+}
+
+export interface WriterStats {
+  readonly commits: number
+  readonly blocks: number
+  /** Everything handed to the disk since opening, zeros of new segments included: what wears a card. */
+  readonly bytesWritten: number
+  readonly syncs: number
+  /** Segments that hold the records. */
+  readonly segments: number
+  /** Segments given up after a failed write or sync. */
+  readonly poisoned: number
+}
+
+/** Where a frame stands. */
+export interface Place {
+  readonly segment: number
+  readonly at: number
+}
+
+export interface SegmentWriter<R extends string> {
+  /** Records found at opening, in the segments that were verified then. */
+  readonly records: number
+  /** What opening found half written and left out. */
+  readonly cuts: readonly Cut[]
+  /** The longest body that a commit takes. */
+  readonly room: number
+  /**
+   * One frame with a body of records, in this segment or, where it is full or fails, in the next; resolves once it is on
+   * the disk. `next` is the number of the first record that ends in it or later.
+   */
+  commit(body: Uint8Array, next: bigint): Promise<Result<Place, SegmentFault<R>>>
+  /** In order, the one that is written on last; it ends where the last commit does. */
+  segments(): readonly Segment[]
+  /** Removes every segment below a number; the one that is written on stays. */
+  dropBelow(segment: number): Promise<Result<void, SegmentFault<R>>>
+  head(): Head
+  /** Raised while commits fail or soon will, cleared by the next one that goes well. */
+  health(): SegmentFault<R> | undefined
+  stats(): WriterStats
+  /** Resolves when nothing is under way; no commit may follow. */
+  close(): Promise<void>
+}
+
+/** After a segment could not be made: each try on a full card writes most of a segment before it fails. */
+const RETRY_MS = 10_000
+/** Below this share of a segment left, the next one is made beside the commits. */
+const PREPARE_SHARE = 1 / 4
+
+export async function openWriter<R extends string>(
+  options: WriterOptions<R>,
+): Promise<Result<SegmentWriter<R>, SegmentFault<R>>> {
+  const { disk, clock, layout, segmentBytes, noteCuts } = options
+  const { room } = layout
+  if (segmentBytes % BLOCK !== 0 || segmentBytes < 2 * BLOCK) throw new RangeError('a segment is two blocks or more')
+  const found = await recoverJournal(disk, layout)
+  if (!found.ok) return found
+  const { cuts, unopened } = found.value
+
+  /** Sealed segments; the open one is `segment`. */
+  let sealed = found.value.segments.slice(0, -1)
+  const open = found.value.segments.at(-1)
+  let segment = {
+    number: open?.number ?? 0,
+    at: open?.endsAt ?? 0,
+    next: open?.next ?? 1n,
+    size: found.value.lastSize,
+    // Where there is none yet, the first commit makes one.
+    poisoned: open === undefined,
+  }
+  let { head } = found.value
+  /** The number of the newest segment made. */
+  let newest = Math.max(segment.number, ...unopened.map(one => one.number))
+  let prepared: Promise<Result<number, SegmentFault<R>>> | undefined
+  /** No segment is made before then, for the reason that the last one was not. */
+  let refused: { readonly until: Mono; readonly fault: SegmentFault<R> } | undefined
+  let trouble: SegmentFault<R> | undefined
+  const counts = { commits: 0, blocks: 0, bytesWritten: 0, syncs: 0, poisoned: 0 }
+
+  const nameOf = (number: number) => segmentName(layout, number)
+  const io = (number: number, cause: string) =>
+    fail({ code: `${room}.io`, segment: nameOf(number), cause } as const satisfies SegmentFault<R>)
+
+  const isRefused = () => refused !== undefined && clock.mono() < refused.until
+  function refuse(fault: SegmentFault<R>): void {
+    refused = { until: later(clock.mono(), RETRY_MS), fault }
+  }
+
+  /** Writes a frame behind the head and syncs it; the segment is poisoned where that fails. */
+  async function put(into: typeof segment, kind: FrameKind, body: Uint8Array): Promise<Result<Place, SegmentFault<R>>> {
+    const name = nameOf(into.number)
+    const sequence = head.sequence + 1n
+    const { blocks, hash } = encodeFrame({ sequence, previous: head.hash, kind, body })
+    counts.bytesWritten += blocks.length
+    const written = await disk.write(name, into.at, blocks)
+    if (written.ok) counts.syncs++
+    const synced = written.ok ? await disk.sync(name) : written
+    if (!synced.ok) {
+      into.poisoned = true
+      counts.poisoned++
+      return io(into.number, synced.fault.code)
+    }
+    const { at } = into
+    into.at += blocks.length
+    head = { sequence, hash }
+    counts.commits++
+    counts.blocks += blocks.length / BLOCK
+    return ok({ segment: into.number, at })
+  }
+
+  async function makeSegment(): Promise<Result<number, SegmentFault<R>>> {
+    const number = newest + 1
+    const made = await disk.create(nameOf(number), segmentBytes)
+    if (made.ok) {
+      newest = number
+      counts.bytesWritten += segmentBytes
+      return ok(number)
+    }
+    return made.fault.code === 'disk.full'
+      ? fail({ code: `${room}.full`, hint: 'free some space; nothing is acknowledged until then' })
+      : io(number, made.fault.code)
+  }
+
+  /** Its number is free again, so that a lone first segment is always number 1. */
+  async function discard(number: number): Promise<void> {
+    const removed = await disk.remove(nameOf(number))
+    if (removed.ok && number === newest) newest--
+  }
+
+  /** Begins the next segment. Until its opening is synced, the old one stays the last. */
+  async function turn(next: bigint): Promise<Result<void, SegmentFault<R>>> {
+    if (isRefused()) return fail(refused!.fault)
+    const making = prepared ?? makeSegment()
+    prepared = undefined
+    const made = await making
+    const into = { number: made.ok ? made.value : 0, at: 0, next, size: segmentBytes, poisoned: false }
+    const seal = head
+    const opened = made.ok
+      ? await put(into, 'opening', encodeOpening({ after: segment.number, endsAt: segment.at, next }))
+      : made
+    if (!opened.ok) {
+      refuse(opened.fault)
+      // Nothing in it counts; where it cannot be removed either, no opening will ever name it.
+      if (made.ok) await discard(made.value)
+      return opened
+    }
+    refused = undefined
+    if (segment.number !== 0) {
+      sealed.push({ number: segment.number, endsAt: segment.at, next: segment.next, seal })
+    }
+    segment = into
+    return done
+  }
+
+  async function commit(body: Uint8Array, next: bigint): Promise<Result<Place, SegmentFault<R>>> {
+    let result: Result<Place, SegmentFault<R>> | undefined
+    for (let tries = 0; tries < 2; tries++) {
+      if (segment.poisoned || bodyRoom(segment.size - segment.at) < body.length) {
+        const turned = await turn(next)
+        if (!turned.ok) {
+          trouble = turned.fault
+          return turned
+        }
+      }
+      result = await put(segment, 'records', body)
+      if (result.ok) {
+        prepare()
+        return result
+      }
+    }
+    const failed = result!
+    if (!failed.ok) {
+      trouble = failed.fault
+      refuse(failed.fault)
+    }
+    return failed
+  }
+
+  /** What was torn becomes zeros again; until then a crash finds it torn once more. */
+  async function clear(from: number, until: number): Promise<void> {
+    if (from >= until) return
+    const name = nameOf(segment.number)
+    counts.bytesWritten += until - from
+    const written = await disk.write(name, from, new Uint8Array(until - from))
+    const synced = written.ok ? await disk.sync(name) : written
+    if (!synced.ok) segment.poisoned = true
+  }
+
+  function nearlyFull(): void {
+    trouble = { code: `${room}.nearly-full`, hint: 'free some space; this segment is the last that fits' }
+  }
+
+  function prepare(): void {
+    trouble = undefined
+    if (prepared !== undefined || segment.size - segment.at > segment.size * PREPARE_SHARE) return
+    if (isRefused()) return nearlyFull()
+    const making = makeSegment()
+    prepared = making
+    void making.then(made => {
+      if (made.ok || prepared !== making) return
+      prepared = undefined
+      refuse(made.fault)
+      nearlyFull()
+    })
+  }
+
+  if (open !== undefined) {
+    // Makes durable what a killed process wrote and did not sync: from here on it is believed.
+    const synced = await disk.sync(nameOf(open.number))
+    if (!synced.ok) return io(open.number, synced.fault.code)
+  }
+  for (const { number, size, torn } of unopened) {
+    if (prepared === undefined && torn === 0 && size === segmentBytes) prepared = Promise.resolve(ok(number))
+    else await discard(number)
+  }
+  if (cuts.length > 0) {
+    const noted = noteCuts === undefined ? done : await commit(noteCuts(cuts), segment.next)
+    if (!noted.ok) return noted
+    const torn = cuts.find(cut => cut.segment === segment.number)
+    if (torn !== undefined) await clear(segment.at, torn.offset + torn.bytes)
+  }
+
+  return ok({
+    records: found.value.records,
+    cuts,
+    room: bodyRoom(segmentBytes - BLOCK),
+    commit,
+    segments() {
+      const { number, at, next } = segment
+      return number === 0 ? sealed : [...sealed, { number, endsAt: at, next, seal: undefined }]
+    },
+    async dropBelow(below) {
+      const listed = await listSegments(disk, layout)
+      if (!listed.ok) return listed
+      // From the oldest on, so that what is left after a crash begins somewhere and has no hole.
+      for (const number of listed.value.filter(one => one < below && one < segment.number)) {
+        const removed = await disk.remove(nameOf(number))
+        if (!removed.ok) return io(number, removed.fault.code)
+        sealed = sealed.filter(one => one.number !== number)
+      }
+      return done
+    },
+    head: () => head,
+    health: () => trouble,
+    stats: () => ({ segments: sealed.length + (segment.number > 0 ? 1 : 0), ...counts }),
+    async close() {
+      await prepared
+    },
+  })
+}
