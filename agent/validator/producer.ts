@@ -17,26 +17,32 @@ import { toHex } from '../../protocol/bytes.ts'
 import { hashConsensusParams, hashData, hashResults, makeBlockId } from '../../protocol/chain/block.ts'
 import { chainTime, instantOf } from '../../protocol/chain/chain-time.ts'
 import { hashCommit, medianTime } from '../../protocol/chain/commit.ts'
+import { decodeEvidence, type Evidence, hashEvidenceList } from '../../protocol/chain/evidence.ts'
 import { NO_BLOCK } from '../../protocol/chain/header.ts'
 import type { BlockId, Commit, Header, LightBlock, Validator } from '../../protocol/chain/light-block.ts'
-import { merkleRoot } from '../../protocol/chain/merkle.ts'
+import type { Change } from '../../protocol/chain/smt.ts'
 import { hashValidators, totalPower, validatorOf } from '../../protocol/chain/validators.ts'
 import { sha256 } from '../../protocol/crypto/hash.ts'
 import type { Verifier } from '../../protocol/crypto/verify.ts'
 import {
   createApp,
+  type HeaderProof,
   type LedgerApp,
   type StateAnswer,
   type TxOutcome,
   type ValidatorUpdate,
 } from '../../protocol/ledger/app.ts'
 import { type Audit, auditLedger, type Entries } from '../../protocol/ledger/audit.ts'
-import type { Genesis } from '../../protocol/ledger/genesis.ts'
-import { done, type Fault, fail, must, type Result } from '../../protocol/result.ts'
+import { DEFAULT_STAKING, type Genesis } from '../../protocol/ledger/genesis.ts'
+import { done, type Fault, fail, must, ok, type Result } from '../../protocol/result.ts'
+import type { StoredBlock } from './block-record.ts'
+import { type ChainStore, RECENT_BLOCKS } from './chain-store.ts'
+import { createEvidencePool, type EvidencePoolFault, misbehavedIn } from './evidence-pool.ts'
 import { createMempool, MAX_BLOCK_BYTES, type Submission } from './mempool.ts'
-import { firstSets, setsAfter } from './sets.ts'
+import type { Proposal } from './proposal.ts'
+import { firstSets, setsAfter, setsFrom } from './sets.ts'
 import { verifyOnce } from './verify-once.ts'
-import { type ConductOf, castVotes, decideRound, signVotes, type Vote } from './votes.ts'
+import { type ConductOf, castVotes, decideRound, signVotes } from './votes.ts'
 
 export interface ProducerOptions {
   readonly genesis: Genesis
@@ -54,6 +60,8 @@ export interface ProducerOptions {
   readonly conductOf?: ConductOf
   /** The application; without it a new one of the genesis. */
   readonly app?: LedgerApp
+  /** Where the chain is kept; its application counts, and it goes on where it ended. */
+  readonly store?: ChainStore
 }
 
 /** Everything that is kept of one block. */
@@ -85,18 +93,23 @@ export interface Producer {
   /** The newest block, and the oldest height that is still kept; heights are 0 before the first block. */
   status(): { readonly height: bigint; readonly oldest: bigint; readonly newest: ProducedBlock | undefined }
   block(height: bigint): ProducedBlock | undefined
+  /** One that is no longer in memory, too, where there is a store. */
+  fetchBlock(height: bigint): Promise<Result<ProducedBlock | undefined>>
   lightBlock(height: bigint): LightBlock | undefined
   /** State after block `height` with its proof against the AppHash in header `height` + 1. */
   query(key: Uint8Array, height: bigint): StateAnswer | undefined
   entries(height: bigint): Entries | undefined
+  /** That the header of `height` is one of those before the state after block `at`. */
+  headerProof(height: bigint, at: bigint): HeaderProof | undefined
   submit(tx: Uint8Array): Submission
   tx(hash: Uint8Array): TxPlace | undefined
   /** Hears of each block once it is final. */
   subscribe(listener: (block: ProducedBlock) => void): Cancel
   audit(): Audit
-  /** Evidence handed in by light clients, newest last. */
-  evidence(): readonly Uint8Array[]
-  report(evidence: Uint8Array): Uint8Array
+  /** Evidence that was found good and waits for a block. */
+  evidence(): readonly Evidence[]
+  /** The hash of evidence that is good, or why it is none. */
+  report(evidence: Evidence): Result<Uint8Array, EvidencePoolFault>
   /** One block now; when one is being made already, that one. A fault where none can be made. */
   produce(): Promise<Result<void>>
   start(): void
@@ -110,30 +123,26 @@ export const VERSION: Header['version'] = { block: 11n, app: 1n }
 export const CONSENSUS_LIMITS = { maxBytes: BigInt(MAX_BLOCK_BYTES), maxGas: -1n }
 const POWER = 10n
 const INTERVAL_MS = 1000
-/** A day of blocks, one a second. */
+/** A day of blocks, one a second, where older ones are gone. */
 const KEPT_BLOCKS = 86_400
-/** Enough to see an attack by; a flood of reports pushes out only other reports. */
-const KEPT_EVIDENCE = 100
+
+interface Executed {
+  readonly block: ProducedBlock
+  readonly changes: readonly Change[]
+}
 
 const NO_COMMIT: Commit = { height: 0n, round: 0, blockId: NO_BLOCK, signatures: [] }
 
-/** A block that is decided, and what each validator is about to sign. */
-export interface Proposal {
-  readonly header: Header
-  readonly txs: readonly Uint8Array[]
-  readonly evidence: readonly Uint8Array[]
-  readonly round: number
-  readonly votes: readonly Vote[]
-}
-
 export function createProducer(options: ProducerOptions): Producer {
-  const { genesis, signers, clock, timers, intervalMs = INTERVAL_MS, keep = KEPT_BLOCKS } = options
+  const { genesis, signers, clock, timers, intervalMs = INTERVAL_MS, store } = options
   const { chainId } = genesis
   const verifier = verifyOnce(options.verifier)
-  const app = options.app ?? createApp(genesis)
+  const keep = options.keep ?? (store === undefined ? KEPT_BLOCKS : RECENT_BLOCKS)
+  const app = store?.app ?? options.app ?? createApp(genesis)
   const signersByAddress = new Map(signers.map(signer => [toHex(validatorOf(signer.publicKey, 0n).address), signer]))
   const signerOf = (address: Uint8Array) => signersByAddress.get(toHex(address))
-  const first = options.validators ?? signers.map(({ publicKey }) => ({ publicKey, power: POWER }))
+  const first =
+    options.validators ?? genesisPowers(genesis) ?? signers.map(({ publicKey }) => ({ publicKey, power: POWER }))
   let sets = must(firstSets(first.map(({ publicKey, power }) => validatorOf(publicKey, power))))
   const firstValidators = sets.next.validators
   const consensusHash = hashConsensusParams(CONSENSUS_LIMITS)
@@ -144,8 +153,10 @@ export function createProducer(options: ProducerOptions): Producer {
     hash => places.has(hash),
   )
   const listeners = new Set<(block: ProducedBlock) => void>()
-  const evidence: Uint8Array[] = []
+  const pool = createEvidencePool(chainId, height => lightBlockOf(blocks.get(height)), verifier)
   let newest: ProducedBlock | undefined
+  /** Decided and perhaps signed: until it is final no other block of its height may be. */
+  let unfinished = store?.unfinished
   let making: Promise<Result<void>> | undefined
   let cancel: Cancel | undefined
 
@@ -165,6 +176,7 @@ export function createProducer(options: ProducerOptions): Producer {
       return fail(fault)
     }
     const txs = mempool.reap()
+    const evidence = pool.reap()
     const lastCommit = newest?.commit ?? NO_COMMIT
     const header: Header = {
       version: VERSION,
@@ -179,37 +191,48 @@ export function createProducer(options: ProducerOptions): Producer {
       consensusHash,
       appHash: app.appHash,
       lastResultsHash: hashResults(newest?.results ?? []),
-      evidenceHash: merkleRoot([]),
+      evidenceHash: hashEvidenceList(evidence.map(one => must(decodeEvidence(one)))),
       proposerAddress: decision.proposer.address,
     }
     const votes = castVotes(decision, header.time, clock)
-    return { ok: true, value: { header, txs, evidence: [], round: decision.round, votes } }
+    return ok({ header, txs, evidence, round: decision.round, votes })
   }
 
   /** Signs and executes a proposal; the application has it staged, not committed. */
-  async function complete({ header, txs, evidence, round, votes }: Proposal): Promise<ProducedBlock> {
+  async function complete({ header, txs, evidence, round, votes }: Proposal): Promise<Executed> {
     const { validators } = sets.next
     const lastCommit = newest?.commit ?? NO_COMMIT
-    const blockId = makeBlockId({ header, txs, lastCommit })
+    const blockId = makeBlockId({ header, txs, evidence, lastCommit })
     const commit = await signVotes(header, blockId, round, validators, votes, signerOf)
-    const { results, appHash, validatorUpdates } = app.finalizeBlock({
+    const { results, appHash, validatorUpdates, changes } = app.finalizeBlock({
       height: header.height,
       time: instantOf(header.time),
       hash: blockId.hash,
       txs,
-      misbehaved: [],
+      misbehaved: misbehavedIn(evidence),
       verifier,
     })
-    return { header, blockId, txs, evidence, lastCommit, commit, validators, results, validatorUpdates, appHash }
+    const executed = { results, validatorUpdates, appHash }
+    return { block: { header, blockId, txs, evidence, lastCommit, commit, validators, ...executed }, changes }
   }
 
   async function makeBlock(): Promise<Result<void>> {
-    const proposal = propose()
-    if (!proposal.ok) return proposal
-    const block = await complete(proposal.value)
+    if (unfinished === undefined) {
+      const proposal = propose()
+      if (!proposal.ok) return proposal
+      unfinished = proposal.value
+    }
+    const written = (await store?.propose(unfinished)) ?? done
+    if (!written.ok) return written
+    const { block, changes } = await complete(unfinished)
+    const kept = (await store?.append(block, changes)) ?? done
+    if (!kept.ok) return kept
     app.commit()
+    unfinished = undefined
+    sets = must(setsAfter(sets, block.validatorUpdates))
     remember(block)
     mempool.remove(block.txs)
+    pool.remove(block.evidence)
     for (const listener of [...listeners]) listener(block)
     return done
   }
@@ -217,7 +240,6 @@ export function createProducer(options: ProducerOptions): Producer {
   function remember(block: ProducedBlock): void {
     const { height } = block.header
     newest = block
-    sets = must(setsAfter(sets, block.validatorUpdates))
     blocks.set(height, block)
     for (const [index, tx] of block.txs.entries()) places.set(toHex(sha256(tx)), { height, index })
     forgetBlock(height - BigInt(keep))
@@ -230,19 +252,30 @@ export function createProducer(options: ProducerOptions): Producer {
     blocks.delete(height)
   }
 
+  if (store !== undefined && store.recent.length > 0) {
+    for (const block of store.recent) {
+      remember(producedOf(block))
+      pool.remove(block.evidence)
+    }
+    const [last, before] = [store.recent.at(-1)!, store.recent.at(-2)]
+    sets = must(setsFrom(last.validators, before?.validatorUpdates ?? [], last.validatorUpdates))
+  }
+
   const producer: Producer = {
     genesis,
     validators: firstValidators,
-    status: () => ({ height: app.height, oldest: blocks.keys().next().value ?? 0n, newest }),
+    status: () => ({ height: app.height, oldest: store?.oldest ?? blocks.keys().next().value ?? 0n, newest }),
     block: height => blocks.get(height),
-    lightBlock(height) {
+    async fetchBlock(height) {
       const block = blocks.get(height)
-      return block === undefined
-        ? undefined
-        : { header: block.header, commit: block.commit, validators: block.validators }
+      if (block !== undefined || store === undefined) return ok(block)
+      const stored = await store.read(height)
+      return stored.ok && stored.value !== undefined ? ok(producedOf(stored.value)) : (stored as Result<undefined>)
     },
+    lightBlock: height => lightBlockOf(blocks.get(height)),
     query: (key, height) => app.query(key, height),
     entries: height => app.entries(height),
+    headerProof: (height, at) => app.headerProof(height, at),
     submit: tx => mempool.submit(tx),
     tx(hash) {
       const place = places.get(toHex(hash))
@@ -254,12 +287,8 @@ export function createProducer(options: ProducerOptions): Producer {
       return () => void listeners.delete(listener)
     },
     audit: () => auditLedger(app.entries(app.height)!),
-    evidence: () => evidence,
-    report(found) {
-      evidence.push(found.slice())
-      if (evidence.length > KEPT_EVIDENCE) evidence.shift()
-      return sha256(found)
-    },
+    evidence: () => pool.pending,
+    report: found => pool.report(found),
     produce() {
       making ??= makeBlock().finally(() => {
         making = undefined
@@ -276,6 +305,21 @@ export function createProducer(options: ProducerOptions): Producer {
     },
   }
   return producer
+}
+
+const lightBlockOf = (block: ProducedBlock | undefined): LightBlock | undefined =>
+  block === undefined ? undefined : { header: block.header, commit: block.commit, validators: block.validators }
+
+const producedOf = (stored: StoredBlock): ProducedBlock => ({ ...stored, blockId: stored.commit.blockId })
+
+/** The validators that the genesis names, a unit of stake being one of power. */
+function genesisPowers({
+  validators = [],
+  staking = DEFAULT_STAKING,
+}: Genesis): readonly ValidatorUpdate[] | undefined {
+  return validators.length === 0
+    ? undefined
+    : validators.map(({ publicKey, stake }) => ({ publicKey, power: stake / staking.unit }))
 }
 
 /** BFT time: the median of the votes for the newest block, weighted by the power of those who cast them. */

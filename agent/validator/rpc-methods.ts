@@ -1,14 +1,19 @@
 /** The methods of CometBFT's RPC (v0.38) that a light client, a wallet and an audit need, answered from a producer. */
 import type { Timers } from '../../drivers/ports.ts'
-import { toHex, utf8 } from '../../protocol/bytes.ts'
+import { toHex } from '../../protocol/bytes.ts'
 import { toBase64 } from '../../protocol/chain/base64.ts'
 import { proveTx } from '../../protocol/chain/block.ts'
 import { chainTime, timeText } from '../../protocol/chain/chain-time.ts'
+import { decodeEvidence } from '../../protocol/chain/evidence.ts'
+import { evidenceJson, parseEvidence } from '../../protocol/chain/evidence-json.ts'
+import { proofJson } from '../../protocol/chain/merkle-proof.ts'
 import { commitJson, headerJson, signedHeaderJson, validatorsJson } from '../../protocol/chain/rpc-json.ts'
 import { sha256 } from '../../protocol/crypto/hash.ts'
 import type { TxOutcome } from '../../protocol/ledger/app.ts'
 import { MAX_TX_BYTES } from '../../protocol/ledger/tx.ts'
+import { faultLine, must, ok } from '../../protocol/result.ts'
 import { genesisJson } from './genesis-json.ts'
+import { HEADER_PATH, headerProofOps, heightOfData, type ProofOp } from './header-query.ts'
 import { CONSENSUS_LIMITS, type ProducedBlock, type Producer, type TxPlace, VERSION } from './producer.ts'
 import { internalError, invalidParams, type RpcParams } from './rpc-params.ts'
 import { pageState } from './state-page.ts'
@@ -54,7 +59,7 @@ const blockJson = (block: ProducedBlock) => ({
   block: {
     header: headerJson(block.header),
     data: { txs: block.txs.map(toBase64) },
-    evidence: { evidence: [] },
+    evidence: { evidence: block.evidence.map(one => evidenceJson(must(decodeEvidence(one)))) },
     last_commit: commitJson(block.lastCommit),
   },
 })
@@ -63,7 +68,7 @@ export function rpcMethods(producer: Producer, timers: Timers): Readonly<Record<
   const { genesis } = producer
 
   /** The block meant, the newest where none is named; refusals in CometBFT's words, which its clients match. */
-  function blockAt(params: RpcParams): ProducedBlock {
+  async function blockAt(params: RpcParams): Promise<ProducedBlock> {
     const asked = params.integer('height')
     const { height, oldest, newest } = producer.status()
     if (asked !== undefined && asked <= 0n) {
@@ -72,8 +77,9 @@ export function rpcMethods(producer: Producer, timers: Timers): Readonly<Record<
     if (asked !== undefined && asked > height) {
       throw internalError(`height ${asked} must be less than or equal to the current blockchain height ${height}`)
     }
-    const block = asked === undefined ? newest : producer.block(asked)
-    if (block !== undefined) return block
+    const found = asked === undefined ? ok(newest) : await producer.fetchBlock(asked)
+    if (!found.ok) throw internalError(faultLine(found.fault))
+    if (found.value !== undefined) return found.value
     if (asked === undefined) throw internalError('there is no block yet')
     throw internalError(`height ${asked} is not available, lowest height is ${oldest}`)
   }
@@ -100,13 +106,7 @@ export function rpcMethods(producer: Producer, timers: Timers): Readonly<Record<
       tx: toBase64(tx),
     }
     if (!prove) return found
-    const { total, leafHash, aunts } = proveTx(block.txs, index)
-    const proof = {
-      total: String(total),
-      index: String(index),
-      leaf_hash: toBase64(leafHash),
-      aunts: aunts.map(toBase64),
-    }
+    const proof = proofJson(proveTx(block.txs, index))
     return { ...found, proof: { root_hash: upper(block.header.dataHash), data: toBase64(tx), proof } }
   }
 
@@ -161,12 +161,12 @@ export function rpcMethods(producer: Producer, timers: Timers): Readonly<Record<
       }
     },
 
-    commit: params => ({ signed_header: signedHeaderJson(blockAt(params)), canonical: true }),
-    header: params => ({ header: headerJson(blockAt(params).header) }),
-    block: params => blockJson(blockAt(params)),
+    commit: async params => ({ signed_header: signedHeaderJson(await blockAt(params)), canonical: true }),
+    header: async params => ({ header: headerJson((await blockAt(params)).header) }),
+    block: async params => blockJson(await blockAt(params)),
 
-    validators(params) {
-      const block = blockAt(params)
+    async validators(params) {
+      const block = await blockAt(params)
       const total = block.validators.length
       const wanted = Number(params.integer('per_page') ?? DEFAULT_PER_PAGE)
       const perPage = wanted < 1 ? DEFAULT_PER_PAGE : Math.min(wanted, MAX_PER_PAGE)
@@ -182,8 +182,8 @@ export function rpcMethods(producer: Producer, timers: Timers): Readonly<Record<
       }
     },
 
-    block_results(params) {
-      const block = blockAt(params)
+    async block_results(params) {
+      const block = await blockAt(params)
       return {
         height: String(block.header.height),
         txs_results: block.results.length === 0 ? null : block.results.map(outcomeJson),
@@ -207,7 +207,7 @@ export function rpcMethods(producer: Producer, timers: Timers): Readonly<Record<
       const key = params.hex('data')
       const asked = params.integer('height') ?? 0n
       const height = asked === 0n ? producer.status().height : asked
-      const answer = (fields: { code?: number; log?: string; value?: Uint8Array; proof?: Uint8Array }) => ({
+      const answer = (fields: { code?: number; log?: string; value?: Uint8Array; ops?: readonly ProofOp[] }) => ({
         response: {
           code: fields.code ?? 0,
           log: fields.log ?? '',
@@ -216,9 +216,9 @@ export function rpcMethods(producer: Producer, timers: Timers): Readonly<Record<
           key: key.length === 0 ? null : toBase64(key),
           value: fields.value === undefined ? null : toBase64(fields.value),
           proofOps:
-            fields.proof === undefined
+            fields.ops === undefined
               ? null
-              : { ops: [{ type: 'ics23:smt', key: toBase64(key), data: toBase64(fields.proof) }] },
+              : { ops: fields.ops.map(op => ({ type: op.type, key: toBase64(op.key), data: toBase64(op.data) })) },
           height: String(height),
           codespace: fields.code === undefined ? '' : CODESPACE,
         },
@@ -229,11 +229,15 @@ export function rpcMethods(producer: Producer, timers: Timers): Readonly<Record<
         return entries === undefined ? gone() : answer({ value: pageState(entries, key) })
       }
       if (key.length === 0) return answer({ code: 2, log: 'data must be the key' })
+      if (params.text('path') === HEADER_PATH) {
+        const found = producer.headerProof(heightOfData(key), height)
+        return found === undefined ? gone() : answer({ value: found.state.value!, ops: headerProofOps(key, found) })
+      }
       const found = producer.query(key, height)
       if (found === undefined) return gone()
       return answer({
         ...(found.value === undefined ? {} : { value: found.value }),
-        ...(params.flag('prove') ? { proof: found.proof } : {}),
+        ...(params.flag('prove') ? { ops: [{ type: 'ics23:smt', key, data: found.proof }] } : {}),
       })
     },
 
@@ -265,15 +269,19 @@ export function rpcMethods(producer: Producer, timers: Timers): Readonly<Record<
       return { ...checked, tx_result, height }
     },
 
-    /** Whatever a light client holds against validators: kept for the operator, not judged here. */
+    /** What a light client holds against validators: taken into a block where it holds. */
     broadcast_evidence(params) {
-      const text = params.text('evidence')
-      if (text === '') throw invalidParams('evidence is missing')
-      return { hash: upper(producer.report(utf8(text))) }
+      const json = params.json('evidence')
+      if (json === undefined) throw invalidParams('evidence is missing')
+      const evidence = parseEvidence(json)
+      if (!evidence.ok) throw invalidParams(`evidence: ${evidence.fault.place} is not ${evidence.fault.expected}`)
+      const taken = producer.report(evidence.value)
+      if (!taken.ok) throw internalError(`failed to add evidence: ${faultLine(taken.fault)}`)
+      return { hash: toBase64(taken.value) }
     },
 
-    consensus_params: params => ({
-      block_height: String(blockAt(params).header.height),
+    consensus_params: async params => ({
+      block_height: String((await blockAt(params)).header.height),
       consensus_params: CONSENSUS_PARAMS,
     }),
 

@@ -30,6 +30,8 @@ export interface RpcParams {
   integer(name: string): bigint | undefined
   flag(name: string): boolean
   text(name: string): string
+  /** Any JSON value; undefined where there is none. */
+  json(name: string): unknown
   bytes(name: string): Uint8Array
   hex(name: string): Uint8Array
 }
@@ -61,6 +63,13 @@ export function uriParams(query: URLSearchParams): RpcParams {
     },
     flag: name => get(name) === 'true',
     text: name => unquoted(get(name)) ?? get(name),
+    json: name => {
+      try {
+        return get(name) === '' ? undefined : JSON.parse(get(name))
+      } catch {
+        throw invalidParams(`${name} is not JSON`)
+      }
+    },
     bytes: name => {
       const text = unquoted(get(name))
       return text === undefined ? hex(name) : utf8(text)
@@ -91,6 +100,7 @@ export function jsonParams(params: unknown): RpcParams {
     },
     flag: name => get(name) === true,
     text,
+    json: get,
     bytes: name => {
       const bytes = fromBase64(text(name))
       if (bytes === undefined) throw invalidParams(`${name} is not base64`)

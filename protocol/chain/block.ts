@@ -52,10 +52,12 @@ export const hashConsensusParams = (limits: { readonly maxBytes: bigint; readonl
 /** EvidenceHash of a block that carries no evidence. */
 export const NO_EVIDENCE_HASH = merkleRoot([])
 
-/** A block without evidence. The first block carries an empty commit. */
+/** The first block carries an empty commit. */
 export interface Block {
   readonly header: Header
   readonly txs: readonly Uint8Array[]
+  /** Each item as `encodeEvidence` writes it. */
+  readonly evidence?: readonly Uint8Array[]
   readonly lastCommit: Commit
 }
 
@@ -63,7 +65,7 @@ export const encodeBlock = (block: Block): Uint8Array =>
   concat(
     messageField(1, encodeHeader(block.header)),
     messageField(2, concat(...block.txs.map(tx => messageField(1, tx)))),
-    messageField(3, new Uint8Array(0)),
+    messageField(3, concat(...(block.evidence ?? []).map(one => messageField(1, one)))),
     messageField(4, encodeCommit(block.lastCommit)),
   )
 

@@ -11,10 +11,12 @@ import { RPC_BODY_LIMIT, rpcRoutes, rpcSockets } from '../../agent/validator/rpc
 import type { ConductOf } from '../../agent/validator/votes.ts'
 import { createSystemTime } from '../../drivers/clock.ts'
 import { type HttpServer, serveHttp } from '../../drivers/http/server.ts'
+import type { Clock } from '../../drivers/ports.ts'
 import { toHex } from '../../protocol/bytes.ts'
 import { addressOf, sha256 } from '../../protocol/crypto/hash.ts'
 import { createApp, type ValidatorUpdate } from '../../protocol/ledger/app.ts'
 import { must } from '../../protocol/result.ts'
+import { type Instant, later } from '../../protocol/time.ts'
 import { payment, signersOf, withUpdates } from '../agent/validator/street.ts'
 import { genesis, verifier } from '../protocol/ledger/parties.ts'
 
@@ -62,6 +64,22 @@ async function chain(change: Partial<ProducerOptions> = {}, txsAt?: bigint): Pro
     must(await producer.produce())
   }
   return producer
+}
+
+/** Two of these of one genesis time are one chain up to the block with the transactions. */
+const twin = (time: Instant, txsAt?: bigint) =>
+  chain({ genesis: { ...genesis, time }, signers: signers.slice(0, 4), clock: steady(time) }, txsAt)
+
+/** Each question a moment later than the one before, so that two chains have the same times. */
+function steady(begun: Instant): Clock {
+  let now: Instant = begun
+  return {
+    ...clock,
+    now: () => {
+      now = later(now, 1)
+      return now
+    },
+  }
 }
 
 const changing = (txsAt?: bigint) =>
@@ -301,6 +319,41 @@ export async function runLightProxy({ binary, log }: Options): Promise<Outcome[]
         )
       })
     }
+
+    // The same validators sign two chains: what a light client is for.
+    const genesisTime = clock.now()
+    const [left, right] = [await twin(genesisTime), await twin(genesisTime, 12n)]
+    const sides = [await serve(left), await serve(right)]
+    await follow(sides, left, [], async (url, client) => {
+      if (url === undefined) return judge('an attack: it starts on what both chains share', false, client.output)
+      const { result, error } = await ask(url, 'commit?height=30')
+      const halted = result === undefined && /attempted attack|divergence|conflict/i.test(error + client.output)
+      judge('an attack is seen, and nothing is believed any more', halted, error || 'believed')
+      for (const [side, producer] of [
+        ['primary', left],
+        ['witness', right],
+      ] as const) {
+        await timers.sleep(50)
+        const [evidence] = producer.evidence()
+        judge(
+          `an attack: the ${side} takes the evidence`,
+          evidence?.kind === 'light-client-attack',
+          client.output.slice(-300),
+        )
+        must(await producer.produce())
+        must(await producer.produce())
+      }
+    })
+    await follow([sides[1]!, sides[1]!], right, [], async (url, client) => {
+      if (url === undefined) return judge('a block with evidence: it starts', false, client.output)
+      const { result, error } = await ask(url, `block?height=${BLOCKS + 1n}`)
+      const found = result?.block.evidence.evidence[0]?.type
+      judge(
+        'a block with evidence is verified',
+        found === 'tendermint/LightClientAttackEvidence',
+        error || String(found),
+      )
+    })
 
     const other = await chain({ validators: [member(8, 10n), member(9, 10n), member(10, 10n)] })
     await follow([nodes[0]!, await serve(other)], honest, [], async (url, client) => {

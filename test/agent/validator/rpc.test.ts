@@ -1,16 +1,18 @@
 /** CometBFT's RPC as its own clients use it: URI and JSON-RPC, words and encodings. */
-import { rpcRoutes } from '../../../agent/validator/rpc.ts'
+import { readFileSync } from 'node:fs'
+import { rpcRoutes, rpcSockets } from '../../../agent/validator/rpc.ts'
 import type { HttpRequest } from '../../../drivers/http/server.ts'
 import { equalBytes, fromHex, toHex, utf8 } from '../../../protocol/bytes.ts'
 import { decode } from '../../../protocol/cbor.ts'
 import { fromBase64, toBase64 } from '../../../protocol/chain/base64.ts'
-import { verifyTx } from '../../../protocol/chain/block.ts'
+import { hashConsensusParams, verifyTx } from '../../../protocol/chain/block.ts'
 import { hashHeader } from '../../../protocol/chain/header.ts'
 import { parseSignedHeader, parseValidators } from '../../../protocol/chain/rpc-json.ts'
 import { createStateTree } from '../../../protocol/chain/smt.ts'
 import { hashValidators } from '../../../protocol/chain/validators.ts'
 import { sha256 } from '../../../protocol/crypto/hash.ts'
 import { auditLedger, type Entries } from '../../../protocol/ledger/audit.ts'
+import { MAX_TX_BYTES } from '../../../protocol/ledger/tx.ts'
 import { must } from '../../../protocol/result.ts'
 import { assert, suite } from '../../harness.ts'
 import { buyer, CHAIN_ID } from '../../protocol/ledger/parties.ts'
@@ -163,7 +165,10 @@ test('a transaction is broadcast in each of the three ways, and a second time re
   assert.equal([result.height, result.tx_result.code, result.check_tx.code], ['2', 0, 0])
   const refused = (await call('broadcast_tx_commit', { tx: toBase64(payment(9n)) })).result
   assert.equal([refused.height, refused.check_tx.code, refused.check_tx.codespace], ['0', 5, 'tieline'])
-  assert.match((await call('broadcast_tx_sync', { tx: toBase64(new Uint8Array(9000)) })).error.data, /^Tx too large/)
+  assert.match(
+    (await call('broadcast_tx_sync', { tx: toBase64(new Uint8Array(MAX_TX_BYTES + 1)) })).error.data,
+    /^Tx too large/,
+  )
   assert.is((await call('broadcast_tx_sync', {})).error.code, -32602)
 })
 
@@ -202,9 +207,32 @@ test('genesis, health and evidence are served', async () => {
   const { genesis } = (await get('/genesis')).json.result
   assert.equal([genesis.chain_id, genesis.validators.length, genesis.app_state.meters.length], [CHAIN_ID, 4, 2])
   assert.equal((await get('/health')).json.result, {})
-  const { hash } = (await call('broadcast_evidence', { evidence: '{"conflict":1}' })).result
-  assert.is(hash, toHex(sha256(utf8('{"conflict":1}'))).toUpperCase())
-  assert.is(producer.evidence().length, 1)
+  // As CometBFT itself wrote it, of a chain that is not ours.
+  const file = new URL('../../protocol/chain/cometbft-evidence.json', import.meta.url)
+  const { json } = JSON.parse(readFileSync(file, 'utf8')).evidence.lunatic
+  const refused = await call('broadcast_evidence', { evidence: json })
+  assert.equal([refused.error.code, producer.evidence().length], [-32603, 0])
+  assert.match(refused.error.data, /^failed to add evidence: light\.evidence \(reason=its height is not there\)$/)
+  assert.is((await call('broadcast_evidence', { evidence: { conflict: 1 } })).error.code, -32602)
+  assert.is((await call('broadcast_evidence', {})).error.code, -32602)
+})
+
+test('a web socket carries the same methods, and says that it has no events', async () => {
+  const { producer, time } = await chain(2)
+  const answer = rpcSockets(producer, time.timers)['/websocket']!
+  const ask = async (method: string, params: object = {}): Promise<Json> =>
+    JSON.parse(await answer(JSON.stringify({ jsonrpc: '2.0', id: 7, method, params })))
+  assert.is((await ask('commit', { height: '2' })).result.signed_header.header.height, '2')
+  assert.match((await ask('subscribe', { query: "tm.event = 'NewBlock'" })).error.data, /^events are not served here/)
+  assert.equal(await ask('unsubscribe_all'), { jsonrpc: '2.0', id: 7, result: {} })
+  assert.is(JSON.parse(await answer('{')).error.code, -32700)
+})
+
+test('consensus parameters are those of the header', async () => {
+  const { get, producer } = await chain(2)
+  const { block } = (await get('/consensus_params', 'height=1')).json.result.consensus_params
+  const hash = hashConsensusParams({ maxBytes: BigInt(block.max_bytes), maxGas: BigInt(block.max_gas) })
+  assert.is(toHex(hash), toHex(producer.block(1n)!.header.consensusHash))
 })
 
 test('JSON-RPC mistakes get the codes of its specification', async () => {
