@@ -4,11 +4,21 @@
  *     { "chain_id": "tieline-dev-1", "genesis_time": "2026-11-22T12:00:00Z",
  *       "app_state": { "fee": "100", "fee_account": "<40 hex>", "operator": "<40 hex>",
  *         "accounts": [{ "public_key": "<base64>", "balance": "1000000" }],
- *         "meters": [{ "meter_id": "41000102", "owner": "<40 hex>", "line": "L1", "public_key": "<base64>" }] } }
+ *         "meters": [{ "meter_id": "41000102", "owner": "<40 hex>", "line": "L1", "public_key": "<base64>",
+ *           "trust": "tpm", "source": "solar", "feeder": "F-7", "accuracy": "B" }],
+ *         "validators": [{ "public_key": "<base64>", "owner": "<40 hex>", "stake": "10000000" }],
+ *         "staking": { "unit": "1000000", "unbonding_ms": 1814400000, "slash_permille": 50, "most": 21 },
+ *         "roles": [{ "role": "regulator", "holder": "<40 hex>" }],
+ *         "peers": [{ "chain_id": "grid-1", "trusting_period_ms": 1209600000, "max_clock_drift_ms": 10000,
+ *           "relay_margin_ms": 600000, "anchor": { "height": "1", "hash": "<64 hex>" } }], "reserve_on": "grid-1" } }
+ *
+ * Everything after `meters`, and what stands in a meter's second line, may be absent.
  */
 import { fromHex, toHex } from '../../protocol/bytes.ts'
 import { fromBase64, toBase64 } from '../../protocol/chain/base64.ts'
 import { chainTime, instantOf, timeOfText, timeText } from '../../protocol/chain/chain-time.ts'
+import { KEY_TRUST } from '../../protocol/identity/key.ts'
+import { METER_CLASSES, METER_SOURCES, ROLE_NAMES } from '../../protocol/ledger/fields.ts'
 import { checkGenesis, type Genesis, type GenesisFault } from '../../protocol/ledger/genesis.ts'
 import { type Money, micros } from '../../protocol/quantity.ts'
 import { fail, type Result } from '../../protocol/result.ts'
@@ -20,6 +30,7 @@ type GenesisJsonFault =
 export const genesisJson = (genesis: Genesis) => ({
   chain_id: genesis.chainId,
   genesis_time: timeText(chainTime(genesis.time)),
+  // What is absent is undefined here and not written at all.
   app_state: {
     fee: String(genesis.fee),
     fee_account: toHex(genesis.feeAccount),
@@ -28,12 +39,32 @@ export const genesisJson = (genesis: Genesis) => ({
       public_key: toBase64(publicKey),
       balance: String(balance),
     })),
-    meters: genesis.meters.map(({ meterId, owner, line, publicKey }) => ({
+    meters: genesis.meters.map(({ meterId, owner, publicKey, ...rest }) => ({
       meter_id: meterId,
       owner: toHex(owner),
-      line,
       public_key: toBase64(publicKey),
+      ...rest,
     })),
+    validators: genesis.validators?.map(({ publicKey, owner, stake }) => ({
+      public_key: toBase64(publicKey),
+      owner: toHex(owner),
+      stake: String(stake),
+    })),
+    staking: genesis.staking && {
+      unit: String(genesis.staking.unit),
+      unbonding_ms: genesis.staking.unbondingMs,
+      slash_permille: genesis.staking.slashPermille,
+      most: genesis.staking.most,
+    },
+    roles: genesis.roles?.map(({ role, holder }) => ({ role, holder: toHex(holder) })),
+    peers: genesis.peers?.map(({ chainId, trustingPeriodMs, maxClockDriftMs, relayMarginMs, anchor }) => ({
+      chain_id: chainId,
+      trusting_period_ms: trustingPeriodMs,
+      max_clock_drift_ms: maxClockDriftMs,
+      relay_margin_ms: relayMarginMs,
+      anchor: anchor && { height: String(anchor.height), hash: toHex(anchor.hash) },
+    })),
+    reserve_on: genesis.reserveOn,
   },
 })
 
@@ -69,12 +100,44 @@ const address = text('an address of 40 hexadecimal digits', value => (value.leng
 const key = text('a public key in base64', fromBase64)
 const time = text('a time as 2026-11-22T12:00:00Z', timeOfText)
 
+const hash = text('64 hexadecimal digits', value => (value.length === 64 ? fromHex(value) : undefined))
+const height = text('a height from 1 in a string', value => (/^[1-9]\d{0,18}$/.test(value) ? BigInt(value) : undefined))
+
+const choice = <const W extends string>(...words: readonly W[]): Read<W> =>
+  text(`one of ${words.join(', ')}`, value => words.find(word => word === value))
+
+/** Bounds of meaning are the ledger's to check; here it is a number that JSON can hold. */
+const whole: Read<number> = (value, place) => {
+  if (!Number.isSafeInteger(value) || (value as number) < 0) throw new Misfit(place, 'a whole number')
+  return value as number
+}
+
+type Field = <F>(name: string, as: Read<F>) => F
+
+/** An object of CometBFT's: fields that are not ours are its own. */
 const object =
-  <T>(read: (field: <F>(name: string, as: Read<F>) => F) => T): Read<T> =>
+  <T>(read: (field: Field) => T): Read<T> =>
   (value, place) => {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new Misfit(place, 'an object')
     const fields = value as Record<string, unknown>
     return read((name, as) => as(Object.hasOwn(fields, name) ? fields[name] : undefined, `${place}.${name}`))
+  }
+
+/** An object of ours: a field that nobody asks for is a slip of the pen, and its rule would silently not hold. */
+const exactly =
+  <T>(read: (field: Field) => T): Read<T> =>
+  (value, place) => {
+    const asked = new Set<string>()
+    const found = object(field =>
+      read((name, as) => {
+        asked.add(name)
+        return field(name, as)
+      }),
+    )(value, place)
+    for (const name of Object.keys(value as object)) {
+      if (!asked.has(name)) throw new Misfit(`${place}.${name}`, 'no such field')
+    }
+    return found
   }
 
 const list =
@@ -84,19 +147,63 @@ const list =
     return value.map((item, i) => read(item, `${place}[${i}]`))
   }
 
-const account = object(field => ({ publicKey: field('public_key', key), balance: field('balance', money) }))
-const meter = object(field => ({
+const optional =
+  <T>(read: Read<T>): Read<T | undefined> =>
+  (value, place) =>
+    value === undefined ? undefined : read(value, place)
+
+/** An object without those of its fields that are undefined. */
+const given = <T extends object>(fields: T) =>
+  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as {
+    readonly [K in keyof T]?: Exclude<T[K], undefined>
+  }
+
+const account = exactly(field => ({ publicKey: field('public_key', key), balance: field('balance', money) }))
+const meter = exactly(field => ({
   meterId: field('meter_id', serial),
   owner: field('owner', address),
   line: field('line', named),
   publicKey: field('public_key', key),
+  ...given({
+    trust: field('trust', optional(choice(...KEY_TRUST))),
+    source: field('source', optional(choice(...METER_SOURCES))),
+    feeder: field('feeder', optional(named)),
+    accuracy: field('accuracy', optional(choice(...METER_CLASSES))),
+  }),
 }))
-const appState = object(field => ({
+const validator = exactly(field => ({
+  publicKey: field('public_key', key),
+  owner: field('owner', address),
+  stake: field('stake', money),
+}))
+const staking = exactly(field => ({
+  unit: field('unit', money),
+  unbondingMs: field('unbonding_ms', whole),
+  slashPermille: field('slash_permille', whole),
+  most: field('most', whole),
+}))
+const role = exactly(field => ({ role: field('role', choice(...ROLE_NAMES)), holder: field('holder', address) }))
+const anchor = exactly(field => ({ height: field('height', height), hash: field('hash', hash) }))
+const peer = exactly(field => ({
+  chainId: field('chain_id', named),
+  trustingPeriodMs: field('trusting_period_ms', whole),
+  maxClockDriftMs: field('max_clock_drift_ms', whole),
+  relayMarginMs: field('relay_margin_ms', whole),
+  ...given({ anchor: field('anchor', optional(anchor)) }),
+}))
+const appState = exactly(field => ({
   fee: field('fee', money),
   feeAccount: field('fee_account', address),
   operator: field('operator', address),
   accounts: field('accounts', list(account)),
   meters: field('meters', list(meter)),
+  ...given({
+    validators: field('validators', optional(list(validator))),
+    staking: field('staking', optional(staking)),
+    roles: field('roles', optional(list(role))),
+    peers: field('peers', optional(list(peer))),
+    reserveOn: field('reserve_on', optional(named)),
+  }),
 }))
 const document = object(field => ({
   chainId: field('chain_id', named),

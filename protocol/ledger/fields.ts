@@ -37,16 +37,19 @@ export const ROLE_NAMES = [
   'validator',
 ] as const
 
+/** What stands behind a meter. Written as the place in this list: append, never reorder. */
+export const METER_SOURCES = ['solar', 'wind', 'battery', 'conventional'] as const
+/** Accuracy classes of meters: of EN 50470-1, IEC 62053-22 and IEC 62053-21. Written as the place in this list. */
+export const METER_CLASSES = ['A', 'B', 'C', '0.2S', '0.5S', '1', '2'] as const
+
 /** What an enroller may say of a meter, under the keys 5 to 8 of its transaction and of its record. */
 export const meterFacts = {
   /** Where the private half of its key lives. */
   trust: [5, word(...KEY_TRUST)],
-  /** What stands behind it. */
-  source: [6, word('solar', 'wind', 'battery', 'conventional')],
+  source: [6, word(...METER_SOURCES)],
   /** The feeder node that its line hangs from. */
   feeder: [7, name],
-  /** Accuracy class: A, B, C of EN 50470-1; 0.2S, 0.5S of IEC 62053-22; 1, 2 of IEC 62053-21. */
-  accuracy: [8, word('A', 'B', 'C', '0.2S', '0.5S', '1', '2')],
+  accuracy: [8, word(...METER_CLASSES)],
 } as const
 
 export const list = <T>(item: Codec<T>, fewest: number, most: number): Codec<readonly T[]> => ({
