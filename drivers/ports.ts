@@ -6,6 +6,7 @@
  * promises; whoever waits puts its own deadline on them with `Timers`, because hardware may never answer.
  */
 import type { LightBlock } from '../protocol/chain/light-block.ts'
+import type { Verifier } from '../protocol/crypto/verify.ts'
 import type { Fault, Result } from '../protocol/result.ts'
 import type { MeterValue } from '../protocol/telegram/obis.ts'
 import type { Instant, Mono, TimeQuality } from '../protocol/time.ts'
@@ -155,6 +156,29 @@ export interface Signer {
   readonly alg: 'EdDSA' | 'ES256'
   readonly publicKey: Uint8Array
   sign(message: Uint8Array): Promise<Uint8Array>
+}
+
+/** What was asked and found valid before, by `questionName`. */
+export interface VerdictMemory {
+  has(question: string): boolean
+  add(question: string): void
+}
+
+/** Signatures that are checked while the caller goes on. */
+export interface VerifyBatch {
+  /** Says yes at once, and has it checked meanwhile; past what is to be held at a time, it answers the truth. */
+  readonly hopeful: Verifier
+  /**
+   * Once all is checked: whether every yes was right. What was done on its word stands then; else it has to be done again with
+   * `known`, which has the answers. To be called once, when nothing more will be asked.
+   */
+  settle(): Promise<{ readonly allValid: boolean; readonly known: Verifier }>
+}
+
+/** Further processor cores for signatures. */
+export interface VerifyPool {
+  /** What `memory` knows to be valid is not checked again, and what is found valid is added to it. */
+  begin(memory?: VerdictMemory): VerifyBatch
 }
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error'

@@ -13,6 +13,9 @@ const SPKI_HEAD: Readonly<Record<Alg, Uint8Array>> = {
   ES256: hex('3039 3013 0607 2a8648ce3d0201 0608 2a8648ce3d030107 0322 00'),
 }
 const KEY_BYTES: Readonly<Record<Alg, number>> = { EdDSA: 32, ES256: 33 }
+/** Ed25519 hashes for itself. */
+const DIGEST: Readonly<Record<Alg, string | null>> = { EdDSA: null, ES256: 'sha256' }
+const inputOf = (alg: Alg, key: KeyObject) => (alg === 'EdDSA' ? key : { key, dsaEncoding: 'ieee-p1363' as const })
 
 /**
  * Importing a raw key costs three quarters of a verification, so imported keys are kept. A street and its validators
@@ -21,6 +24,17 @@ const KEY_BYTES: Readonly<Record<Alg, number>> = { EdDSA: 32, ES256: 33 }
 const KEYS_KEPT = 1024
 
 export interface CachingVerifier extends Verifier {
+  /**
+   * The same verdict without waiting for it: OpenSSL is asked on Node's pool of threads, so that other cores take part. The
+   * bytes are copied at once. `answer` may be called before this returns.
+   */
+  verifyAside(
+    alg: Alg,
+    publicKey: Uint8Array,
+    message: Uint8Array,
+    signature: Uint8Array,
+    answer: (valid: boolean) => void,
+  ): void
   /** Keys imported and kept at present. */
   readonly keysKept: () => number
 }
@@ -53,21 +67,36 @@ export function createVerifier(strict: Verifier = nobleVerifier, keysKept: numbe
     const key = keyOf(alg, publicKey)
     if (key === undefined) return false
     try {
-      return alg === 'EdDSA'
-        ? verify(null, message, key, signature)
-        : verify('sha256', message, { key, dsaEncoding: 'ieee-p1363' }, signature)
+      return verify(DIGEST[alg], message, inputOf(alg, key), signature)
     } catch {
       // The same: a refusal, not a bug.
       return false
     }
   }
 
+  // Neither verifier could say anything but no; a stranger gets no work out of it.
+  const isShapeless = (alg: Alg, publicKey: Uint8Array, signature: Uint8Array): boolean =>
+    signature.length !== 64 || publicKey.length !== KEY_BYTES[alg]
+
   return {
     keysKept: () => keys.size,
     verify: (alg, publicKey, message, signature) => {
-      // Neither verifier could say anything but no; a stranger gets no work out of it.
-      if (signature.length !== 64 || publicKey.length !== KEY_BYTES[alg]) return false
+      if (isShapeless(alg, publicKey, signature)) return false
       return opensslAccepts(alg, publicKey, message, signature) || strict.verify(alg, publicKey, message, signature)
+    },
+    verifyAside(alg, publicKey, message, signature, answer) {
+      if (isShapeless(alg, publicKey, signature)) return answer(false)
+      const refused = () => answer(strict.verify(alg, publicKey, message, signature))
+      const key = keyOf(alg, publicKey)
+      if (key === undefined) return refused()
+      try {
+        verify(DIGEST[alg], message, inputOf(alg, key), signature, (error, accepted) =>
+          error === null && accepted ? answer(true) : refused(),
+        )
+      } catch {
+        // The same: a refusal, not a bug.
+        refused()
+      }
     },
   }
 }

@@ -105,7 +105,7 @@ export async function measureMemory({ quick }: BenchOptions): Promise<readonly R
 }
 
 /** Runs the board's program: it asks for each block by a line, and its last line is what came of it. */
-function runBoard(program: string, job: string, produce: () => Promise<void>): Promise<BoardResult> {
+function runBoard(program: string, job: string, produce: () => Promise<unknown>): Promise<BoardResult> {
   return new Promise((resolve, reject) => {
     const board = spawn(process.execPath, [program, job], { stdio: ['pipe', 'pipe', 'inherit'] })
     let last = ''
