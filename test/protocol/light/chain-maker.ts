@@ -75,7 +75,7 @@ export function seal(header: Header, group: readonly Member[], { round = 0, flag
   const signatures = votes.map((vote, i) => {
     if (vote.flag === FLAG_ABSENT) return vote
     const owner = group.find(one => equalBytes(one.validator.address, validators[i]!.address))!
-    return { ...vote, signature: owner.sign(voteSignBytes(CHAIN, unsigned, vote)) }
+    return { ...vote, signature: owner.sign(voteSignBytes(header.chainId, unsigned, vote)) }
   })
   return { header, commit: { ...unsigned, signatures }, validators }
 }
