@@ -57,6 +57,7 @@ export function createVerifyPool(verifier: CachingVerifier, underWayMax: number 
         async settle() {
           if (underWay > 0) await new Promise<void>(resolve => (wake = resolve))
           if (allValid) return { allValid, known: verifier }
+          // What has no name was never valid, and stands together under none.
           const verdicts = new Map(answered.map(({ question, valid }) => [questionName(...question), valid]))
           const known: Verifier = {
             verify: (...question) => verdicts.get(questionName(...question)) ?? verifier.verify(...question),

@@ -107,7 +107,7 @@ test('what is remembered as valid is not checked again, and only what was found 
   await first.settle()
   assert.is(checked, 10)
   assert.equal(
-    all.map(question => memory.has(questionName(...question))),
+    all.map(question => memory.has(questionName(...question)!)),
     all.map((_, i) => i % 5 !== 4),
   )
   const second = pool.begin(memory)
