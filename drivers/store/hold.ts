@@ -9,7 +9,6 @@
 import { randomBytes } from 'node:crypto'
 import { open, readdir, unlink } from 'node:fs/promises'
 import { createServer, connect as dial, type Server } from 'node:net'
-import { platform } from 'node:os'
 import { join } from 'node:path'
 import { fail, ok, type Result } from '../../protocol/result.ts'
 import type { Release } from '../ports.ts'
@@ -22,7 +21,7 @@ export const HELD_HINT = 'another process writes here: end it first'
 export async function announceHolder(folder: string, name: string): Promise<Result<Release, HoldFault>> {
   const prefix = `.held-${name}-`
   const own = `${prefix}${randomBytes(8).toString('hex')}`
-  const way = await openWay(folder)
+  const way = await openWay(folder, own)
   let server: Server | undefined
   let others: string[]
   try {
@@ -30,28 +29,29 @@ export async function announceHolder(folder: string, name: string): Promise<Resu
     others = (await readdir(folder)).filter(each => each.startsWith(prefix) && each !== own)
     for (const other of others) {
       if (await answers(way.to(other))) {
-        await closeServer(server)
+        await letGo(server, join(folder, own))
         return fail({ code: 'disk.held', name, hint: HELD_HINT })
       }
-      // The next one may have removed it already.
-      await unlink(join(folder, other)).catch(() => {})
+      await remove(join(folder, other))
     }
     const listening = server
-    return ok(() => closeServer(listening))
+    return ok(() => letGo(listening, join(folder, own)))
   } catch (error) {
-    if (server !== undefined) await closeServer(server)
+    if (server !== undefined) await letGo(server, join(folder, own))
     throw error
   } finally {
     await way.close()
   }
 }
 
-/**
- * A short way to the folder: the kernel takes a socket's path only up to 107 bytes. Linux names an open folder under /proc; elsewhere
- * the path has to be short enough itself.
- */
-async function openWay(folder: string): Promise<{ to(name: string): string; close(): Promise<void> }> {
-  if (platform() !== 'linux') return { to: name => join(folder, name), close: async () => {} }
+/** The longest path of a socket that every system takes. */
+const SOCKET_PATH_BYTES = 103
+
+/** A way to the folder that is short enough for a socket: Linux names an open folder under /proc. */
+async function openWay(folder: string, own: string): Promise<{ to(name: string): string; close(): Promise<void> }> {
+  if (Buffer.byteLength(join(folder, own)) <= SOCKET_PATH_BYTES) {
+    return { to: name => join(folder, name), close: async () => {} }
+  }
   const handle = await open(folder, 'r')
   return { to: name => `/proc/self/fd/${handle.fd}/${name}`, close: () => handle.close() }
 }
@@ -68,7 +68,13 @@ function listenAt(path: string): Promise<Server> {
   })
 }
 
-const closeServer = (server: Server): Promise<void> => new Promise(resolve => server.close(() => resolve()))
+async function letGo(server: Server, path: string): Promise<void> {
+  await new Promise<void>(resolve => server.close(() => resolve()))
+  await remove(path)
+}
+
+/** What is left of a holder that is gone; another process may have removed it already. */
+const remove = (path: string): Promise<void> => unlink(path).catch(() => {})
 
 /** Whether a process listens there: refused and missing are a no, everything else might be a yes. */
 function answers(path: string): Promise<boolean> {
