@@ -7,7 +7,7 @@
  * least one sees the other; both may, and then neither holds.
  */
 import { randomBytes } from 'node:crypto'
-import { open, readdir, unlink } from 'node:fs/promises'
+import { access, open, readdir, unlink } from 'node:fs/promises'
 import { createServer, connect as dial, type Server } from 'node:net'
 import { join } from 'node:path'
 import { fail, ok, type Result } from '../../protocol/result.ts'
@@ -21,6 +21,8 @@ export const HELD_HINT = 'another process writes here: end it first'
 export async function announceHolder(folder: string, name: string): Promise<Result<Release, HoldFault>> {
   const prefix = `.held-${name}-`
   const own = `${prefix}${randomBytes(8).toString('hex')}`
+  // Where a socket's folder is missing, libuv says that it is not permitted.
+  await access(folder)
   const way = await openWay(folder, own)
   let server: Server | undefined
   let others: string[]
