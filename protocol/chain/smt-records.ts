@@ -21,14 +21,14 @@ export interface Records {
 }
 
 const HEAD = 8
-/** Records up to here come in steps of 16 bytes; most are accounts of about a hundred. */
-const SMALL = 512
-const SMALL_STEP = 16
+/** Records up to here come in steps of 8 bytes; most are accounts of about a hundred. */
+const SMALL = 256
+const SMALL_STEP = 8
 const SMALL_CLASSES = SMALL / SMALL_STEP
 const SLOT_BITS = 25
 const SLOT_MASK = 2 ** SLOT_BITS - 1
 
-/** The size class of so many bytes, and the bytes of its slots: above 512 four steps a doubling, up to 2^31. */
+/** The size class of so many bytes, and the bytes of its slots: above 256 four steps a doubling, up to 2^31. */
 export function sizeClass(bytes: number): readonly [number: number, size: number] {
   if (bytes <= SMALL) {
     const steps = Math.ceil(bytes / SMALL_STEP)
@@ -38,7 +38,7 @@ export function sizeClass(bytes: number): readonly [number: number, size: number
   const doubling = 31 - Math.clz32(bytes - 1)
   const step = 2 ** (doubling - 2)
   const quarters = Math.ceil(bytes / step)
-  return [SMALL_CLASSES + (doubling - 9) * 4 + quarters - 5, quarters * step]
+  return [SMALL_CLASSES + (doubling - 8) * 4 + quarters - 5, quarters * step]
 }
 
 export function createRecords(): Records {

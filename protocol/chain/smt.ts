@@ -54,8 +54,8 @@ export interface StateTree {
  */
 export const KEPT_VERSIONS = 64
 
-/** Entries that a fill sorts and merges at once: some 10 MB, and the few nodes at the top are hashed once for all of them. */
-const FILL_BATCH = 32_768
+/** Entries that a fill sorts and merges at once: one or two MB, and the nodes at the top are hashed once for all of them. */
+const FILL_BATCH = 4096
 
 interface PathChange {
   readonly path: Uint8Array

@@ -191,8 +191,8 @@ test('twenty thousand leaves take at most 120 bytes each beside keys and values'
   tree.fill(Array.from({ length: count }, (_, i) => [utf8(`account/${i}`), new Uint8Array(48).fill(i)] as const))
   tree.commit(1n, [])
   assert.ok(tree.memory.nodes / count <= 120, `${tree.memory.nodes / count}`)
-  // Lengths and the rest of a slot: 8 + 15 at most, and a page or two that is not full.
-  assert.ok(tree.memory.records / count <= 14 + 48 + 8 + 16 + 10, `${tree.memory.records / count}`)
+  // Lengths and the rest of a slot: 8 + 7 at most, and a page or two that is not full.
+  assert.ok(tree.memory.records / count <= 14 + 48 + 8 + 8 + 10, `${tree.memory.records / count}`)
 })
 
 test('every record finds a size class that holds it and wastes a quarter at most', () => {
@@ -200,7 +200,7 @@ test('every record finds a size class that holds it and wastes a quarter at most
   const sizes = [...Array.from({ length: 70_000 }, (_, i) => i + 8), 2 ** 24 - 1, 2 ** 24, 2 ** 24 + 1, 2 ** 31]
   for (const bytes of sizes) {
     const [number, size] = sizeClass(bytes)
-    assert.ok(size >= bytes && size - bytes < Math.max(16, bytes / 4) && size % 4 === 0, `${bytes} in ${size}`)
+    assert.ok(size >= bytes && size - bytes < Math.max(8, bytes / 4) && size % 4 === 0, `${bytes} in ${size}`)
     assert.ok((number === last[0]) === (size === last[1]) && number >= last[0], `class ${number} of ${bytes}`)
     last = [number, size]
   }
