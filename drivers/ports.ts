@@ -5,8 +5,12 @@
  * test/contracts. A port never throws for what the world does: it answers with a Fault. Asynchronous answers are
  * promises; whoever waits puts its own deadline on them with `Timers`, because hardware may never answer.
  */
-import type { LightBlock } from '../protocol/chain/light-block.ts'
+import type { TxResult } from '../protocol/chain/block.ts'
+import type { Evidence } from '../protocol/chain/evidence.ts'
+import type { Header, LightBlock } from '../protocol/chain/light-block.ts'
+import type { MerkleProof } from '../protocol/chain/merkle.ts'
 import type { Verifier } from '../protocol/crypto/verify.ts'
+import type { Accumulated } from '../protocol/light/accumulated.ts'
 import type { Fault, Result } from '../protocol/result.ts'
 import type { MeterValue } from '../protocol/telegram/obis.ts'
 import type { Instant, Mono, TimeQuality } from '../protocol/time.ts'
@@ -116,6 +120,28 @@ export interface LedgerRpc {
   query(key: Uint8Array, height: bigint): Promise<Result<QueryAnswer>>
   /** Hand in a transaction; `code` 0 means that this node's mempool took it. */
   submit(tx: Uint8Array): Promise<Result<{ readonly code: number; readonly log: string; readonly hash: Uint8Array }>>
+  /** A transaction by its hash, once it stands in a block. */
+  tx(hash: Uint8Array): Promise<Result<TxAnswer>>
+  /** The header of a height, however old, with its proof under the state after block `at` where the node can give one. */
+  oldHeader(height: bigint, at: bigint): Promise<Result<OldHeader>>
+  /** Hand in proof of misbehaviour; success means that this node took it. */
+  reportEvidence(evidence: Evidence): Promise<Result<void>>
+}
+
+export interface OldHeader {
+  readonly header: Header
+  /** Against the AppHash of header `at` + 1. */
+  readonly accumulated?: Accumulated
+}
+
+export interface TxAnswer {
+  readonly height: bigint
+  readonly tx: Uint8Array
+  /** Against the DataHash of header `height`. */
+  readonly proof: MerkleProof
+  readonly result: TxResult
+  /** Against the LastResultsHash of header `height` + 1. */
+  readonly resultProof: MerkleProof
 }
 
 export interface QueryAnswer {

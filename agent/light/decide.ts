@@ -24,6 +24,8 @@ export interface Findings {
   readonly refusal: Fault | undefined
   /** A fault of our own standing, as an expired ground. */
   readonly blocked: Fault | undefined
+  /** What is wrong with our wall clock, where that explains what else was found. */
+  readonly ourClock: Fault | undefined
   readonly witnesses: number
   /** Whether some witness has what we have, or is merely a little behind. */
   readonly witnessed: boolean
@@ -35,14 +37,44 @@ export interface Findings {
 }
 
 export function judge(findings: Findings): { readonly state: LightState; readonly fault?: Fault } {
-  const { diverged, refusal, blocked, idleMs, lagMs, staleAfterMs } = findings
+  const { diverged, refusal, blocked, ourClock, idleMs, lagMs, staleAfterMs } = findings
   if (diverged !== undefined) return { state: 'diverged', fault: diverged }
+  if (ourClock !== undefined) return { state: 'stale', fault: ourClock }
   if (refusal !== undefined) return { state: 'refused', fault: refusal }
   if (blocked !== undefined) return { state: 'stale', fault: blocked }
   const age = Math.max(idleMs, lagMs ?? 0)
   if (age > staleAfterMs) return { state: 'stale', fault: { code: 'light.stale', ageMs: age, limitMs: staleAfterMs } }
   if (!findings.witnessed) return { state: 'no-witness', fault: noWitness(findings.witnesses) }
   return { state: 'ok' }
+}
+
+/** What shows that our own wall clock is wrong. */
+export interface ClockSigns {
+  readonly blocked: Fault | undefined
+  readonly idleMs: number
+  readonly lagMs: number | undefined
+  readonly staleAfterMs: number
+  /** How far the wall clock was moved, against the monotonic one, since the head was last found good. */
+  readonly stepMs: number
+  /** By how much it is behind a time that two thirds of the validators have signed. */
+  readonly behindMs: number | undefined
+  /** Whether another node claims to be further: then a lag is the primary's. */
+  readonly othersAhead: boolean
+  readonly driftMs: number
+}
+
+const SET_CLOCK = 'set the clock of this machine, best by NTP; until it fits the ledger nothing is believed'
+
+export function clockFault(signs: ClockSigns): Fault | undefined {
+  const { blocked, idleMs, lagMs, staleAfterMs, stepMs, behindMs, othersAhead, driftMs } = signs
+  const lags = lagMs !== undefined && lagMs > staleAfterMs
+  if (blocked?.code !== 'light.expired' && behindMs === undefined && !lags) return undefined
+  if (Math.abs(stepMs) > driftMs) return { code: 'light.clock-stepped', stepMs, hint: SET_CLOCK }
+  if (behindMs !== undefined) return { code: 'light.clock-behind', behindMs, hint: SET_CLOCK }
+  // The head goes on rising, and nobody has more: the chain is not late, so we are early.
+  return lags && idleMs <= staleAfterMs && !othersAhead
+    ? { code: 'light.clock-ahead', aheadMs: lagMs, hint: SET_CLOCK }
+    : undefined
 }
 
 export const noWitness = (witnesses: number): Fault => ({

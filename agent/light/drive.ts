@@ -1,10 +1,12 @@
 /** Runs the fetching machines of protocol/light with the blocks of one source. */
 import type { Clock } from '../../drivers/ports.ts'
+import { instantOf } from '../../protocol/chain/chain-time.ts'
+import type { LightBlock } from '../../protocol/chain/light-block.ts'
 import type { Verifier } from '../../protocol/crypto/verify.ts'
 import { type BisectStep, startBisection, takeBlock } from '../../protocol/light/bisect.ts'
 import { type ExamineStep, examine, startExamination } from '../../protocol/light/detect.ts'
 import type { LightOptions } from '../../protocol/light/predicates.ts'
-import type { VerifiedBlock } from '../../protocol/light/verify.ts'
+import { type VerifiedBlock, verify } from '../../protocol/light/verify.ts'
 import type { Fault } from '../../protocol/result.ts'
 import type { Source } from './source.ts'
 
@@ -52,4 +54,17 @@ export async function examineSource(
     step = examine(step.state, block.value, bench.options, bench.clock.now(), bench.verifier)
   }
   return step
+}
+
+/**
+ * By how many milliseconds our clock is behind, where a block that seems to be of the future is signed as every other: two
+ * thirds of the validators have signed its time. Undefined where it is not, and whoever sent it lies.
+ */
+export function ourClockIsBehind(
+  { options, clock, verifier }: Bench,
+  ground: VerifiedBlock,
+  block: LightBlock,
+): number | undefined {
+  const time = instantOf(block.header.time)
+  return verify(ground, block, options, time, verifier).kind === 'trusted' ? time - clock.now() : undefined
 }

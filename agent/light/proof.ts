@@ -1,11 +1,12 @@
 /** What the ledger's state says under a key, proven against a header. */
-import type { QueryAnswer } from '../../drivers/ports.ts'
+import type { Clock, QueryAnswer } from '../../drivers/ports.ts'
 import { toHex } from '../../protocol/bytes.ts'
 import { instantOf } from '../../protocol/chain/chain-time.ts'
 import { SMT_SPEC, verifyMembership, verifyNonMembership } from '../../protocol/chain/ics23.ts'
 import type { VerifiedBlock } from '../../protocol/light/verify.ts'
 import { ok, type Result } from '../../protocol/result.ts'
 import type { Instant, Mono } from '../../protocol/time.ts'
+import type { Looked, Source } from './source.ts'
 
 export interface Proven {
   readonly key: Uint8Array
@@ -26,8 +27,22 @@ export interface Proven {
   readonly provenMono: Mono
 }
 
+/** Asks a source what stands under a key before `under`. */
+export async function lookUpKey(
+  from: Source,
+  under: VerifiedBlock,
+  key: Uint8Array,
+  clock: Clock,
+): Promise<Looked<Proven>> {
+  const answer = await from.query(key, under.header.height - 1n)
+  if (!answer.ok) return { ...answer, lied: false }
+  const proven = checkAnswer(key, under, answer.value, clock.mono())
+  const { value, proof } = answer.value
+  return proven.ok ? proven : { ...proven, lied: true, shown: { key, value, proof } }
+}
+
 /** Checks an answer about the state before `under` against the AppHash that `under` carries. */
-export function checkAnswer(key: Uint8Array, under: VerifiedBlock, answer: QueryAnswer, now: Mono): Result<Proven> {
+function checkAnswer(key: Uint8Array, under: VerifiedBlock, answer: QueryAnswer, now: Mono): Result<Proven> {
   const { header, block, signedBy } = under
   const held =
     answer.value === undefined

@@ -3,7 +3,7 @@
  * the ledger's state says under a key. It trusts no node; protocol/light judges, decide.ts says what the findings mean.
  *
  *     follow:  status -> climb (fetch, verify, perhaps by pivots) -> compare with every witness -> health
- *     prove:   follow -> query at H-1 -> proof against the AppHash in the compared header H
+ *     prove:   follow -> query at H-1 -> proof against the AppHash in the compared header H; old headers and transactions alike
  */
 import type { Cancel, Clock, Disk, LedgerRpc, Log, Timers } from '../../drivers/ports.ts'
 import { equalBytes, toHex } from '../../protocol/bytes.ts'
@@ -13,72 +13,34 @@ import type { LightBlock } from '../../protocol/chain/light-block.ts'
 import { lightBlockJson, signedHeaderJson } from '../../protocol/chain/rpc-json.ts'
 import type { Verifier } from '../../protocol/crypto/verify.ts'
 import type { Attack } from '../../protocol/light/detect.ts'
-import { expiry, type LightOptions } from '../../protocol/light/predicates.ts'
-import { type Anchor, trustLevelFault, type VerifiedBlock } from '../../protocol/light/verify.ts'
+import { expiry } from '../../protocol/light/predicates.ts'
+import { trustLevelFault, type VerifiedBlock } from '../../protocol/light/verify.ts'
 import { done, type Fault, fail, type Result } from '../../protocol/result.ts'
-import { type Instant, later, type Mono } from '../../protocol/time.ts'
-import { judge, type LightHealth, maybeOurClock, noWitness, refused, thinned } from './decide.ts'
-import { climb, examineSource } from './drive.ts'
+import { accusationJson, accuse, byzantineOf, report } from './accuse.ts'
+import { clockFault, judge, type LightHealth, maybeOurClock, noWitness, thinned } from './decide.ts'
+import { climb, examineSource, ourClockIsBehind } from './drive.ts'
 import { findGround } from './ground.ts'
-import { checkAnswer, type Proven } from './proof.ts'
-import { createSource, type Source } from './source.ts'
-import { attackJson, createLightStore } from './store.ts'
+import { lookBack, lookUpTx } from './history.ts'
+import type { Head, LightAgent, LightConfig } from './light.ts'
+import { lookUpKey, type Proven } from './proof.ts'
+import { seek } from './seek.ts'
+import { createSource, type Looked, type Source } from './source.ts'
+import { createLightStore } from './store.ts'
 
-export type { Proven }
-
-export interface LightConfig extends LightOptions {
-  /** Where trust begins; a block kept on disk is preferred when it is newer. */
-  readonly trust: Anchor
-  /** Between two looks at the head; the ledger makes a block a second. */
-  readonly followMs?: number
-  /** No answer of a node takes longer on a line that is of use. */
-  readonly rpcDeadlineMs?: number
-  /** A head that has not risen for this long is no ground for a payment. */
-  readonly staleAfterMs?: number
-  /** How long `prove` goes on asking for what is not there yet. */
-  readonly proveWaitMs?: number
-}
+export type { Head, LightAgent, LightConfig, Proven }
 
 const FOLLOW_MS = 1_000
 const RPC_DEADLINE_MS = 5_000
 const STALE_AFTER_MS = 15_000
 const PROVE_WAIT_MS = 10_000
-/** Half a block. */
-const ASK_AGAIN_MS = 500
 /** A witness this many milliseconds (and twice the clock drift) behind counts as answering. */
 const WITNESS_LAG_MS = 5_000
 /** One lost answer is a hiccup, three in a row a node that is down. */
 const STRIKES_MAX = 3
+/** A witness that is this far ahead is not merely a block quicker. */
+const AHEAD_BLOCKS = 3n
 /** A kept block saves a skip after a restart, and each save costs the flash a write. */
 const SAVE_EVERY_MS = 60_000
-
-export interface Head {
-  readonly height: bigint
-  readonly time: Instant
-  readonly hash: Uint8Array
-  /** Addresses, hex, of the validators whose signatures were checked. */
-  readonly signedBy: readonly string[]
-  /** How many validators there are. */
-  readonly validators: number
-  readonly verifiedMono: Mono
-  /** Whether a witness has confirmed it. */
-  readonly witnessed: boolean
-}
-
-export interface LightAgent {
-  /** Finds the ground of trust and begins to follow; a fault says how to anchor trust anew. */
-  start(): Promise<Result<void>>
-  stop(): Promise<void>
-  /** The newest verified header; undefined before the first and after a divergence. */
-  head(): Head | undefined
-  /** Advances to the primary's head; calls at the same time share one round. */
-  follow(): Promise<Result<void>>
-  /** Proves what stands under a key now; waits, within bounds, until the state is at least that of block `atLeast`. */
-  prove(key: Uint8Array, atLeast?: bigint): Promise<Result<Proven>>
-  health(): LightHealth
-  onHealth(listener: (health: LightHealth) => void): Cancel
-  stats(): { readonly headersVerified: number; readonly proofsVerified: number; readonly refusals: number }
-}
 
 export function createLightAgent(ports: {
   readonly config: LightConfig
@@ -107,9 +69,15 @@ export function createLightAgent(ports: {
   let roseAt = clock.mono()
   let savedAt = clock.mono()
   let promotedAt = clock.mono()
+  /** Wall clock less monotonic clock when the head was last found good. */
+  let offset: number | undefined
   let diverged: Fault | undefined
   let refusal: Fault | undefined
   let blocked: Fault | undefined
+  /** By how much our wall clock is behind what two thirds of the validators have signed. */
+  let behindMs: number | undefined
+  /** Whether a witness claims to be further. */
+  let othersAhead = false
   let health: LightHealth = { state: 'no-witness', since: clock.mono(), fault: noWitness(ports.witnesses.length) }
   const listeners = new Set<(health: LightHealth) => void>()
   const counts = { headersVerified: 0, proofsVerified: 0, refusals: 0 }
@@ -117,18 +85,19 @@ export function createLightAgent(ports: {
   let cancelTimer: Cancel | undefined
   let stopped = false
 
-  function settle(): void {
+  const wallOffset = () => clock.now() - clock.mono()
+
+  function lag(): number | undefined {
     const head = trace.at(-1)
-    const { state, fault } = judge({
-      diverged,
-      refusal,
-      blocked,
-      witnesses: witnesses.length,
-      witnessed,
-      idleMs: clock.mono() - roseAt,
-      lagMs: head && clock.quality() === 'synchronised' ? clock.now() - instantOf(head.header.time) : undefined,
-      staleAfterMs,
-    })
+    return head && clock.quality() === 'synchronised' ? clock.now() - instantOf(head.header.time) : undefined
+  }
+
+  function settle(): void {
+    const found = { blocked, idleMs: clock.mono() - roseAt, lagMs: lag(), staleAfterMs }
+    const stepMs = offset === undefined ? 0 : wallOffset() - offset
+    const ourClock = clockFault({ ...found, stepMs, behindMs, othersAhead, driftMs: config.maxClockDriftMs })
+    const witnessing = { witnesses: witnesses.length, witnessed }
+    const { state, fault } = judge({ ...found, ...witnessing, diverged, refusal, ourClock })
     if (state === health.state && fault?.code === health.fault?.code) return
     health = { state, since: clock.mono(), ...(fault === undefined ? {} : { fault }) }
     log(state === 'ok' ? 'info' : state === 'diverged' ? 'error' : 'warn', `the light client is ${state}`, fault)
@@ -140,12 +109,6 @@ export function createLightAgent(ports: {
     counts.headersVerified += verified.length - 1
     trace = thinned([...trace, ...verified.slice(1)])
     roseAt = clock.mono()
-  }
-
-  async function saveEvidence(name: string, content: object): Promise<string | undefined> {
-    const saved = await store.saveEvidence(name, content)
-    if (!saved.ok) log('error', 'evidence could not be saved', saved.fault)
-    return saved.ok ? saved.value : undefined
   }
 
   /** A source sent something false: keep it as evidence, go on without that source where there is another. */
@@ -160,7 +123,9 @@ export function createLightAgent(ports: {
       else witnesses = witnesses.filter(one => one !== from)
     }
     settle()
-    if (!maybeOurClock(fault)) await saveEvidence(name, { source: from.name, fault, ...content })
+    if (maybeOurClock(fault)) return
+    const saved = await store.saveEvidence(name, { source: from.name, fault, ...content })
+    if (!saved.ok) log('error', 'evidence could not be saved', saved.fault)
   }
 
   const refuseBlock = (from: Source, fault: Fault, block: LightBlock): Promise<void> =>
@@ -190,9 +155,9 @@ export function createLightAgent(ports: {
   }
 
   async function followOnce(): Promise<Result<void>> {
-    const ground = trace.at(-1)
-    if (ground === undefined) return fail({ code: 'light.not-started' })
     if (diverged !== undefined) return fail(diverged)
+    const ground = trace.at(-1)
+    if (ground === undefined) return begin()
     blocked = expiry(ground.header, config, clock.now())
     if (blocked !== undefined) {
       settle()
@@ -210,16 +175,29 @@ export function createLightAgent(ports: {
     keep(verified)
     if (end.kind === 'silent') return silent(end.fault)
     if (end.kind === 'refused') {
-      await refuseBlock(from, end.fault, end.block)
+      behindMs = end.fault.code === 'light.from-future' ? ourClockIsBehind(bench, end.ground, end.block) : undefined
+      if (behindMs === undefined) await refuseBlock(from, end.fault, end.block)
+      else settle()
       return fail(end.fault)
     }
     from.strikes = 0
     refusal = undefined
+    behindMs = undefined
     await compare()
+    const late = (lag() ?? 0) > staleAfterMs
+    if (!late) offset = wallOffset()
+    othersAhead = late && (await someoneIsAhead())
     settle()
-    // A primary that answers but stands still is as good as silent.
+    // A primary that answers but stands still, or serves only what is old, is as good as silent.
     if (health.state === 'stale' && clock.mono() - promotedAt > staleAfterMs) promoteWitness(true)
     return diverged === undefined ? done : fail(diverged)
+  }
+
+  /** Whether some witness is further than the head; said without proof, it only tells a slow primary from a wrong clock. */
+  async function someoneIsAhead(): Promise<boolean> {
+    const { height } = trace.at(-1)!.header
+    const answers = await Promise.all(witnesses.map(witness => witness.status()))
+    return answers.some(answer => answer.ok && answer.value.height > height + AHEAD_BLOCKS)
   }
 
   /** Asks every witness for the header that we hold newest. */
@@ -272,30 +250,27 @@ export function createLightAgent(ports: {
   }
 
   async function diverge(witness: Source, attack: Attack, witnessTrace: readonly VerifiedBlock[]): Promise<void> {
-    const { height } = attack.conflicting.header
-    const name = `${attack.kind}-${height}-${toHex(attack.conflicting.hash).slice(0, 8)}`
+    const { kind, ours, theirs } = attack
+    const { height } = theirs.header
+    const accused = primary
     // Listeners first: the relays open before anything is written.
     diverged = {
       code: 'light.diverged',
-      kind: attack.kind,
+      kind,
       height,
-      primary: primary.name,
+      primary: accused.name,
       witness: witness.name,
-      byzantine: attack.byzantine.map(toHex),
       hint: 'validators signed two chains: find out which one stands, then set trust.height above this height and its hash',
     }
     cancelTimer?.()
     settle()
-    // The same attack as the witness's followers would prove it, against the primary.
-    const other = await examineSource(bench, primary, witnessTrace)
-    const file = await saveEvidence(name, {
-      primary: primary.name,
-      witness: witness.name,
-      against_witness: attackJson(attack),
-      ...(other.kind === 'attack' ? { against_primary: attackJson(other.attack) } : {}),
-    })
-    const marked = await store.saveDiverged(height, file ?? name)
-    if (!marked.ok) log('error', 'the divergence could not be marked on disk', marked.fault)
+    const accusation = await accuse(bench, accused, attack, witnessTrace)
+    const name = `${kind}-${height}-${toHex(ours.hash).slice(0, 8)}-${toHex(theirs.hash).slice(0, 8)}`
+    const content = accusationJson(accusation, accused.name, witness.name)
+    const saved = await store.saveDivergence(height, name, content)
+    if (!saved.ok) log('error', 'the divergence could not be saved', saved.fault)
+    log('error', 'validators signed two chains', { code: 'light.byzantine', addresses: byzantineOf(accusation) })
+    await report(accusation, accused, witness, log)
   }
 
   async function saveTrusted(): Promise<void> {
@@ -319,53 +294,65 @@ export function createLightAgent(ports: {
     return health.state === 'ok' || health.state === 'refused' ? undefined : health.fault
   }
 
-  async function prove(key: Uint8Array, atLeast = 1n): Promise<Result<Proven>> {
-    const until = later(clock.mono(), config.proveWaitMs ?? PROVE_WAIT_MS)
-    for (;;) {
-      const followed = await follow()
-      let missing: Fault = followed.ok ? { code: 'light.not-yet', height: atLeast } : followed.fault
-      const [under] = trace
-      // The header of block H carries the state after H-1; the state after block 0 is the genesis, which nobody proves.
-      if (health.state === 'ok' && under !== undefined && under.header.height > atLeast) {
-        const from = primary
-        const answer = await from.query(key, under.header.height - 1n)
-        const proven = answer.ok ? checkAnswer(key, under, answer.value, clock.mono()) : answer
-        // Much may have come to light while the answer was on its way.
-        if (proven.ok && obstacle() === undefined) {
-          counts.proofsVerified++
-          return proven
-        }
-        if (!proven.ok) missing = proven.fault
-        if (answer.ok && !proven.ok) {
-          await refuse(from, proven.fault, `proof-${under.header.height}-${toHex(under.hash).slice(0, 8)}`, {
-            signed_header: signedHeaderJson(under.block),
-            key,
-            value: answer.value.value,
-            proof: answer.value.proof,
-          })
-        }
-      }
-      const fault = obstacle()
-      if (fault !== undefined) return fail(fault)
-      if (clock.mono() >= until) return fail(refusal === undefined ? missing : refused(refusal))
-      await timers.sleep(ASK_AGAIN_MS)
+  const everyone = () => [primary, ...witnesses]
+
+  const seeking = <T>(
+    sources: () => readonly Source[],
+    ask: (from: Source, under: VerifiedBlock) => Promise<Looked<T>>,
+    atLeast: bigint,
+  ) =>
+    seek({
+      waitMs: config.proveWaitMs ?? PROVE_WAIT_MS,
+      clock,
+      timers,
+      atLeast,
+      sources,
+      ask,
+      follow,
+      under: () => (health.state === 'ok' ? trace[0] : undefined),
+      obstacle,
+      refusal: () => refusal,
+      refuse: (from, under, { fault, shown }) =>
+        refuse(from, fault, `proof-${under.header.height}-${toHex(under.hash).slice(0, 8)}`, {
+          signed_header: signedHeaderJson(under.block),
+          ...shown,
+        }),
+    }).then(found => {
+      if (found.ok) counts.proofsVerified++
+      return found
+    })
+
+  /** Finds the ground of trust where there is none yet. */
+  async function begin(): Promise<Result<void>> {
+    const ground = await findGround(bench, store, config.trust, everyone(), ports.log)
+    if (!ground.ok) {
+      if (ground.fault.code === 'light.diverged') diverged = ground.fault
+      else blocked = ground.fault
+      settle()
+      return ground
     }
+    blocked = undefined
+    trace = [ground.value]
+    roseAt = clock.mono()
+    agreedAt = clock.mono()
+    log('info', `trust begins at height ${ground.value.header.height}`)
+    return done
   }
 
   return {
     async start() {
       const level = trustLevelFault(config.trustLevel)
       if (level !== undefined) return fail({ ...level, hint: 'set trustLevel between 1/3 and 1' })
-      const ground = await findGround(bench, store, config.trust, [primary, ...witnesses], ports.log)
-      if (!ground.ok) return ground
-      trace = [ground.value]
-      roseAt = clock.mono()
-      agreedAt = clock.mono()
-      log('info', `trust begins at height ${ground.value.header.height}`)
-      await follow()
-      if (!stopped && diverged === undefined)
-        cancelTimer = timers.every(config.followMs ?? FOLLOW_MS, () => void follow())
-      return done
+      const begun = await begin()
+      if (begun.ok) await follow()
+      if (!stopped && diverged === undefined) {
+        cancelTimer = timers.every(config.followMs ?? FOLLOW_MS, () => {
+          // Staleness shows in time even while a round waits for a node that hangs.
+          settle()
+          void follow()
+        })
+      }
+      return begun
     },
     async stop() {
       stopped = true
@@ -387,7 +374,17 @@ export function createLightAgent(ports: {
       }
     },
     follow,
-    prove,
+    prove: (key, atLeast = 1n) =>
+      seeking(
+        () => [primary],
+        (from, under) => lookUpKey(from, under, key, clock),
+        atLeast,
+      ),
+    proveTx: hash => seeking(everyone, (from, under) => lookUpTx(from, under, hash, config), 1n),
+    headerAt: async height =>
+      height < 1n
+        ? fail({ code: 'light.height', expected: 'above 0', received: height })
+        : seeking(everyone, (from, under) => lookBack(from, under, height, config), height - 1n),
     health: () => health,
     onHealth(listener) {
       listeners.add(listener)

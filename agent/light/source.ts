@@ -1,5 +1,6 @@
 /** One ledger node as the light client sees it: every call ends by its deadline, and answers what was asked. */
-import type { LedgerRpc, QueryAnswer, Timers } from '../../drivers/ports.ts'
+import type { LedgerRpc, OldHeader, QueryAnswer, Timers, TxAnswer } from '../../drivers/ports.ts'
+import type { Evidence } from '../../protocol/chain/evidence.ts'
 import type { Header, LightBlock } from '../../protocol/chain/light-block.ts'
 import { type Fault, fail, type Result } from '../../protocol/result.ts'
 
@@ -12,7 +13,21 @@ export interface Source {
   /** As a witness: its header at a height, or whether it has not come that far yet. */
   headerAt(height: bigint, chainId: string): Promise<Header | 'behind' | 'silent'>
   query(key: Uint8Array, height: bigint): Promise<Result<QueryAnswer>>
+  tx(hash: Uint8Array): Promise<Result<TxAnswer>>
+  oldHeader(height: bigint, at: bigint): Promise<Result<OldHeader>>
+  reportEvidence(evidence: Evidence): Promise<Result<void>>
 }
+
+/** What a source was asked for, proven; or why not, and whether its words do not fit together, which is a lie. */
+export type Looked<T> =
+  | { readonly ok: true; readonly value: T }
+  | {
+      readonly ok: false
+      readonly fault: Fault
+      readonly lied: boolean
+      /** What it said, for the evidence. */
+      readonly shown?: object
+    }
 
 const DEADLINE = 'light.deadline'
 
@@ -54,5 +69,12 @@ export function createSource(rpc: LedgerRpc, timers: Timers, deadlineMs: number)
       if (!answer.ok || answer.value.height === height) return answer
       return otherHeight(height, answer.value.height)
     },
+    tx: hash => within(rpc.tx(hash)),
+    async oldHeader(height, at) {
+      const answer = await within(rpc.oldHeader(height, at))
+      if (!answer.ok || answer.value.header.height === height) return answer
+      return otherHeight(height, answer.value.header.height)
+    },
+    reportEvidence: evidence => within(rpc.reportEvidence(evidence)),
   }
 }

@@ -6,11 +6,12 @@ import type { Disk } from '../../drivers/ports.ts'
 import { fromHex, fromUtf8, toHex, utf8 } from '../../protocol/bytes.ts'
 import type { LightBlock } from '../../protocol/chain/light-block.ts'
 import { lightBlockJson, parseLightBlock } from '../../protocol/chain/rpc-json.ts'
-import type { Attack } from '../../protocol/light/detect.ts'
 import type { VerifiedBlock } from '../../protocol/light/verify.ts'
 import { type Fault, fail, ok, type Result } from '../../protocol/result.ts'
 
 const TRUSTED_FILE = 'light-trusted.json'
+
+const fileOf = (name: string): string => `light-evidence-${name}.json`
 
 /** Evidence files of one run: a source that lies without end must not fill the disk. */
 const EVIDENCE_MAX = 16
@@ -23,7 +24,8 @@ export interface LightStore {
   /** Undefined where nothing was kept yet. */
   load(): Promise<Result<Kept | undefined>>
   saveBlock(trusted: VerifiedBlock): Promise<Result<void>>
-  saveDiverged(height: bigint, evidence: string): Promise<Result<void>>
+  /** Evidence against the validators, and the mark that nothing is believed any more: written whatever else was. */
+  saveDivergence(height: bigint, name: string, content: object): Promise<Result<string>>
   /** The name of the file written; undefined once the cap is reached. */
   saveEvidence(name: string, content: object): Promise<Result<string | undefined>>
 }
@@ -38,16 +40,6 @@ const jsonBytes = (content: object): Uint8Array =>
       2,
     )}\n`,
   )
-
-/** An attack as data for CometBFT's evidence and for a person. */
-export const attackJson = (attack: Attack) => ({
-  kind: attack.kind,
-  conflicting_block: lightBlockJson(attack.conflicting.block),
-  trusted_block: lightBlockJson(attack.trusted.block),
-  common_height: attack.common.header.height,
-  byzantine_validators: attack.byzantine.map(toHex),
-  total_voting_power: attack.totalPower,
-})
 
 export function createLightStore(disk: Disk, chainId: string): LightStore {
   let evidenceFiles = 0
@@ -66,12 +58,20 @@ export function createLightStore(disk: Disk, chainId: string): LightStore {
         TRUSTED_FILE,
         jsonBytes({ chain_id: chainId, hash: trusted.hash, block: lightBlockJson(trusted.block) }),
       ),
-    saveDiverged: (height, evidence) =>
-      disk.replace(TRUSTED_FILE, jsonBytes({ chain_id: chainId, diverged: { height, evidence } })),
+    async saveDivergence(height, name, content) {
+      const file = fileOf(name)
+      // The mark first: on a disk that takes one more small file it is what keeps a restart from believing either chain.
+      const marked = await disk.replace(
+        TRUSTED_FILE,
+        jsonBytes({ chain_id: chainId, diverged: { height, evidence: file } }),
+      )
+      const saved = await disk.replace(file, jsonBytes({ chain_id: chainId, ...content }))
+      return marked.ok ? (saved.ok ? ok(file) : saved) : marked
+    },
     async saveEvidence(name, content) {
       if (evidenceFiles >= EVIDENCE_MAX) return ok(undefined)
       evidenceFiles++
-      const file = `light-evidence-${name}.json`
+      const file = fileOf(name)
       const saved = await disk.replace(file, jsonBytes({ chain_id: chainId, ...content }))
       return saved.ok ? ok(file) : saved
     },

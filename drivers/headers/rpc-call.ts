@@ -22,11 +22,13 @@ interface RpcCallOptions {
 const KEPT = { keepAlive: true, maxSockets: 8 }
 const agents = { http: new HttpAgent(KEPT), https: new HttpsAgent(KEPT) }
 
+export type RpcParams = Readonly<Record<string, string | boolean | object>>
+
 /** `url` is the node's base URL; it is also its name in faults. */
 export async function callRpc(
   url: string,
   method: string,
-  params: Readonly<Record<string, string | boolean>>,
+  params: RpcParams,
   options: RpcCallOptions,
 ): Promise<Result<unknown, RpcFault>> {
   const body = await post(url, JSON.stringify({ jsonrpc: '2.0', id: 1, method, params }), options)

@@ -1,13 +1,16 @@
 /** A full node of CometBFT (or `tieline-ledger`) as a LedgerRpc, over its HTTP RPC. */
-import { equalBytes, fromHex, toHex } from '../../protocol/bytes.ts'
+import { equalBytes, fromHex, toHex, utf8 } from '../../protocol/bytes.ts'
 import { fromBase64, toBase64 } from '../../protocol/chain/base64.ts'
+import { proveResult } from '../../protocol/chain/block.ts'
+import { evidenceJson } from '../../protocol/chain/evidence-json.ts'
 import type { LightBlock, Validator } from '../../protocol/chain/light-block.ts'
-import { type JsonFault, parseSignedHeader, parseValidators } from '../../protocol/chain/rpc-json.ts'
+import { decodeProof, parseResults, parseTx } from '../../protocol/chain/merkle-proof.ts'
+import { type JsonFault, parseHeader, parseSignedHeader, parseValidators } from '../../protocol/chain/rpc-json.ts'
 import { hashValidators, MAX_VALIDATORS } from '../../protocol/chain/validators.ts'
 import { sha256 } from '../../protocol/crypto/hash.ts'
-import { fail, ok, type Result } from '../../protocol/result.ts'
-import type { LedgerRpc } from '../ports.ts'
-import { callRpc } from './rpc-call.ts'
+import { done, fail, ok, type Result } from '../../protocol/result.ts'
+import type { LedgerRpc, OldHeader, TxAnswer } from '../ports.ts'
+import { callRpc, type RpcParams } from './rpc-call.ts'
 import type { RpcFault } from './rpc-fault.ts'
 
 interface RpcClientOptions {
@@ -28,6 +31,8 @@ const PER_PAGE = 100
 const SETS_KEPT = 4
 /** How CometBFT says that a transaction waits already or is in a block. */
 const KNOWN_TX = 'tx already exists in cache'
+/** How CometBFT says that it knows of no transaction of a hash. */
+const NO_TX = /^tx \([0-9A-F]+\) not found/
 
 type Fields = Readonly<Record<string, unknown>>
 type Answer<T> = Result<T, RpcFault>
@@ -42,7 +47,7 @@ export function createRpcClient({ url, timeoutMs = TIMEOUT_MS, limit = LIMIT }: 
   const bad = (method: string, reason: string) => fail<RpcFault>({ code: 'rpc.answer', node: url, method, reason })
   const misshapen = (method: string, { place, expected }: JsonFault) => bad(method, `${place} is not ${expected}`)
 
-  async function call(method: string, params: Readonly<Record<string, string | boolean>>): Promise<Answer<Fields>> {
+  async function call(method: string, params: RpcParams): Promise<Answer<Fields>> {
     const result = await callRpc(url, method, params, { timeoutMs, limit })
     if (!result.ok) return result
     return isObject(result.value) ? ok(result.value) : bad(method, 'result is not an object')
@@ -87,6 +92,26 @@ export function createRpcClient({ url, timeoutMs = TIMEOUT_MS, limit = LIMIT }: 
     return fetched
   }
 
+  /** What the application answers about its state after a block, with the bytes of each step of the proof. */
+  async function ask(path: string, data: Uint8Array, height: bigint) {
+    const answer = await call('abci_query', { path, data: toHex(data), height: String(height), prove: true })
+    if (!answer.ok) return answer
+    const { response } = answer.value
+    if (!isObject(response)) return bad('abci_query', 'no response')
+    if ((response['code'] ?? 0) !== 0) {
+      return fail<RpcFault>({
+        code: 'rpc.refused',
+        node: url,
+        method: 'abci_query',
+        message: String(response['log']).slice(0, 500),
+      })
+    }
+    if (heightOf(response['height']) !== height) return bad('abci_query', `height ${String(response['height'])}`)
+    const value = bytesOf(response['value'])
+    const proofs = proofsOf(response['proofOps'])
+    return value === 'bad' || proofs === undefined ? bad('abci_query', 'no value or proof') : ok({ value, proofs })
+  }
+
   return {
     name: url,
 
@@ -110,24 +135,12 @@ export function createRpcClient({ url, timeoutMs = TIMEOUT_MS, limit = LIMIT }: 
     },
 
     async query(key, height) {
-      const params = { path: '/key', data: toHex(key), height: String(height), prove: true }
-      const answer = await call('abci_query', params)
+      const answer = await ask('/key', key, height)
       if (!answer.ok) return answer
-      const { response } = answer.value
-      if (!isObject(response)) return bad('abci_query', 'no response')
-      if ((response['code'] ?? 0) !== 0) {
-        return fail({
-          code: 'rpc.refused',
-          node: url,
-          method: 'abci_query',
-          message: String(response['log']).slice(0, 500),
-        })
-      }
-      if (heightOf(response['height']) !== height) return bad('abci_query', `height ${String(response['height'])}`)
-      const value = bytesOf(response['value'])
-      const proof = proofOf(response['proofOps'])
-      if (value === 'bad' || proof === undefined) return bad('abci_query', 'no value or proof')
-      return ok({ height, value, proof })
+      const [proof, ...more] = answer.value.proofs
+      // A second step would mean a tree of trees, which our state is not.
+      if (proof === undefined || more.length > 0) return bad('abci_query', `${answer.value.proofs.length} proofs`)
+      return ok({ height, value: answer.value.value, proof })
     },
 
     async submit(tx) {
@@ -148,6 +161,45 @@ export function createRpcClient({ url, timeoutMs = TIMEOUT_MS, limit = LIMIT }: 
       if (named === undefined || !equalBytes(named, hash)) return bad('broadcast_tx_sync', "another transaction's hash")
       return ok({ code, log: log.slice(0, 500), hash })
     },
+
+    async tx(hash): Promise<Answer<TxAnswer>> {
+      const answer = await call('tx', { hash: toBase64(hash), prove: true })
+      if (!answer.ok) {
+        const { fault } = answer
+        return fault.code === 'rpc.refused' && NO_TX.test(fault.message)
+          ? fail({ code: 'rpc.no-tx', node: url, hash: toHex(hash) })
+          : answer
+      }
+      const found = parseTx(answer.value)
+      if (!found.ok) return misshapen('tx', found.fault)
+      const { height, index, tx, proof } = found.value
+      const block = await call('block_results', { height: String(height) })
+      if (!block.ok) return block
+      const results = parseResults(block.value)
+      if (!results.ok) return misshapen('block_results', results.fault)
+      const result = results.value[index]
+      if (result === undefined) return bad('block_results', `no result ${index}`)
+      return ok({ height, tx, proof, result, resultProof: proveResult(results.value, index) })
+    },
+
+    async oldHeader(height, at): Promise<Answer<OldHeader>> {
+      const answer = await call('header', { height: String(height) })
+      if (!answer.ok) return answer
+      const header = parseHeader(answer.value['header'])
+      if (!header.ok) return misshapen('header', header.fault)
+      const proven = await ask('/header', utf8(String(height)), at)
+      // A node whose application keeps no accumulator still has the header.
+      if (!proven.ok) return proven.fault.code === 'rpc.refused' ? ok({ header: header.value }) : proven
+      const { value: record, proofs } = proven.value
+      const proof = proofs[0] === undefined ? undefined : decodeProof(proofs[0])
+      if (proof?.ok !== true || record === undefined || proofs.length !== 2) return bad('abci_query', 'no header proof')
+      return ok({ header: header.value, accumulated: { proof: proof.value, record, recordProof: proofs[1]! } })
+    },
+
+    async reportEvidence(evidence) {
+      const answer = await call('broadcast_evidence', { evidence: evidenceJson(evidence) })
+      return answer.ok ? done : answer
+    },
   }
 }
 
@@ -157,10 +209,10 @@ function bytesOf(field: unknown): Uint8Array | undefined | 'bad' {
   return (typeof field === 'string' ? fromBase64(field) : undefined) ?? 'bad'
 }
 
-/** The one proof of an answer: a second step would mean a tree of trees, which ours is not. */
-function proofOf(proofOps: unknown): Uint8Array | undefined {
+/** The proofs of an answer, from the value up; more than the two that ours have is none of ours. */
+function proofsOf(proofOps: unknown): readonly Uint8Array[] | undefined {
   const ops = isObject(proofOps) ? proofOps['ops'] : undefined
-  if (!Array.isArray(ops) || ops.length !== 1 || !isObject(ops[0])) return undefined
-  const data = bytesOf(ops[0]['data'])
-  return data === 'bad' ? undefined : data
+  if (!Array.isArray(ops) || ops.length > 2) return undefined
+  const proofs = ops.map(op => (isObject(op) ? bytesOf(op['data']) : undefined))
+  return proofs.every(proof => proof instanceof Uint8Array) ? proofs : undefined
 }

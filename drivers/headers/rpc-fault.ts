@@ -11,3 +11,5 @@ export type RpcFault =
   | { readonly code: 'rpc.height-too-high'; readonly node: string; readonly asked: bigint; readonly newest: bigint }
   /** No longer there. */
   | { readonly code: 'rpc.height-gone'; readonly node: string; readonly asked: bigint; readonly oldest: bigint }
+  /** No transaction of that hash stands in a block that this node has. */
+  | { readonly code: 'rpc.no-tx'; readonly node: string; readonly hash: string }

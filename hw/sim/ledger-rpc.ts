@@ -3,8 +3,10 @@
 import type { Producer } from '../../agent/validator/producer.ts'
 import type { RpcFault } from '../../drivers/headers/rpc-fault.ts'
 import type { LedgerRpc, Timers } from '../../drivers/ports.ts'
+import { toHex } from '../../protocol/bytes.ts'
+import { proveResult, proveTx } from '../../protocol/chain/block.ts'
 import type { LightBlock } from '../../protocol/chain/light-block.ts'
-import { fail, ok, type Result } from '../../protocol/result.ts'
+import { done, fail, faultLine, ok, type Result } from '../../protocol/result.ts'
 
 interface SimRpcOptions {
   readonly name: string
@@ -19,18 +21,20 @@ export function createSimRpc({ name, producer, timers, latencyMs = 5 }: SimRpcOp
     await timers.sleep(latencyMs)
     return answer()
   }
+  const missing = (height: bigint) => {
+    const { height: newest, oldest } = producer.status()
+    if (height > newest) return fail<RpcFault>({ code: 'rpc.height-too-high', node: name, asked: height, newest })
+    if (height > 0n) return fail<RpcFault>({ code: 'rpc.height-gone', node: name, asked: height, oldest })
+    const message = `height must be greater than 0, but got ${height}`
+    return fail<RpcFault>({ code: 'rpc.refused', node: name, method: 'commit', message })
+  }
   return {
     name,
     status: () => at(() => ok({ chainId: producer.genesis.chainId, height: producer.status().height })),
     lightBlock: height =>
       at(() => {
         const block = producer.lightBlock(height)
-        if (block !== undefined) return ok(block)
-        const { height: newest, oldest } = producer.status()
-        if (height > newest) return fail({ code: 'rpc.height-too-high', node: name, asked: height, newest })
-        if (height > 0n) return fail({ code: 'rpc.height-gone', node: name, asked: height, oldest })
-        const message = `height must be greater than 0, but got ${height}`
-        return fail({ code: 'rpc.refused', node: name, method: 'commit', message })
+        return block === undefined ? missing(height) : ok(block)
       }),
     query: (key, height) =>
       at(() => {
@@ -49,6 +53,34 @@ export function createSimRpc({ name, producer, timers, latencyMs = 5 }: SimRpcOp
         }
         const message = `mempool is full: number of txs ${submission.txs} (max: ${submission.limit})`
         return fail({ code: 'rpc.refused', node: name, method: 'broadcast_tx_sync', message })
+      }),
+    tx: hash =>
+      at(() => {
+        const place = producer.tx(hash)
+        if (place === undefined) return fail({ code: 'rpc.no-tx', node: name, hash: toHex(hash) })
+        const { block, index } = place
+        return ok({
+          height: block.header.height,
+          tx: block.txs[index]!,
+          proof: proveTx(block.txs, index),
+          result: block.results[index]!,
+          resultProof: proveResult(block.results, index),
+        })
+      }),
+    oldHeader: (height, under) =>
+      at(() => {
+        const block = producer.block(height)
+        if (block === undefined) return missing(height)
+        const found = producer.headerProof(height, under)
+        if (found === undefined) return ok({ header: block.header })
+        const { proof, state } = found
+        return ok({ header: block.header, accumulated: { proof, record: state.value!, recordProof: state.proof } })
+      }),
+    reportEvidence: evidence =>
+      at(() => {
+        const taken = producer.report(evidence)
+        if (taken.ok) return done
+        return fail({ code: 'rpc.refused', node: name, method: 'broadcast_evidence', message: faultLine(taken.fault) })
       }),
   }
 }
@@ -102,6 +134,9 @@ export function withFaults(node: LedgerRpc, faults: NodeFaults): LedgerRpc {
           : answer
       }),
     submit: tx => ask(() => node.submit(tx)),
+    tx: hash => ask(() => node.tx(hash)),
+    oldHeader: (height, at) => ask(() => node.oldHeader(height, at)),
+    reportEvidence: evidence => ask(() => node.reportEvidence(evidence)),
   }
 }
 

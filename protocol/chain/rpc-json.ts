@@ -104,6 +104,8 @@ export const readSignedHeader = (reader: Reader): SignedHeader => ({
   commit: readCommit(reader.object('commit')),
 })
 
+export const parseHeader = (json: unknown): Result<Header, JsonFault> => parse(json, readHeader)
+
 /** The list of one page of /validators, or of a whole set. */
 export const parseValidators = (json: unknown): Result<readonly Validator[], JsonFault> =>
   parse({ validators: json }, reader => reader.list('validators').map(readValidator))
@@ -220,13 +222,23 @@ export class Reader {
     return new Reader(this.get(field), this.at(field), this.first)
   }
 
-  list(field: string): readonly Reader[] {
+  list(field: string, limit = MAX_VALIDATORS): readonly Reader[] {
+    return this.items(field, limit).map((item, i) => new Reader(item, `${this.at(field)}[${i}]`, this.first))
+  }
+
+  base64List(field: string, limit: number): readonly Uint8Array[] {
+    return this.items(field, limit).map((item, i) => {
+      const bytes = typeof item === 'string' ? fromBase64(item) : undefined
+      if (bytes === undefined) this.refuse(`${field}[${i}]`, 'base64')
+      return bytes ?? NOTHING
+    })
+  }
+
+  private items(field: string, limit: number): readonly unknown[] {
     const value = this.get(field)
-    if (!Array.isArray(value) || value.length > MAX_VALIDATORS) {
-      this.refuse(field, `a list of at most ${MAX_VALIDATORS}`)
-      return []
-    }
-    return value.map((item, i) => new Reader(item, `${this.at(field)}[${i}]`, this.first))
+    if (Array.isArray(value) && value.length <= limit) return value
+    this.refuse(field, `a list of at most ${limit}`)
+    return []
   }
 
   text(field: string): string {

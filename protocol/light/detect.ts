@@ -8,7 +8,6 @@
 import { equalBytes, toHex } from '../bytes.ts'
 import { hashHeader } from '../chain/header.ts'
 import type { Header, LightBlock } from '../chain/light-block.ts'
-import { totalPower } from '../chain/validators.ts'
 import type { Verifier } from '../crypto/verify.ts'
 import type { Instant } from '../time.ts'
 import { type BisectFault, type Bisection, type BisectStep, startBisection, takeBlock } from './bisect.ts'
@@ -22,17 +21,15 @@ import type { VerifiedBlock } from './verify.ts'
  */
 export type AttackKind = 'lunatic' | 'equivocation' | 'amnesia'
 
-/** LightClientAttackEvidence: a conflicting block, judged against a trusted one of the same height. */
+/** Two blocks of one height that both verify. Which of them stands is not for a light client to say. */
 export interface Attack {
   readonly kind: AttackKind
-  readonly conflicting: VerifiedBlock
-  readonly trusted: VerifiedBlock
   /** The last block that both chains have. */
   readonly common: VerifiedBlock
-  /** Addresses of the validators shown to have misbehaved, in the common block's order. */
-  readonly byzantine: readonly Uint8Array[]
-  /** Power of the common block's validators. */
-  readonly totalPower: bigint
+  /** Of the trace that was examined, where it was verified from `common` in one step. */
+  readonly ours: VerifiedBlock
+  /** Of the source that was examined. */
+  readonly theirs: VerifiedBlock
 }
 
 export type WitnessFault =
@@ -43,7 +40,7 @@ export type ExamineStep =
   | { readonly kind: 'fetch'; readonly height: bigint; readonly state: Examination }
   | { readonly kind: 'agrees' }
   | { readonly kind: 'witness-refused'; readonly fault: WitnessFault; readonly block: LightBlock }
-  /** `witnessTrace` is how the conflicting block was verified, from the common block on. */
+  /** `witnessTrace` is how the other block was verified, from the common block on. */
   | { readonly kind: 'attack'; readonly attack: Attack; readonly witnessTrace: readonly VerifiedBlock[] }
 
 export type Examination =
@@ -51,7 +48,7 @@ export type Examination =
   | {
       readonly phase: 'verify'
       readonly common: VerifiedBlock
-      readonly trusted: VerifiedBlock
+      readonly ours: VerifiedBlock
       readonly bisection: Bisection
     }
 
@@ -73,7 +70,7 @@ export function examine(
   verifier: Verifier,
 ): ExamineStep {
   if (state.phase === 'verify')
-    return follow(state.common, state.trusted, takeBlock(state.bisection, block, options, now, verifier))
+    return follow(state.common, state.ours, takeBlock(state.bisection, block, options, now, verifier))
 
   const { trace, index } = state
   const ours = trace[index]!
@@ -94,36 +91,25 @@ export function examine(
   return follow(common, ours, first.kind === 'fetch' ? takeBlock(first.state, block, options, now, verifier) : first)
 }
 
-function follow(common: VerifiedBlock, trusted: VerifiedBlock, step: BisectStep): ExamineStep {
+function follow(common: VerifiedBlock, ours: VerifiedBlock, step: BisectStep): ExamineStep {
   if (step.kind === 'fetch')
-    return { kind: 'fetch', height: step.height, state: { phase: 'verify', common, trusted, bisection: step.state } }
+    return { kind: 'fetch', height: step.height, state: { phase: 'verify', common, ours, bisection: step.state } }
   if (step.kind === 'refused') return { kind: 'witness-refused', fault: step.fault, block: step.block }
-  return { kind: 'attack', attack: attackOf(common, trusted, step.trace.at(-1)!), witnessTrace: step.trace }
+  const theirs = step.trace.at(-1)!
+  const attack = { kind: attackKind(ours, theirs), common, ours, theirs }
+  return { kind: 'attack', attack, witnessTrace: step.trace }
 }
 
 /** The fields of a header that follow from the block before it: two honest chains agree on them. */
 const DERIVED = ['validatorsHash', 'nextValidatorsHash', 'consensusHash', 'appHash', 'lastResultsHash'] as const
 
-function attackKind(trusted: LightBlock, conflicting: LightBlock): AttackKind {
-  const derived = (header: Header) => DERIVED.map(field => header[field])
-  const theirs = derived(conflicting.header)
-  if (derived(trusted.header).some((hash, i) => !equalBytes(hash, theirs[i]!))) return 'lunatic'
-  return trusted.commit.round === conflicting.commit.round ? 'equivocation' : 'amnesia'
-}
+/** Whether one of two headers of a height is of no honest execution; which one, neither says. */
+export const isLunatic = (one: Header, other: Header): boolean =>
+  DERIVED.some(field => !equalBytes(one[field], other[field]))
 
-function attackOf(common: VerifiedBlock, trusted: VerifiedBlock, conflicting: VerifiedBlock): Attack {
-  const kind = attackKind(trusted.block, conflicting.block)
-  // Only votes whose signature was checked: any other could have been put there to blame its validator.
-  const signed = ({ signedBy }: VerifiedBlock) => new Set(signedBy.map(toHex))
-  const theirs = signed(conflicting)
-  const ours = signed(trusted)
-  const members = kind === 'lunatic' ? common.block.validators : trusted.block.validators
-  const byzantine = members
-    .map(member => member.address)
-    .filter(address => {
-      const voted = theirs.has(toHex(address))
-      // A lunatic header is nobody's to sign; two blocks of one round are misbehaviour of those who signed both.
-      return kind === 'lunatic' ? voted : kind === 'equivocation' && voted && ours.has(toHex(address))
-    })
-  return { kind, conflicting, trusted, common, byzantine, totalPower: totalPower(common.block.validators) }
-}
+const attackKind = (ours: VerifiedBlock, theirs: VerifiedBlock): AttackKind =>
+  isLunatic(ours.header, theirs.header)
+    ? 'lunatic'
+    : ours.block.commit.round === theirs.block.commit.round
+      ? 'equivocation'
+      : 'amnesia'

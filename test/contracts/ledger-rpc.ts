@@ -2,10 +2,12 @@
 import type { Producer } from '../../agent/validator/producer.ts'
 import type { LedgerRpc } from '../../drivers/ports.ts'
 import { equalBytes, utf8 } from '../../protocol/bytes.ts'
+import { verifyResult, verifyTx } from '../../protocol/chain/block.ts'
 import { chainTime, instantOf } from '../../protocol/chain/chain-time.ts'
 import { hashHeader } from '../../protocol/chain/header.ts'
 import { SMT_SPEC, verifyMembership, verifyNonMembership } from '../../protocol/chain/ics23.ts'
 import { sha256 } from '../../protocol/crypto/hash.ts'
+import { verifyOldHeader } from '../../protocol/light/accumulated.ts'
 import type { LightOptions } from '../../protocol/light/predicates.ts'
 import { verify, verifyAnchor } from '../../protocol/light/verify.ts'
 import { must } from '../../protocol/result.ts'
@@ -141,5 +143,44 @@ export function ledgerRpcCases(t: Suite, name: string, make: (validators?: numbe
       [1n, 2n, 3n].reduce((n, height) => n + producer.block(height)!.txs.length, 0),
       1,
     )
+  })
+
+  on('a transaction in a block comes with its place and its result, proven', async ({ rpc, producer }) => {
+    await blocks(producer, 1)
+    const tx = payment(0n)
+    must(await rpc.submit(tx))
+    await blocks(producer, 2)
+    const found = must(await rpc.tx(sha256(tx)))
+    assert.equal([found.height, found.tx, found.result.code], [2n, tx, 0])
+    const [own, next] = [must(await rpc.lightBlock(2n)).header, must(await rpc.lightBlock(3n)).header]
+    assert.ok(verifyTx(own.dataHash, found.tx, found.proof))
+    assert.ok(verifyResult(next.lastResultsHash, found.result, found.resultProof))
+    assert.not.ok(verifyResult(next.lastResultsHash, { ...found.result, code: 1 }, found.resultProof))
+    const unknown = await rpc.tx(sha256(utf8('no transaction')))
+    assert.is(unknown.ok ? '' : unknown.fault.code, 'rpc.no-tx')
+  })
+
+  on('an old header comes with its proof under the newest state', async ({ rpc, producer }) => {
+    await blocks(producer, 8)
+    const eighth = must(await rpc.lightBlock(8n))
+    const now = later(instantOf(eighth.header.time), 5_000)
+    const trusted = must(verifyAnchor({ height: 8n, hash: hashHeader(eighth.header) }, eighth, LIGHT, now, verifier))
+    for (const height of [1n, 4n, 7n]) {
+      const { header, accumulated } = must(await rpc.oldHeader(height, 7n))
+      assert.equal(header, producer.block(height)!.header)
+      must(verifyOldHeader(trusted, header, accumulated!, LIGHT))
+    }
+    const absent = await rpc.oldHeader(9n, 7n)
+    assert.is(absent.ok ? '' : absent.fault.code, 'rpc.height-too-high')
+  })
+
+  on('evidence that is none is not taken', async ({ rpc, producer }) => {
+    await blocks(producer, 3)
+    const block = must(await rpc.lightBlock(3n))
+    const { time } = must(await rpc.lightBlock(1n)).header
+    const nothing = { conflicting: block, commonHeight: 1n, byzantine: [], totalPower: 40n, time }
+    const answer = await rpc.reportEvidence({ kind: 'light-client-attack', ...nothing })
+    assert.is(answer.ok ? '' : answer.fault.code, 'rpc.refused')
+    assert.match(answer.ok ? '' : String(answer.fault['message']), /the block is ours/)
   })
 }

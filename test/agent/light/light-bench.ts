@@ -4,9 +4,11 @@ import { createVerifier } from '../../../drivers/crypto/verifier.ts'
 import type { Disk, LedgerRpc } from '../../../drivers/ports.ts'
 import { createSimTime } from '../../../hw/sim/clock.ts'
 import { utf8 } from '../../../protocol/bytes.ts'
+import type { Evidence } from '../../../protocol/chain/evidence.ts'
 import type { LightBlock } from '../../../protocol/chain/light-block.ts'
 import { createStateTree } from '../../../protocol/chain/smt.ts'
 import type { Verifier } from '../../../protocol/crypto/verify.ts'
+import { evidenceFault } from '../../../protocol/light/evidence.ts'
 import { done, fail, must, ok, type Result } from '../../../protocol/result.ts'
 import { CHAIN, type ChainPlan, members, nextBlock, OPTIONS, ORIGIN, seal } from '../../protocol/light/chain-maker.ts'
 
@@ -46,7 +48,11 @@ interface Node extends LedgerRpc {
   /** Added to the height that a query says it answers for. */
   heightError: bigint
   readonly asked: string[]
+  /** Evidence that it took, judged against its own chain. */
+  readonly reported: Evidence[]
 }
+
+const verifier = createVerifier()
 
 function makeNode(name: string, ledger: Ledger): Node {
   const answer = async <T>(what: string, give: () => Result<T>): Promise<Result<T>> => {
@@ -64,6 +70,7 @@ function makeNode(name: string, ledger: Ledger): Node {
     slowly: undefined,
     heightError: 0n,
     asked: [],
+    reported: [],
     status: () => answer('status', () => ok({ chainId: CHAIN, height: BigInt(height()) })),
     lightBlock: at =>
       answer(`block ${at}`, () => {
@@ -85,6 +92,23 @@ function makeNode(name: string, ledger: Ledger): Node {
       })
     },
     submit: () => answer('submit', () => fail({ code: 'rpc.none' })),
+    tx: () => answer('tx', () => fail({ code: 'rpc.no-tx' })),
+    oldHeader: at =>
+      answer(`header ${at}`, () => {
+        const block = ledger.chain[Number(at) - 1]
+        return block === undefined ? fail({ code: 'rpc.too-high' }) : ok({ header: block.header })
+      }),
+    reportEvidence: evidence =>
+      answer('evidence', () => {
+        const blockAt = (at: bigint) => {
+          const block = ledger.chain[Number(at) - 1]
+          return block === undefined || node.twist === undefined ? block : node.twist(block)
+        }
+        const fault = evidenceFault(evidence, CHAIN, blockAt, verifier)
+        if (fault !== undefined) return fail(fault)
+        node.reported.push(evidence)
+        return done
+      }),
   }
   return node
 }
