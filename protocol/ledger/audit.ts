@@ -6,7 +6,7 @@
  *
  *     minted = balances + escrows of locked deals + stakes + stakes that unbond + fees of what is reserved
  *     escrow = ceil(energy x price) = paid + refunded once closed
- *     paid   = floor(min(contracted, every receipt) x price)
+ *     paid   = floor(min(contracted, every receipt) x price); sealed: what both signed, else receipts, else words
  *     no line and no meter is sold twice for one moment
  *     somebody validates, for whole units of stake, and whoever misbehaved has none
  *     headers accumulated = height
@@ -168,16 +168,29 @@ function dealProblems(id: string, deal: DealRecord, now: number): Fault[] {
   const value = deal.energy * deal.price
   expect('escrow', value / 1000n + (value % 1000n === 0n ? 0n : 1n), deal.escrow)
   const metered = [deal.sellerReceipt?.energy, deal.buyerReceipt?.energy].filter(energy => energy !== undefined)
-  const { outcome } = deal
+  const { outcome, sealed } = deal
+  if (deal.receipts === undefined) {
+    const words = [sealed, deal.sellerQuantity, deal.buyerQuantity]
+    expect(
+      'no word without envelopes where receipts are open',
+      true,
+      words.every(word => word === undefined),
+    )
+  }
   if (outcome === undefined) {
     expect('state without an outcome', 'locked', deal.state)
-    expect('closed in time', true, now < deal.settleBy && metered.length < 2)
+    expect('closed in time', true, now < deal.settleBy && metered.length < 2 && sealed === undefined)
     return found
   }
-  expect('state', metered.length === 0 ? 'refunded' : 'settled', deal.state)
-  expect('disputed', metered.length === 1, outcome.disputed)
-  if (metered.length < 2) expect('waited for both receipts', true, outcome.at >= deal.settleBy)
-  const least = metered.reduce<bigint>((a, b) => (b < a ? b : a), metered.length === 0 ? 0n : deal.energy)
+  // A seller's word alone is nobody's evidence; a buyer's is its own admission.
+  const words = deal.buyerQuantity === undefined ? [] : [deal.sellerQuantity, deal.buyerQuantity]
+  const spoken = words.filter(energy => energy !== undefined)
+  const counted = sealed === undefined ? (metered.length > 0 ? metered : spoken) : [sealed.energy]
+  const agreed = sealed !== undefined || metered.length === 2
+  expect('state', counted.length === 0 ? 'refunded' : 'settled', deal.state)
+  expect('disputed', counted.length === 1 && !agreed, outcome.disputed)
+  if (!agreed) expect('waited for both receipts', true, outcome.at >= deal.settleBy)
+  const least = counted.reduce<bigint>((a, b) => (b < a ? b : a), counted.length === 0 ? 0n : deal.energy)
   expect('delivered', least, outcome.delivered)
   expect('paid', (least * deal.price) / 1000n, outcome.paid)
   expect('refunded', deal.escrow - outcome.paid, outcome.refunded)

@@ -13,6 +13,7 @@ import type { Price, WattHours } from '../quantity.ts'
 import { big, type Codec, decodeAs, flag, integer, type RecordFault, record, text } from '../record.ts'
 import type { Result } from '../result.ts'
 import type { Instant } from '../time.ts'
+import { receiptMode } from '../trade/contract.ts'
 import { address, hash32, meterId, money, name } from './fields.ts'
 
 export type DealState = 'locked' | 'settled' | 'refunded'
@@ -35,7 +36,7 @@ const outcome = record({
   delivered: [1, wattHours],
   paid: [2, money],
   refunded: [3, money],
-  /** Settled at the end of the dispute window by one side's receipt alone. */
+  /** Settled at the end of the dispute window by one side's receipt or word alone. */
   disputed: [4, flag],
   /** Block time. */
   at: [5, time],
@@ -62,7 +63,18 @@ export const dealRecord = record(
     /** Height of the block that locked it. */
     height: [14, big(0n, 2n ** 63n - 1n)],
   },
-  { sellerReceipt: [15, receipt], buyerReceipt: [16, receipt], outcome: [17, outcome] },
+  {
+    sellerReceipt: [15, receipt],
+    buyerReceipt: [16, receipt],
+    outcome: [17, outcome],
+    /** Absent where receipts are open. */
+    receipts: [18, receiptMode],
+    /** What both sides signed, and the hash of the envelopes that they have seen. */
+    sealed: [19, record({ energy: [1, wattHours], evidence: [2, hash32] })],
+    /** One side's word, without its envelopes. */
+    sellerQuantity: [20, wattHours],
+    buyerQuantity: [21, wattHours],
+  },
 )
 
 export type DealRecord = typeof dealRecord extends Codec<infer T> ? T : never

@@ -79,6 +79,10 @@ export const REFUSAL_CODES = {
   'ledger.no-reservation': 97,
   'ledger.reservation-closed': 98,
   'ledger.reservation-short': 99,
+  'ledger.not-sealed': 130,
+  'ledger.sealed-signature': 131,
+  'ledger.quantity-taken': 132,
+  'ledger.quantity-late': 133,
 } as const
 
 export type RefusalCode = keyof typeof REFUSAL_CODES

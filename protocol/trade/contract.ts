@@ -18,7 +18,7 @@ import { addressOf, sha256 } from '../crypto/hash.ts'
 import type { Verifier } from '../crypto/verify.ts'
 import { algOfKey } from '../identity/key.ts'
 import type { Price, WattHours } from '../quantity.ts'
-import { big, bytes, decodeAs, encodeAs, integer, type RecordFault, record, text } from '../record.ts'
+import { big, bytes, type Codec, decodeAs, encodeAs, integer, type RecordFault, record, text } from '../record.ts'
 import { fail, ok, type Result } from '../result.ts'
 import type { Instant } from '../time.ts'
 
@@ -50,6 +50,9 @@ export const unixMs = integer<Instant>(0, MAX_INSTANT)
 export const contractEnergy = big<WattHours>(1n, MAX_ENERGY_WH)
 export const contractPrice = big<Price>(0n, MAX_PRICE)
 
+/** There is no word for open receipts, so that one contract has one byte string. */
+export const receiptMode = text(/^sealed$/) as Codec<'sealed'>
+
 export interface Contract {
   readonly chainId: string
   readonly line: string
@@ -70,25 +73,33 @@ export interface Contract {
   readonly disputeWindowMs: number
   /** 16 bytes that make two contracts of the same terms two contracts. */
   readonly nonce: Uint8Array
+  /**
+   * Absent: both meters' signed envelopes go onto the ledger. Sealed: one quantity that both signed does, and the envelopes
+   * only in a dispute.
+   */
+  readonly receipts?: 'sealed'
 }
 
-const codec = record({
-  version: [1, integer(VERSION, VERSION)],
-  chainId: [2, chainId],
-  line: [3, lineId],
-  seller: [4, address],
-  buyer: [5, address],
-  sellerMeter: [6, meterId],
-  buyerMeter: [7, meterId],
-  start: [8, unixMs],
-  end: [9, unixMs],
-  energy: [10, contractEnergy],
-  price: [11, contractPrice],
-  lossPermille: [12, integer(0, 999)],
-  receiptWindowMs: [13, integer(MIN_SETTLE_WINDOW_MS, MAX_SETTLE_WINDOW_MS)],
-  disputeWindowMs: [14, integer(MIN_SETTLE_WINDOW_MS, MAX_SETTLE_WINDOW_MS)],
-  nonce: [15, bytes(16)],
-})
+const codec = record(
+  {
+    version: [1, integer(VERSION, VERSION)],
+    chainId: [2, chainId],
+    line: [3, lineId],
+    seller: [4, address],
+    buyer: [5, address],
+    sellerMeter: [6, meterId],
+    buyerMeter: [7, meterId],
+    start: [8, unixMs],
+    end: [9, unixMs],
+    energy: [10, contractEnergy],
+    price: [11, contractPrice],
+    lossPermille: [12, integer(0, 999)],
+    receiptWindowMs: [13, integer(MIN_SETTLE_WINDOW_MS, MAX_SETTLE_WINDOW_MS)],
+    disputeWindowMs: [14, integer(MIN_SETTLE_WINDOW_MS, MAX_SETTLE_WINDOW_MS)],
+    nonce: [15, bytes(16)],
+  },
+  { receipts: [16, receiptMode] },
+)
 
 export type ContractFault =
   | RecordFault

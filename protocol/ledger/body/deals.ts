@@ -1,6 +1,7 @@
 /** What transactions about deals carry. */
 import { bytes, record } from '../../record.ts'
 import { envelope, hash32, list } from '../fields.ts'
+import { energy } from '../network-tables.ts'
 import { proven } from './network.ts'
 
 export const dealBodies = {
@@ -14,4 +15,14 @@ export const dealBodies = {
   ),
   /** One side's energy receipt: readings of its own line meter at begin and end, and the contexts they refer to. */
   receipt: record({ deal: [1, hash32], begin: [2, envelope], end: [3, envelope], contexts: [4, list(envelope, 1, 2)] }),
+  /** Both sides' receipt over one quantity, in a contract with sealed receipts: it settles at once. */
+  sealed: record({
+    deal: [1, hash32],
+    energy: [2, energy],
+    evidence: [3, hash32],
+    sellerSign1: [4, bytes(1, 512)],
+    buyerSign1: [5, bytes(1, 512)],
+  }),
+  /** One side's own quantity, in a contract with sealed receipts. */
+  quantity: record({ deal: [1, hash32], energy: [2, energy] }),
 } as const

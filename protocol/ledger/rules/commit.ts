@@ -105,7 +105,8 @@ export function applyCommit(
     energy,
     price,
   }
-  draft.put(DEALS, id, { state: 'locked', ...terms, escrow, receiptBy, settleBy, height })
+  const mode = contract.receipts === undefined ? {} : { receipts: contract.receipts }
+  draft.put(DEALS, id, { state: 'locked', ...terms, escrow, receiptBy, settleBy, height, ...mode })
   for (const [table, key] of takenBy(contract)) {
     const { free, windows } = bookingsOf(draft, table, key)
     draft.put(table, key, { free, windows: [...windows, { deal: hash, start, end }] })

@@ -35,7 +35,8 @@ export function applyReceipt(
   if (!selling && !equalBytes(sender, deal.buyer)) return refuse('ledger.not-a-party', { deal: id })
   const slot = selling ? 'sellerReceipt' : 'buyerReceipt'
   if (deal[slot] !== undefined) return refuse('ledger.receipt-taken', { deal: id })
-  if (deal.state !== 'locked') return refuse('ledger.deal-closed', { deal: id, state: deal.state })
+  if (deal.state !== 'locked' || deal.sealed !== undefined)
+    return refuse('ledger.deal-closed', { deal: id, state: deal.state })
   if (applying.time >= deal.settleBy) {
     return refuse('ledger.receipt-late', { deal: id, settleBy: deal.settleBy, now: applying.time })
   }
