@@ -93,7 +93,9 @@ export function punish(draft: Draft, address: Uint8Array, applying: Applying): v
 export function moveValidators(draft: Draft, { rules }: Applying): readonly ValidatorUpdate[] {
   const all = validatorsOf(draft)
   const wanted = ({ stake }: StakedValidator): bigint => stake / rules.staking!.unit
-  if (all.every(validator => validator.power === wanted(validator))) return []
+  const gone = ({ stake, power }: StakedValidator): boolean => stake === 0n && power === 0n
+  // One that joined and left in this very block has moved no power, and yet has to go.
+  if (all.every(validator => validator.power === wanted(validator) && !gone(validator))) return []
   let total = all.reduce((sum, { power }) => sum + power, 0n)
   // A set of three units or fewer moves by one: less could not change at all.
   let budget = total > 3n ? (total - 1n) / 3n : 1n
@@ -112,7 +114,7 @@ export function moveValidators(draft: Draft, { rules }: Applying): readonly Vali
     if (rise > 0n) move(at, least(rise, budget))
   }
   const moved = all.map((validator, at) => ({ ...validator, power: powers[at]! }))
-  draft.put(VALIDATORS, '', { all: moved.filter(({ stake, power }) => stake > 0n || power > 0n) })
+  draft.put(VALIDATORS, '', { all: moved.filter(validator => !gone(validator)) })
   return moved.filter(({ power }, at) => power !== all[at]!.power).map(({ publicKey, power }) => ({ publicKey, power }))
 }
 

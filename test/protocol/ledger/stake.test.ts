@@ -99,6 +99,13 @@ test('a validator joins with a unit, grows, lessens and leaves, and its power fo
   assert.equal(bench.updates, [])
 })
 
+test('whoever joins and leaves in one block takes no place', () => {
+  const bench = new StakedBench()
+  bench.block([signTx(seller, 0n, stake(fifth, UNIT, seller)), signTx(seller, 1n, unstake(fifth, UNIT))])
+  assert.equal(bench.updates, [])
+  assert.is(bench.record(VALIDATORS, '')!.all.length, 4)
+})
+
 test('stake that was taken back is free after the unbonding time, not before', () => {
   const bench = new StakedBench()
   bench.send(seller, unstake(first, UNIT))
