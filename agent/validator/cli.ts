@@ -1,25 +1,14 @@
 /** The `tieline-ledger` command: a ledger on one machine for development, and the audit of one that runs. */
 
-import { createSigner } from '../../drivers/crypto/signer.ts'
-import { createVerifier } from '../../drivers/crypto/verifier.ts'
-import { serveHttp } from '../../drivers/http/server.ts'
 import type { Clock, Timers } from '../../drivers/ports.ts'
-import { readTextFile } from '../../drivers/text-file.ts'
-import { toHex, utf8 } from '../../protocol/bytes.ts'
-import { addressOf, sha256 } from '../../protocol/crypto/hash.ts'
 import type { Audit } from '../../protocol/ledger/audit.ts'
-import type { Genesis } from '../../protocol/ledger/genesis.ts'
-import { micros } from '../../protocol/quantity.ts'
-import { faultLine, ok, type Result } from '../../protocol/result.ts'
+import { faultLine, type Result } from '../../protocol/result.ts'
 import { type Command, carryOut, program } from '../cli/commander.ts'
 import { EXIT, type ExitCode } from '../cli/exit-codes.ts'
 import type { Terminal } from '../cli/terminal.ts'
-import { secretFromSeed } from '../keys.ts'
 import { type AbciOptions, type InitOptions, runAbci, runInit } from './abci-cli.ts'
+import { type DevOptions, runDev } from './dev.ts'
 import { fetchAudit } from './fetch-audit.ts'
-import { parseGenesis } from './genesis-json.ts'
-import { createProducer } from './producer.ts'
-import { RPC_BODY_LIMIT, rpcRoutes, rpcSockets } from './rpc.ts'
 
 /** What the commands use of the machine, and the moment at which somebody wants them to end. */
 interface LedgerWorld {
@@ -33,19 +22,8 @@ interface LedgerWorld {
 const DEFAULT_PORT = 26657
 const DEFAULT_CHAIN = 'tieline-dev-1'
 const DEFAULT_SEED = 'tieline-dev'
-/** Faults of one third of the power are outvoted from four validators up. */
+/** Of a fresh network, as `dev` has it. */
 const VALIDATORS = 4
-const DEV_ACCOUNTS = 5
-const DEV_BALANCE = micros(1_000_000_000n)
-const DEV_FEE = micros(100n)
-
-interface DevOptions {
-  readonly port: string
-  readonly chain: string
-  readonly interval: string
-  readonly seed: string
-  readonly genesis?: string
-}
 
 export async function tielineLedger(args: readonly string[], world: LedgerWorld): Promise<ExitCode> {
   const { terminal } = world
@@ -64,13 +42,14 @@ export async function tielineLedger(args: readonly string[], world: LedgerWorld)
   add('dev', 'Run a ledger with all its validators in this process, until Ctrl-C. Its keys are no secret.', [
     'tieline-ledger dev',
     'tieline-ledger dev --port 26700 --chain street-1 --interval 500',
-    'tieline-ledger dev --genesis genesis.json',
+    'tieline-ledger dev --genesis genesis.json --data ledger',
   ])
     .option('--port <number>', 'where its RPC listens on 127.0.0.1; 0 takes any free port', String(DEFAULT_PORT))
     .option('--chain <id>', 'chain id of a ledger without --genesis', DEFAULT_CHAIN)
     .option('--interval <ms>', 'milliseconds between blocks', '1000')
     .option('--seed <text>', 'what validator and account keys are made from', DEFAULT_SEED)
     .option('--genesis <file>', 'accounts and meters to begin with, as /genesis shows them')
+    .option('--data <folder>', 'where the chain is kept; without it, it is gone at the end')
     .action(async (options: DevOptions) => {
       exit = await runDev(options, world)
     })
@@ -117,84 +96,6 @@ export async function tielineLedger(args: readonly string[], world: LedgerWorld)
     return EXIT.usage
   }
   return (await carryOut(root, args)) ?? exit
-}
-
-function wholeNumber(text: string, least: number, most: number): number | undefined {
-  const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN
-  return value >= least && value <= most ? value : undefined
-}
-
-async function runDev(options: DevOptions, world: LedgerWorld): Promise<ExitCode> {
-  const { terminal, clock, timers, interrupted } = world
-  const complain = (line: string, exit: ExitCode) => {
-    terminal.err(`${line}\n`)
-    return exit
-  }
-  const port = wholeNumber(options.port, 0, 65_535)
-  if (port === undefined) return complain(`--port ${options.port}: a number from 0 to 65535`, EXIT.usage)
-  const intervalMs = wholeNumber(options.interval, 10, 3_600_000)
-  if (intervalMs === undefined) return complain(`--interval ${options.interval}: 10 to 3600000 ms`, EXIT.usage)
-  const seedOf = (owner: string) => sha256(utf8(`tieline dev ${options.seed} ${owner}`))
-  const genesis = await genesisOf(options, seedOf, clock)
-  if (!genesis.ok) return complain(genesis.line, genesis.exit)
-
-  const signers = Array.from({ length: VALIDATORS }, (_, i) => createSigner(seedOf(`validator ${i}`)))
-  const producer = createProducer({
-    genesis: genesis.value,
-    signers,
-    clock,
-    timers,
-    verifier: createVerifier(),
-    intervalMs,
-  })
-  const onBug = (error: unknown) =>
-    terminal.err(`a bug of tieline-ledger: ${String((error as Error).stack ?? error)}\n`)
-  const server = await serveHttp({
-    port,
-    routes: rpcRoutes(producer, timers),
-    sockets: rpcSockets(producer, timers),
-    bodyLimit: RPC_BODY_LIMIT,
-    onBug,
-  })
-  if (!server.ok) return complain(faultLine(server.fault), EXIT.unavailable)
-  await producer.produce()
-  producer.start()
-  const first = producer.block(1n)!
-  terminal.out(`${genesis.value.chainId} at ${server.value.url}, a block every ${intervalMs} ms; Ctrl-C ends it\n`)
-  terminal.out(`trust: height 1, hash ${toHex(first.blockId.hash)}\n`)
-  await interrupted
-  await producer.stop()
-  await server.value.close()
-  const { problems } = producer.audit()
-  for (const problem of problems) terminal.err(`${faultLine(problem)}\n`)
-  return problems.length === 0 ? EXIT.ok : EXIT.no
-}
-
-type GenesisChoice =
-  | { readonly ok: true; readonly value: Genesis }
-  | { readonly ok: false; readonly line: string; readonly exit: ExitCode }
-
-/** The genesis of a file, or one of an operator and a few rich accounts. */
-async function genesisOf(
-  { genesis: file, chain }: DevOptions,
-  seedOf: (owner: string) => Uint8Array,
-  clock: Clock,
-): Promise<GenesisChoice> {
-  if (file !== undefined) {
-    const text = await readTextFile(file)
-    if (!text.ok) return { ok: false, line: faultLine(text.fault), exit: EXIT.io }
-    const parsed = parseGenesis(text.value)
-    return parsed.ok ? parsed : { ok: false, line: `${file}: ${faultLine(parsed.fault)}`, exit: EXIT.configuration }
-  }
-  if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,49}$/.test(chain)) {
-    return { ok: false, line: `--chain ${chain}: 1 to 50 letters, digits, dots, hyphens`, exit: EXIT.usage }
-  }
-  const keys = ['operator', ...Array.from({ length: DEV_ACCOUNTS }, (_, i) => `account ${i}`)].map(
-    owner => createSigner(secretFromSeed(seedOf(owner), 'account')).publicKey,
-  )
-  const operator = addressOf(keys[0]!)
-  const accounts = keys.map(publicKey => ({ publicKey, balance: DEV_BALANCE }))
-  return ok({ chainId: chain, time: clock.now(), fee: DEV_FEE, feeAccount: operator, operator, accounts, meters: [] })
 }
 
 const COIN = 1_000_000n

@@ -60,6 +60,8 @@ export interface ProducerOptions {
   readonly conductOf?: ConductOf
   /** The application; without it a new one of the genesis. */
   readonly app?: LedgerApp
+  /** Hears why the started producer makes no block, once each time it begins to. */
+  readonly onFault?: (fault: Fault) => void
   /** Where the chain is kept; its application counts, and it goes on where it ended. */
   readonly store?: ChainStore
 }
@@ -159,6 +161,8 @@ export function createProducer(options: ProducerOptions): Producer {
   let unfinished = store?.unfinished
   let making: Promise<Result<void>> | undefined
   let cancel: Cancel | undefined
+  /** Code of the fault that kept the last block from being made. */
+  let failing: string | undefined
 
   /** The next block as its proposer makes it; a fault where no proposer finds two thirds of the power. */
   function propose(): Result<Proposal> {
@@ -296,7 +300,11 @@ export function createProducer(options: ProducerOptions): Producer {
       return making
     },
     start() {
-      cancel ??= timers.every(intervalMs, () => void producer.produce())
+      cancel ??= timers.every(intervalMs, async () => {
+        const made = await producer.produce()
+        if (!made.ok && made.fault.code !== failing) options.onFault?.(made.fault)
+        failing = made.ok ? undefined : made.fault.code
+      })
     },
     async stop() {
       cancel?.()
