@@ -9,7 +9,7 @@ import { openDisk } from '../../drivers/store/disk.ts'
 import { hex, utf8 } from '../../protocol/bytes.ts'
 import { must } from '../../protocol/result.ts'
 
-interface Job {
+export interface BoardTask {
   readonly url: string
   readonly chainId: string
   readonly anchor: string
@@ -19,13 +19,22 @@ interface Job {
   readonly folder: string
 }
 
-const job = JSON.parse(process.argv[2]!) as Job
+export interface BoardResult {
+  readonly headers: number
+  readonly proofs: number
+  readonly rssBytes: number
+  readonly peakBytes: number
+  /** Before the first header. */
+  readonly idleBytes: number
+}
+
+const task = JSON.parse(process.argv[2]!) as BoardTask
 const { clock, timers } = createSystemTime()
-mkdirSync(`${job.folder}/state`)
+mkdirSync(`${task.folder}/state`)
 const agent = createLightAgent({
   config: {
-    chainId: job.chainId,
-    trust: { height: 1n, hash: hex(job.anchor) },
+    chainId: task.chainId,
+    trust: { height: 1n, hash: hex(task.anchor) },
     trustingPeriodMs: 86_400_000,
     // Blocks are made as fast as they are followed, a millisecond apart at least: their time may run ahead.
     maxClockDriftMs: 3_600_000,
@@ -33,11 +42,11 @@ const agent = createLightAgent({
     // This program asks for each head itself.
     followMs: 86_400_000,
   },
-  primary: createRpcClient({ url: job.url }),
-  witnesses: [createRpcClient({ url: job.url })],
+  primary: createRpcClient({ url: task.url }),
+  witnesses: [createRpcClient({ url: task.url })],
   clock,
   timers,
-  disk: must(await openDisk(`${job.folder}/state`)),
+  disk: must(await openDisk(`${task.folder}/state`)),
   verifier: createVerifier(),
   log: (level, room, text, fault) => {
     if (level !== 'info') process.stderr.write(`${level} ${room}: ${text} ${JSON.stringify(fault ?? {})}\n`)
@@ -47,10 +56,10 @@ const idleBytes = process.memoryUsage.rss()
 must(await agent.start())
 
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]()
-const key = utf8(job.key)
-const each = Math.floor(job.headers / job.proofs)
+const key = utf8(task.key)
+const each = Math.floor(task.headers / task.proofs)
 let peakBytes = 0
-while (agent.stats().headersVerified < job.headers) {
+while (agent.stats().headersVerified < task.headers) {
   process.stdout.write('next\n')
   await lines.next()
   must(await agent.follow())
@@ -59,7 +68,6 @@ while (agent.stats().headersVerified < job.headers) {
 }
 await agent.stop()
 const { headersVerified: headers, proofsVerified: proofs } = agent.stats()
-process.stdout.write(
-  `${JSON.stringify({ headers, proofs, rssBytes: process.memoryUsage.rss(), peakBytes, idleBytes })}\n`,
-)
+const result: BoardResult = { headers, proofs, rssBytes: process.memoryUsage.rss(), peakBytes, idleBytes }
+process.stdout.write(`${JSON.stringify(result)}\n`)
 process.exit(0)

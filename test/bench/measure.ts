@@ -17,6 +17,8 @@ export interface Sample {
 export interface Contestant {
   /** Unique in its race. */
   readonly name: string
+  /** Makes ready for one sample, which is then one run; its time does not count. */
+  prepare?(): void | Promise<void>
   /** Does some of the work and says how much. */
   run(): number | Promise<number>
   /** Where it is done on several threads. */
@@ -68,8 +70,9 @@ export async function sample(work: () => number | Promise<number>, leastMs: numb
 export async function race(contestants: readonly Contestant[], effort: Effort): Promise<ReadonlyMap<string, Timed>> {
   const samples = new Map<string, Sample[]>(contestants.map(({ name }) => [name, []]))
   for (let round = 0; round <= effort.rounds; round++) {
-    for (const { name, run } of contestants) {
-      const taken = await sample(run, effort.sampleMs)
+    for (const { name, prepare, run } of contestants) {
+      await prepare?.()
+      const taken = await sample(run, prepare === undefined ? effort.sampleMs : 0)
       if (round > 0) samples.get(name)!.push(taken)
     }
   }
