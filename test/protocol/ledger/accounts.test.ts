@@ -2,12 +2,12 @@
 import { p256 } from '@noble/curves/nist.js'
 import { concat, hex } from '../../../protocol/bytes.ts'
 import { decode, encode } from '../../../protocol/cbor.ts'
-import { parseSign1, toBeSigned } from '../../../protocol/crypto/cose.ts'
+import { assemble, parseSign1, toBeSigned } from '../../../protocol/crypto/cose.ts'
 import { hasLowS } from '../../../protocol/crypto/verify.ts'
 import type { RefusalCode } from '../../../protocol/ledger/fault.ts'
 import { MAX_MONEY } from '../../../protocol/ledger/fields.ts'
 import { CHAIN } from '../../../protocol/ledger/tables.ts'
-import { parseTx, TX_CONTEXT, type TxContent } from '../../../protocol/ledger/tx.ts'
+import { MAX_TX_BYTES, parseTx, TX_CONTEXT, type TxContent } from '../../../protocol/ledger/tx.ts'
 import { micros } from '../../../protocol/quantity.ts'
 import { must } from '../../../protocol/result.ts'
 import { assert, suite } from '../../harness.ts'
@@ -28,6 +28,7 @@ import {
   stranger,
   type TxTerms,
   terms,
+  verifier,
 } from './parties.ts'
 import { refused, refusedBytes, unseen } from './refusals.ts'
 
@@ -90,7 +91,12 @@ test('only canonical bytes of known shape are taken', () => {
   refusedBytes(bench, 'ledger.malformed', tx.subarray(0, tx.length - 1))
   refusedBytes(bench, 'ledger.malformed', concat(tx, Uint8Array.of(0)))
   refusedBytes(bench, 'ledger.malformed', new Uint8Array(0))
-  refusedBytes(bench, 'ledger.malformed', new Uint8Array(20_000))
+  refusedBytes(bench, 'ledger.malformed', new Uint8Array(MAX_TX_BYTES))
+  // Too long is seen before anything else is looked at.
+  const { protectedBytes, signature } = must(parseSign1(tx))
+  const long = assemble(protectedBytes, new Uint8Array(MAX_TX_BYTES), signature)
+  assert.is(bench.app.checkTx(long, verifier).log, 'ledger.malformed (reason=cbor.too-long)')
+  refusedBytes(bench, 'ledger.malformed', long)
   // The same four parts, the array's head written in two bytes: d2 98 04 instead of d2 84.
   refusedBytes(bench, 'ledger.malformed', concat(hex('d2 98 04'), tx.subarray(2)))
 })

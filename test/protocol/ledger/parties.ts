@@ -13,6 +13,7 @@ import {
   toBeSigned,
 } from '../../../protocol/crypto/cose.ts'
 import { addressOf, sha256 } from '../../../protocol/crypto/hash.ts'
+import { algOfKey } from '../../../protocol/identity/key.ts'
 import { createApp, type LedgerApp, type TxOutcome, type ValidatorUpdate } from '../../../protocol/ledger/app.ts'
 import { type DealRecord, dealKey, decodeDealRecord } from '../../../protocol/ledger/deal-record.ts'
 import { REFUSAL_CODES, type RefusalCode } from '../../../protocol/ledger/fault.ts'
@@ -191,8 +192,10 @@ export function commitOf(
   return { kind: 'commit', body: { contract: bytes, sellerSign1, buyerSign1 } }
 }
 
-function sign1(payload: Uint8Array, purpose: Uint8Array, by: Party): Uint8Array {
-  const header = protectedHeader('EdDSA', kidOf('EdDSA', by.publicKey))
+/** An envelope around any bytes. */
+export function sign1(payload: Uint8Array, purpose: Uint8Array, by: Party): Uint8Array {
+  const alg = algOfKey(by.publicKey)!
+  const header = protectedHeader(alg, kidOf(alg, by.publicKey))
   return assemble(header, payload, by.sign(toBeSigned(header, payload, purpose)))
 }
 
