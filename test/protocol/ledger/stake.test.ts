@@ -1,8 +1,22 @@
 /** Validators and their stake: every refusal by name, and a set that CometBFT's own rules accept after each block. */
+import { fromUtf8 } from '../../../protocol/bytes.ts'
+import { auditLedger } from '../../../protocol/ledger/audit.ts'
 import type { RefusalCode } from '../../../protocol/ledger/fault.ts'
-import { BARRED, MAX_UNBONDING, RULES, UNBONDING, VALIDATORS } from '../../../protocol/ledger/tables.ts'
+import {
+  BARRED,
+  MAX_UNBONDING,
+  RULES,
+  type StakedValidator,
+  type Table,
+  UNBONDING,
+  type Unbonding,
+  VALIDATORS,
+} from '../../../protocol/ledger/tables.ts'
 import type { TxContent } from '../../../protocol/ledger/tx.ts'
 import { micros } from '../../../protocol/quantity.ts'
+import { decodeAs, encodeAs } from '../../../protocol/record.ts'
+import { must } from '../../../protocol/result.ts'
+import { instant } from '../../../protocol/time.ts'
 import { assert, suite } from '../../harness.ts'
 import { assertProperty, fc } from '../../property.ts'
 import { Bench, buyer, FEE, nameOf, operator, type Party, partyOf, RICH, seller, signTx, stranger } from './parties.ts'
@@ -314,6 +328,65 @@ test('any sequence of stakes, leaves and misdeeds gives a set that CometBFT acce
     assert.ok((taken.get(name) ?? 0) > 0, `${name} never came`)
   }
 }, 120_000)
+
+/** What an audit says when the records of a ledger with one punished and one leaving validator are rewritten. */
+function forged<T>(table: Table<T>, id: string, change: (record: T) => T): readonly (string | undefined)[] {
+  const bench = new StakedBench()
+  bench.send(seller, unstake(first, UNIT))
+  bench.block([], 1000, [second.address])
+  bench.rest()
+  const key = `${table.prefix}${id}`
+  const entries = [...bench.app.entries(bench.app.height)!].map(([name, value]) =>
+    fromUtf8(name) === key
+      ? ([name, encodeAs(table.codec, change(must(decodeAs(table.codec, value, key, value.length))))] as const)
+      : ([name, value] as const),
+  )
+  return auditLedger(entries).problems.map(problem => (problem['what'] ?? problem.code) as string)
+}
+
+test('an audit finds stake that was made, lost, kept or taken for no power', () => {
+  type All = { readonly all: readonly StakedValidator[] }
+  const change = (i: number, by: Partial<StakedValidator>) => (record: All) => ({
+    all: record.all.map((one, at) => (at === i ? { ...one, ...by } : one)),
+  })
+  assert.equal(
+    forged(VALIDATORS, '', record => record),
+    [],
+  )
+  assert.equal(forged(VALIDATORS, '', change(0, { stake: micros(9n * UNIT - 1n) })), ['audit.residue'])
+  assert.equal(forged(VALIDATORS, '', change(0, { stake: micros(1n) })), [
+    'audit.residue',
+    'stake below a unit of power',
+  ])
+  assert.equal(forged(VALIDATORS, '', change(0, { publicKey: second.publicKey })), ['a barred validator with stake'])
+  assert.equal(forged(VALIDATORS, '', change(0, { publicKey: third.publicKey })), ['a validator stands twice'])
+  assert.equal(
+    forged(VALIDATORS, '', ({ all }) => ({ all: all.map(one => ({ ...one, power: 0n })) })),
+    ['nobody validates'],
+  )
+  assert.equal(
+    forged(VALIDATORS, '', ({ all }) => ({
+      all: [...all, { ...all[0]!, publicKey: fifth.publicKey, stake: micros(0n), power: 0n }],
+    })),
+    ['a validator without stake and power'],
+  )
+  const parts = (by: Partial<Unbonding['parts'][number]>) => (record: Unbonding) => ({
+    ...record,
+    parts: record.parts.map(part => ({ ...part, ...by })),
+  })
+  assert.equal(forged(UNBONDING, first.id, parts({ amount: micros(UNIT + 1n) })), ['audit.residue'])
+  assert.equal(forged(UNBONDING, first.id, parts({ amount: micros(0n) })), ['audit.residue', 'nothing unbonds'])
+  assert.equal(forged(UNBONDING, first.id, parts({ at: instant(1) })), ['stake kept after its time'])
+  const { staking: _, ...without } = new StakedBench().record(RULES, '')!
+  assert.equal(
+    forged(RULES, '', () => without),
+    ['stake on a ledger that has no rules for it'],
+  )
+  assert.equal(
+    forged(RULES, '', rules => ({ ...rules, staking: { ...rules.staking!, most: 2 } })),
+    ['too many validators'],
+  )
+})
 
 test('every refusal of stake was seen here', () => {
   assert.equal(unseen(64, 79), [])
