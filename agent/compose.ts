@@ -4,6 +4,7 @@
  */
 
 import type { Relay } from '../drivers/ports.ts'
+import { openHeaderStore } from '../drivers/store/headers.ts'
 import { openJournal } from '../drivers/store/journal.ts'
 import { utf8 } from '../protocol/bytes.ts'
 import { addressOf } from '../protocol/crypto/hash.ts'
@@ -142,6 +143,17 @@ export async function startAgent(config: SiteConfig, realWorld: World, seams: Se
   // --- Ledger
   const primary = world.openLedger(config.ledger.primary)
   const witnesses = config.ledger.witnesses.map(world.openLedger)
+  const headersDisk = await world.openDisk(`${config.data}/headers`)
+  if (!headersDisk.ok) return giveUp(headersDisk)
+  closers.push(() => headersDisk.value.close?.())
+  const headers = await openHeaderStore({
+    disk: headersDisk.value,
+    clock,
+    chainId: config.ledger.chain,
+    ...(config.bench ? { segmentBytes: BENCH_SEGMENT_BYTES } : {}),
+  })
+  if (!headers.ok) return giveUp(headers)
+  closers.push(() => headers.value.close())
   const plainLight = createLightAgent({
     config: {
       chainId: config.ledger.chain,
@@ -156,6 +168,7 @@ export async function startAgent(config: SiteConfig, realWorld: World, seams: Se
     clock,
     timers,
     disk: state.value,
+    headers: headers.value,
     verifier: world.verifier,
     log,
   })

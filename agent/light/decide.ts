@@ -1,7 +1,9 @@
 /** What the light client's findings mean: its health, whom a fault is blamed on, and what is remembered. Pure. */
+import { instantOf } from '../../protocol/chain/chain-time.ts'
+import type { ChainTime } from '../../protocol/chain/light-block.ts'
 import type { VerifiedBlock } from '../../protocol/light/verify.ts'
 import type { Fault } from '../../protocol/result.ts'
-import type { Mono } from '../../protocol/time.ts'
+import type { Instant, Mono } from '../../protocol/time.ts'
 
 /**
  * - ok: the newest header is verified and at least one witness has the same
@@ -75,6 +77,20 @@ export function clockFault(signs: ClockSigns): Fault | undefined {
   return lags && idleMs <= staleAfterMs && !othersAhead
     ? { code: 'light.clock-ahead', aheadMs: lagMs, hint: SET_CLOCK }
     : undefined
+}
+
+/** The newest header is a block old, and its time is that of the block before. */
+const HEADER_AGE_MS = 2_000
+
+/**
+ * Whoever is ahead of the ledger would commit to a window that for the ledger, which keeps the time of payments, lies too
+ * far ahead. Independent of how good the wall clock says it is.
+ */
+export function aheadFault(now: Instant, head: ChainTime | undefined, driftMs: number): Fault | undefined {
+  if (head === undefined) return { code: 'light.not-started' }
+  const aheadMs = now - instantOf(head)
+  const limitMs = driftMs + HEADER_AGE_MS
+  return aheadMs > limitMs ? { code: 'light.clock-ahead', aheadMs, limitMs, hint: SET_CLOCK } : undefined
 }
 
 export const noWitness = (witnesses: number): Fault => ({

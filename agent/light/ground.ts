@@ -35,6 +35,10 @@ export async function findGround(
     const block = await from.lightBlock(trust.height)
     const ground = block.ok ? judge(trust, block.value) : block
     // A block with the configured hash is too old wherever it comes from.
+    if (ground.ok) {
+      const begun = await store.begin(ground.value)
+      if (!begun.ok) log('warn', 'light', 'the beginning of trust could not be saved', begun.fault)
+    }
     if (ground.ok || ground.fault.code === 'light.expired') return ground
     log('warn', 'light', `${from.name} gives no ground of trust`, ground.fault)
     fault = ground.fault

@@ -2,7 +2,7 @@
 import type { Cancel } from '../../drivers/ports.ts'
 import type { LightOptions } from '../../protocol/light/predicates.ts'
 import type { Anchor, VerifiedHeader } from '../../protocol/light/verify.ts'
-import type { Result } from '../../protocol/result.ts'
+import type { Fault, Result } from '../../protocol/result.ts'
 import type { Instant, Mono } from '../../protocol/time.ts'
 import type { LightHealth } from './decide.ts'
 import type { ProvenTx } from './history.ts'
@@ -43,6 +43,8 @@ export interface LightAgent {
   stop(): Promise<void>
   /** The newest verified header; undefined before the first and after a divergence. */
   head(): Head | undefined
+  /** Why no window of time may be agreed on: our wall clock is further ahead of the newest header than it may be. */
+  aheadOfLedger(): Fault | undefined
   /** Advances to the primary's head; calls at the same time share one round. */
   follow(): Promise<Result<void>>
   /** Proves what stands under a key now; waits, within bounds, until the state is at least that of block `atLeast`. */

@@ -6,6 +6,7 @@
  *     prove:   follow -> query at H-1 -> proof against the AppHash in the compared header H; old headers and transactions alike
  */
 import type { Cancel, Clock, Disk, LedgerRpc, Log, Timers } from '../../drivers/ports.ts'
+import type { HeaderStore } from '../../drivers/store/headers.ts'
 import { equalBytes, toHex } from '../../protocol/bytes.ts'
 import { instantOf } from '../../protocol/chain/chain-time.ts'
 import { hashHeader } from '../../protocol/chain/header.ts'
@@ -17,7 +18,7 @@ import { expiry } from '../../protocol/light/predicates.ts'
 import { trustLevelFault, type VerifiedBlock } from '../../protocol/light/verify.ts'
 import { done, type Fault, fail, type Result } from '../../protocol/result.ts'
 import { accusationJson, accuse, byzantineOf, report } from './accuse.ts'
-import { clockFault, judge, type LightHealth, maybeOurClock, noWitness, thinned } from './decide.ts'
+import { aheadFault, clockFault, judge, type LightHealth, maybeOurClock, noWitness, thinned } from './decide.ts'
 import { climb, examineSource, ourClockIsBehind } from './drive.ts'
 import { findGround } from './ground.ts'
 import { lookBack, lookUpTx } from './history.ts'
@@ -48,14 +49,16 @@ export function createLightAgent(ports: {
   readonly witnesses: readonly LedgerRpc[]
   readonly clock: Clock
   readonly timers: Timers
+  /** For evidence. */
   readonly disk: Disk
+  readonly headers: HeaderStore
   readonly verifier: Verifier
   readonly log: Log
 }): LightAgent {
   const { config, clock, timers, verifier } = ports
   const log = (level: 'info' | 'warn' | 'error', text: string, fault?: Fault) => ports.log(level, 'light', text, fault)
   const source = (rpc: LedgerRpc) => createSource(rpc, timers, config.rpcDeadlineMs ?? RPC_DEADLINE_MS)
-  const store = createLightStore(ports.disk, config.chainId)
+  const store = createLightStore(ports.disk, ports.headers, config.chainId)
   const bench = { options: config, clock, verifier }
   const staleAfterMs = config.staleAfterMs ?? STALE_AFTER_MS
 
@@ -373,6 +376,7 @@ export function createLightAgent(ports: {
         witnessed: witnessed && trace.length === 1,
       }
     },
+    aheadOfLedger: () => aheadFault(clock.now(), trace.at(-1)?.header.time, config.maxClockDriftMs),
     follow,
     prove: (key, atLeast = 1n) =>
       seeking(

@@ -1,15 +1,17 @@
 /**
- * What the light client keeps on disk: the newest block that a witness confirmed (a restart goes on from there), the mark that the
+ * What the light client keeps on disk: blocks that a witness confirmed (a restart goes on from the newest), the mark that the
  * chain diverged, and evidence against those who sent something false.
  */
 import type { Disk } from '../../drivers/ports.ts'
+import type { HeaderStore } from '../../drivers/store/headers.ts'
 import { fromHex, fromUtf8, toHex, utf8 } from '../../protocol/bytes.ts'
 import type { LightBlock } from '../../protocol/chain/light-block.ts'
-import { lightBlockJson, parseLightBlock } from '../../protocol/chain/rpc-json.ts'
+import { parseLightBlock } from '../../protocol/chain/rpc-json.ts'
 import type { VerifiedBlock } from '../../protocol/light/verify.ts'
 import { type Fault, fail, ok, type Result } from '../../protocol/result.ts'
 
-const TRUSTED_FILE = 'light-trusted.json'
+/** What earlier versions kept instead of the header store. */
+const OLD_FILE = 'light-trusted.json'
 
 const fileOf = (name: string): string => `light-evidence-${name}.json`
 
@@ -24,6 +26,8 @@ export interface LightStore {
   /** Undefined where nothing was kept yet. */
   load(): Promise<Result<Kept | undefined>>
   saveBlock(trusted: VerifiedBlock): Promise<Result<void>>
+  /** Trust begins here, whatever was kept of another beginning. */
+  begin(anchor: VerifiedBlock): Promise<Result<void>>
   /** Evidence against the validators, and the mark that nothing is believed any more: written whatever else was. */
   saveDivergence(height: bigint, name: string, content: object): Promise<Result<string>>
   /** The name of the file written; undefined once the cap is reached. */
@@ -41,30 +45,39 @@ const jsonBytes = (content: object): Uint8Array =>
     )}\n`,
   )
 
-export function createLightStore(disk: Disk, chainId: string): LightStore {
+export function createLightStore(disk: Disk, headers: HeaderStore, chainId: string): LightStore {
   let evidenceFiles = 0
+
+  /** Takes over what an earlier version kept: its divergence above all. */
+  async function adopt(): Promise<Result<Kept | undefined>> {
+    const names = await disk.list()
+    if (!names.ok) return names
+    if (!names.value.includes(OLD_FILE)) return ok(undefined)
+    const bytes = await disk.read(OLD_FILE)
+    if (!bytes.ok) return bytes
+    const kept = readKept(bytes.value, chainId)
+    if (!kept.ok) return fail({ ...kept.fault, file: OLD_FILE })
+    if (kept.value.kind === 'diverged') {
+      const marked = await headers.markDiverged(kept.value.height, kept.value.evidence)
+      if (!marked.ok) return marked
+    }
+    await disk.remove(OLD_FILE)
+    return kept
+  }
+
   return {
     async load() {
-      const names = await disk.list()
-      if (!names.ok) return names
-      if (!names.value.includes(TRUSTED_FILE)) return ok(undefined)
-      const bytes = await disk.read(TRUSTED_FILE)
-      if (!bytes.ok) return bytes
-      const kept = readKept(bytes.value, chainId)
-      return kept.ok ? kept : fail({ ...kept.fault, file: TRUSTED_FILE })
+      const diverged = headers.diverged()
+      if (diverged !== undefined) return ok({ kind: 'diverged', ...diverged })
+      const newest = headers.newest()
+      return newest === undefined ? adopt() : ok({ kind: 'block', ...newest })
     },
-    saveBlock: trusted =>
-      disk.replace(
-        TRUSTED_FILE,
-        jsonBytes({ chain_id: chainId, hash: trusted.hash, block: lightBlockJson(trusted.block) }),
-      ),
+    saveBlock: trusted => headers.save(trusted.block, trusted.hash),
+    begin: anchor => headers.beginAnew(anchor.block, anchor.hash),
     async saveDivergence(height, name, content) {
       const file = fileOf(name)
-      // The mark first: on a disk that takes one more small file it is what keeps a restart from believing either chain.
-      const marked = await disk.replace(
-        TRUSTED_FILE,
-        jsonBytes({ chain_id: chainId, diverged: { height, evidence: file } }),
-      )
+      // The mark first: on a disk that takes little more it is what keeps a restart from believing either chain.
+      const marked = await headers.markDiverged(height, file)
       const saved = await disk.replace(file, jsonBytes({ chain_id: chainId, ...content }))
       return marked.ok ? (saved.ok ? ok(file) : saved) : marked
     },

@@ -194,6 +194,8 @@ export function createDealRunner(first: Deal, outputs: readonly Output[], around
   }
 
   async function submit(tx: 'commit' | 'receipt'): Promise<void> {
+    const ahead = tx === 'commit' ? light.aheadOfLedger() : undefined
+    if (ahead !== undefined) return feed({ kind: 'not-handed-in', tx, fault: ahead })
     const handed = await around.account.submit(
       tx === 'commit'
         ? {

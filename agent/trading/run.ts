@@ -245,7 +245,7 @@ export function createTrading(options: TradingOptions): Trading {
 
   function think(): void {
     negotiator.sweep()
-    if (closing || light.health().state !== 'ok') return
+    if (closing || light.health().state !== 'ok' || light.aheadOfLedger() !== undefined) return
     const mine = [...ends.values()].filter(({ trade }) => trade.config.side === 'buyer')
     const circuitOf = ({ trade }: EndRun) => trade.config.circuit?.name ?? trade.config.id
     for (const circuit of new Set(mine.map(circuitOf))) {

@@ -2,7 +2,9 @@
 import { createLightAgent, type LightAgent, type LightConfig } from '../../../agent/light/run.ts'
 import { createVerifier } from '../../../drivers/crypto/verifier.ts'
 import type { Disk, LedgerRpc } from '../../../drivers/ports.ts'
+import { type HeaderStore, openHeaderStore } from '../../../drivers/store/headers.ts'
 import { createSimTime } from '../../../hw/sim/clock.ts'
+import { createSimDisk } from '../../../hw/sim/disk.ts'
 import { utf8 } from '../../../protocol/bytes.ts'
 import type { Evidence } from '../../../protocol/chain/evidence.ts'
 import type { LightBlock } from '../../../protocol/chain/light-block.ts'
@@ -126,7 +128,10 @@ function makeDisk(files = new Map<string, Uint8Array>()): Disk & { readonly file
     create: none,
     write: none,
     sync: none,
-    remove: none,
+    remove: name => {
+      files.delete(name)
+      return Promise.resolve(done)
+    },
     hold: none,
   }
 }
@@ -144,14 +149,17 @@ export interface Bench {
   evidence(): readonly string[]
   /** Runs a call of the agent while time goes on. */
   during<T>(call: Promise<T>): Promise<T>
-  again(config?: Partial<LightConfig>): LightAgent
+  /** The agent of the next start, over the same disk. */
+  again(config?: Partial<LightConfig>): Promise<LightAgent>
+  /** What is kept of verified blocks. */
+  headers(): HeaderStore
 }
 
 const drain = () => new Promise<void>(resolve => setImmediate(resolve))
 
-export function makeBench(
+export async function makeBench(
   setup: { blocks?: number; witnesses?: number; verifier?: Verifier; config?: Partial<LightConfig> } = {},
-): Bench {
+): Promise<Bench> {
   const blocks = setup.blocks ?? 10
   const ledger = makeLedger(blocks)
   // The clock stands a moment after the newest block.
@@ -161,7 +169,11 @@ export function makeBench(
   const witnesses = Array.from({ length: setup.witnesses ?? 2 }, (_, i) => makeNode(`witness ${i + 1}`, ledger))
   const disk = makeDisk()
   const transcript: string[] = []
-  const make = (config: Partial<LightConfig> = {}) => {
+  const headersDisk = createSimDisk({ random: () => 0.5 })
+  let headers: HeaderStore
+  const make = async (config: Partial<LightConfig> = {}) => {
+    const options = { disk: headersDisk.mount(), clock: time.clock, chainId: CHAIN, segmentBytes: 65_536 }
+    headers = must(await openHeaderStore(options))
     const agent = createLightAgent({
       config: {
         ...OPTIONS,
@@ -174,13 +186,14 @@ export function makeBench(
       clock: time.clock,
       timers: time.timers,
       disk,
+      headers,
       verifier: setup.verifier ?? createVerifier(),
       log: (level, _, text, fault) => transcript.push(`${time.clock.mono()} ${level} ${text} ${fault?.code ?? ''}`),
     })
     agent.onHealth(health => transcript.push(`${time.clock.mono()} health ${health.state} ${health.fault?.code ?? ''}`))
     return agent
   }
-  const agent = make()
+  const agent = await make()
   return {
     ledger,
     primary,
@@ -200,11 +213,12 @@ export function makeBench(
       return call
     },
     again: make,
+    headers: () => headers,
   }
 }
 
 export async function started(setup: Parameters<typeof makeBench>[0] = {}): Promise<Bench> {
-  const bench = makeBench(setup)
+  const bench = await makeBench(setup)
   must(await bench.during(bench.agent.start()))
   return bench
 }

@@ -1,10 +1,12 @@
 /** The light client at work: witnesses that are away, late or contradict, restarts, and clocks. */
 import { judge, thinned } from '../../../agent/light/decide.ts'
-import { fromUtf8, utf8 } from '../../../protocol/bytes.ts'
+import { fromUtf8, toHex, utf8 } from '../../../protocol/bytes.ts'
 import { parseEvidence } from '../../../protocol/chain/evidence-json.ts'
+import { lightBlockJson } from '../../../protocol/chain/rpc-json.ts'
 import type { VerifiedBlock } from '../../../protocol/light/verify.ts'
 import { must } from '../../../protocol/result.ts'
 import { assert, suite } from '../../harness.ts'
+import { CHAIN } from '../../protocol/light/chain-maker.ts'
 import { forged, forked, KEY, makeBench, resealed, started } from './light-bench.ts'
 
 const test = suite('the light client and its witnesses')
@@ -92,11 +94,11 @@ test('two chains signed by the validators end all trust, with evidence both ways
   }
   await bench.during(bench.agent.stop())
 
-  const restarted = await bench.during(bench.again().start())
+  const restarted = await bench.during((await bench.again()).start())
   assert.is(restarted.ok ? 'ok' : restarted.fault.code, 'light.diverged')
   bench.witnesses[1]!.twist = undefined
   const height = bench.ledger.chain.length
-  const anew = bench.again({
+  const anew = await bench.again({
     trust: { height: BigInt(height), hash: bench.ledger.chain[height - 1]!.commit.blockId.hash },
   })
   must(await bench.during(anew.start()))
@@ -141,25 +143,44 @@ test('a restart goes on from the block kept on disk', async () => {
   const { height } = bench.agent.head()!
   await bench.during(bench.agent.stop())
   bench.primary.asked.length = 0
-  const second = bench.again()
+  const second = await bench.again()
   must(await bench.during(second.start()))
   assert.not(bench.primary.asked.includes('block 1'))
   assert.ok(second.head()!.height >= height)
   await second.stop()
 
-  // A torn or altered file is not believed; the configuration is the ground then.
-  for (const spoil of [utf8('{'), utf8('{"chain_id":"street"}')]) {
-    bench.disk.files.set('light-trusted.json', spoil)
-    bench.primary.asked.length = 0
-    const third = bench.again()
-    must(await bench.during(third.start()))
-    assert.ok(bench.primary.asked.includes('block 1'))
-    await third.stop()
+  assert.is(second.head()!.height, bench.headers().newest()!.block.header.height)
+})
+
+test('what an earlier version kept is taken over once: a divergence binds, a block or nonsense does no harm', async () => {
+  for (const [content, code] of [
+    ['{"chain_id":"street","diverged":{"height":"7","evidence":"light-evidence-x.json"}}', 'light.diverged'],
+    ['{"chain_id":"street"}', 'ok'],
+    ['{', 'ok'],
+  ] as const) {
+    const bench = await makeBench()
+    bench.disk.files.set('light-trusted.json', utf8(content))
+    let agent = bench.agent
+    for (let start = 0; start < 2; start++) {
+      const result = await bench.during(agent.start())
+      assert.is(result.ok ? 'ok' : result.fault.code, code)
+      await bench.during(agent.stop())
+      agent = await bench.again()
+    }
+    assert.is(bench.disk.files.has('light-trusted.json'), code === 'ok')
   }
+  const bench = await makeBench()
+  const fifth = bench.ledger.chain[4]!
+  const kept = { chain_id: CHAIN, hash: toHex(fifth.commit.blockId.hash), block: lightBlockJson(fifth) }
+  bench.disk.files.set('light-trusted.json', utf8(JSON.stringify(kept)))
+  must(await bench.during(bench.agent.start()))
+  assert.not(bench.primary.asked.includes('block 1'))
+  assert.not(bench.disk.files.has('light-trusted.json'))
+  await bench.during(bench.agent.stop())
 })
 
 test('a ground older than the trusting period is refused with what to do', async () => {
-  const bench = makeBench()
+  const bench = await makeBench()
   await bench.time.advance(3_600_000)
   const result = await bench.during(bench.agent.start())
   assert.is(result.ok ? 'ok' : result.fault.code, 'light.expired')
@@ -167,10 +188,10 @@ test('a ground older than the trusting period is refused with what to do', async
 })
 
 test('a configured hash that no node has is refused with what to do', async () => {
-  const bench = makeBench({ config: { trust: { height: 2n, hash: new Uint8Array(32) } } })
+  const bench = await makeBench({ config: { trust: { height: 2n, hash: new Uint8Array(32) } } })
   const result = await bench.during(bench.agent.start())
   assert.is(result.ok ? 'ok' : result.fault.code, 'light.anchor')
-  const low = makeBench({ config: { trustLevel: { numerator: 1, denominator: 4 } } })
+  const low = await makeBench({ config: { trustLevel: { numerator: 1, denominator: 4 } } })
   const level = await low.during(low.agent.start())
   assert.is(level.ok ? 'ok' : level.fault.code, 'light.trust-level')
 })
@@ -232,9 +253,9 @@ test('a configured hash wins over a kept block of the same height, not over a la
   const { height } = bench.agent.head()!
   await bench.during(bench.agent.stop())
   const wrong = new Uint8Array(32)
-  const same = await bench.during(bench.again({ trust: { height, hash: wrong } }).start())
+  const same = await bench.during((await bench.again({ trust: { height, hash: wrong } })).start())
   assert.is(same.ok ? 'ok' : same.fault.code, 'light.anchor')
-  const older = bench.again({ trust: { height: height - 1n, hash: wrong } })
+  const older = await bench.again({ trust: { height: height - 1n, hash: wrong } })
   must(await bench.during(older.start()))
   await bench.during(older.stop())
 })
