@@ -29,6 +29,26 @@ test('integers take their shortest form, negative ones ten bytes', () => {
   assert.is(toHex(delimited(utf8('ab'))), '026162')
 })
 
+test('on both sides of each power of two the bytes are those of division by 128', () => {
+  for (let bit = 0n; bit <= 64n; bit++) {
+    for (const value of [2n ** bit - 1n, 2n ** bit, 2n ** bit + 1n].filter(one => one < 2n ** 64n)) {
+      const digits = value.toString(2).padStart(70, '0').match(/.{7}/g)!.reverse()
+      const used = digits.slice(0, Math.max(1, 10 - [...digits].reverse().findIndex(seven => seven.includes('1'))))
+      const expected =
+        value === 0n ? [0] : used.map((seven, i) => Number.parseInt(seven, 2) | (i < used.length - 1 ? 128 : 0))
+      assert.equal([...varint(value)], expected, `${value}`)
+      if (value <= BigInt(Number.MAX_SAFE_INTEGER)) assert.equal([...varint(Number(value))], expected, `${value}`)
+    }
+  }
+})
+
+test('tags and lengths of one byte and of two', () => {
+  assert.is(toHex(messageField(15, new Uint8Array(127))).slice(0, 6), '7a7f00')
+  assert.is(toHex(messageField(15, new Uint8Array(128))).slice(0, 8), '7a800100')
+  assert.is(toHex(messageField(16, utf8('a'))), '82010161')
+  assert.is(messageField(1, new Uint8Array(300)).length, 303)
+})
+
 test('what the writer writes, the reader reads', () => {
   const property = fc.property(
     fc.uint8Array({ maxLength: 200 }),
