@@ -62,7 +62,10 @@ export async function runDev(options: DevOptions, world: DevWorld): Promise<Exit
   if (!chosen.ok) return complain(chosen.line, chosen.exit)
 
   const folder = options.data === undefined ? ok(undefined) : await openFolder(options.data, chosen, clock)
-  if (!folder.ok) return complain(faultLine(folder.fault), exitOf(folder.fault))
+  if (!folder.ok) {
+    const { fault } = folder
+    return complain(faultLine(fault), /^(chain|genesis)\./.test(fault.code) ? EXIT.configuration : exitOf(fault))
+  }
   const genesis = folder.value?.genesis ?? chosen.value
   const signers = Array.from({ length: VALIDATORS }, (_, i) => createSigner(seedOf(`validator ${i}`)))
   const onFault = (fault: Fault) => terminal.err(`no block: ${faultLine(fault)}\n`)
@@ -82,8 +85,7 @@ export async function runDev(options: DevOptions, world: DevWorld): Promise<Exit
     await folder.value?.close()
     return complain(faultLine(server.fault), EXIT.unavailable)
   }
-  const made = await producer.produce()
-  if (!made.ok) onFault(made.fault)
+  await producer.produce()
   producer.start()
   terminal.out(`${genesis.chainId} at ${server.value.url}, a block every ${intervalMs} ms; Ctrl-C ends it\n`)
   const first = await producer.fetchBlock(1n)

@@ -60,7 +60,7 @@ export interface ProducerOptions {
   readonly conductOf?: ConductOf
   /** The application; without it a new one of the genesis. */
   readonly app?: LedgerApp
-  /** Hears why the started producer makes no block, once each time it begins to. */
+  /** Hears why no block is made, once until another is. */
   readonly onFault?: (fault: Fault) => void
   /** Where the chain is kept; its application counts, and it goes on where it ended. */
   readonly store?: ChainStore
@@ -294,17 +294,19 @@ export function createProducer(options: ProducerOptions): Producer {
     evidence: () => pool.pending,
     report: found => pool.report(found),
     produce() {
-      making ??= makeBlock().finally(() => {
-        making = undefined
-      })
+      making ??= makeBlock()
+        .then(made => {
+          if (!made.ok && made.fault.code !== failing) options.onFault?.(made.fault)
+          failing = made.ok ? undefined : made.fault.code
+          return made
+        })
+        .finally(() => {
+          making = undefined
+        })
       return making
     },
     start() {
-      cancel ??= timers.every(intervalMs, async () => {
-        const made = await producer.produce()
-        if (!made.ok && made.fault.code !== failing) options.onFault?.(made.fault)
-        failing = made.ok ? undefined : made.fault.code
-      })
+      cancel ??= timers.every(intervalMs, () => void producer.produce())
     },
     async stop() {
       cancel?.()

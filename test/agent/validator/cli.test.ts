@@ -101,6 +101,52 @@ test('the same seed makes the same accounts, another one others', async () => {
   assert.is.not(one, three)
 })
 
+test('a chain in a folder goes on where it ended, and the folder has one process and one beginning', async () => {
+  const data = join(folder, 'ledger')
+  const args = ['dev', '--port', '0', '--interval', '20', '--data', data]
+  const one = start(...args)
+  await eventually(() => one.said.out.includes('trust:'))
+  const urlOf = (out: string) => /http:\/\/127\.0\.0\.1:\d+/.exec(out)![0]
+  const rpc = createRpcClient({ url: urlOf(one.said.out) })
+  await eventually(async () => must(await rpc.status()).height >= 3n)
+  const before = must(await rpc.lightBlock(3n))
+  const second = await run(...args)
+  assert.is(second.exit, EXIT.io)
+  assert.match(second.err, /^disk\.held .*another process writes here/)
+  one.interrupt()
+  assert.is(await one.exit, EXIT.ok)
+
+  const two = start(...args)
+  await eventually(() => two.said.out.includes('trust:'))
+  assert.is(/trust: .*/.exec(two.said.out)![0], /trust: .*/.exec(one.said.out)![0])
+  const again = createRpcClient({ url: urlOf(two.said.out) })
+  assert.equal(must(await again.lightBlock(3n)), before)
+  const { height } = must(await again.status())
+  assert.ok(height > 3n)
+  await eventually(async () => must(await again.status()).height > height)
+  assert.match((await run('audit', urlOf(two.said.out))).out, /everything adds up/)
+  two.interrupt()
+  assert.is(await two.exit, EXIT.ok)
+
+  const other = await run(...args, '--genesis', write('other.json', JSON.stringify(genesisJson(genesis))))
+  assert.is(other.exit, EXIT.configuration)
+  assert.match(other.err, /^chain\.other-genesis .*leave --genesis away/)
+})
+
+test('another seed than the folder began with makes no block, and says so', async () => {
+  const data = join(folder, 'seeded')
+  const one = start('dev', '--port', '0', '--data', data, '--seed', 'a')
+  await eventually(() => one.said.out.includes('trust:'))
+  one.interrupt()
+  await one.exit
+  const two = start('dev', '--port', '0', '--data', data, '--seed', 'b', '--interval', '20')
+  await eventually(() => two.said.out.includes('trust:'))
+  await eventually(() => two.said.err !== '')
+  two.interrupt()
+  assert.is(await two.exit, EXIT.ok)
+  assert.match(two.said.err, /^(no block: producer\.no-quorum \(height=\d+ power=0 of=40\): .*\n)$/)
+})
+
 test('a genesis file is what /genesis shows', async () => {
   assert.equal(must(parseGenesis(JSON.stringify(genesisJson(genesis)))), genesis)
   const dev = start('dev', '--port', '0', '--genesis', write('good.json', JSON.stringify(genesisJson(genesis))))
