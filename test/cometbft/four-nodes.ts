@@ -85,7 +85,7 @@ export async function runFourNodes(run: Run): Promise<readonly Outcome[]> {
     const { nodes } = network
     const [first] = nodes as [Node, ...Node[]]
     everyone.push(...nodes)
-    for (const node of nodes) node.start()
+    await Promise.all(nodes.map(node => node.start()))
 
     await check('four nodes make blocks', async () => {
       await allAt(nodes, 3, STARTED_MS)
@@ -283,20 +283,21 @@ async function compareHashes(nodes: readonly Node[], height: number): Promise<st
   return `${compared} compared, height ${height}, ${nodes.length} nodes`
 }
 
-/** What a node logs as an error of the parts that talk to its application, except where we had just killed something. */
+/** Parts of a node that talk to its application, or that end where it answers wrongly. */
+const PARTS = ['abci-client', 'proxy', 'state', 'consensus', 'mempool', 'statesync', 'txindex']
+
+/** What a node logs as errors of those parts, except from where something was killed until it works again. */
 function complaintsOf(node: Node, folder: string): string[] {
   const complaints: string[] = []
-  let killed = true
+  let killed = false
+  let lines = 0
   for (const line of readFileSync(join(folder, `${node.name}.log`), 'utf8').split('\n')) {
     if (line.startsWith('== ')) killed = true
-    if (!line.startsWith('{')) continue
-    const entry = JSON.parse(line) as { level: string; module?: string; _msg: string; err?: string }
-    // From here on the application is there again.
-    if (entry._msg.includes('Completed ABCI Handshake')) killed = false
-    if (entry.level !== 'error' || killed) continue
-    if (/^(abci-client|proxy|state|consensus|mempool|statesync|main|query)/.test(entry.module ?? '')) {
-      complaints.push(`${node.name}: ${entry._msg} ${entry.err ?? ''}`.slice(0, 300))
-    }
+    if (line.includes('Completed ABCI Handshake')) killed = false
+    if (/^[DIE]\[/.test(line)) lines++
+    const module = /^E\[.* module=(\S+)/.exec(line)?.[1]
+    if (!killed && module !== undefined && PARTS.includes(module)) complaints.push(`${node.name}: ${line}`)
   }
-  return complaints
+  // Another form of log would hide everything.
+  return lines > 0 ? complaints : [`${node.name}: its log could not be read`]
 }

@@ -41,9 +41,10 @@ export class Node {
     this.comet = new Program(plan.binary, start, join(plan.folder, `${name}.log`))
   }
 
-  start(): void {
-    if (!this.app.alive) this.app.start()
-    if (!this.comet.alive) this.comet.start()
+  /** The application first: a node that finds none tries again only after three seconds. */
+  async start(): Promise<void> {
+    if (!this.app.alive) await this.app.start('abci at ')
+    if (!this.comet.alive) await this.comet.start()
   }
 
   /** One RPC method by GET; undefined where the node does not answer. */
@@ -71,14 +72,15 @@ export class Node {
   async killApp(): Promise<void> {
     this.comet.mark('our application is killed')
     await this.app.kill()
-    await this.comet.end(20_000)
-    this.start()
+    // It may hang in its own shutdown; a service manager does not wait for ever.
+    await this.comet.end(5_000)
+    await this.start()
   }
 
   async killNode(): Promise<void> {
     this.comet.mark('this node is killed')
     await this.comet.kill()
-    this.start()
+    await this.start()
   }
 
   async stop(): Promise<void> {
@@ -134,7 +136,8 @@ export function makeNetwork(plan: Plan, intervalMs: number): Network {
       mkdirSync(config, { recursive: true })
       mkdirSync(join(node.home, 'data'), { recursive: true })
       copyFileSync(join(folder, 'genesis.json'), join(config, 'genesis.json'))
-      const trusted = await first.get('commit')
+      // One that every node has: CometBFT's light client waits half a minute for a witness that is a block behind.
+      const trusted = await first.get(`commit?height=${(await first.height()) - 5}`)
       const { height } = trusted.signed_header.header
       const peers = made.map(({ node_id }, i) => `${node_id}@127.0.0.1:${basePort + 10 * i}`).join(',')
       const text = readFileSync(join(first.home, 'config', 'config.toml'), 'utf8')
@@ -153,7 +156,7 @@ trust_period = "24h"
 discovery_time = "5s"
 `,
       )
-      node.start()
+      await node.start()
       return node
     },
   }

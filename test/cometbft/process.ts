@@ -37,7 +37,8 @@ export class Program {
     return this.child !== undefined
   }
 
-  start(): void {
+  /** Resolves once it has written the text that says it is ready, or has ended. */
+  async start(ready = ''): Promise<void> {
     if (this.child !== undefined) throw new Error(`${this.command} runs already`)
     const child = spawn(this.command, this.args, { stdio: ['ignore', 'pipe', 'pipe'] })
     this.log ??= createWriteStream(this.logFile, { flags: 'a' })
@@ -52,6 +53,15 @@ export class Program {
         resolve()
       }),
     )
+    if (ready === '') return
+    let said = ''
+    const hears = new Promise<void>(resolve =>
+      child.stdout.on('data', chunk => {
+        if (!said.includes(ready)) said += chunk
+        if (said.includes(ready)) resolve()
+      }),
+    )
+    await Promise.race([hears, this.ended])
   }
 
   /** A line of our own among its output. */
