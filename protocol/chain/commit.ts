@@ -13,6 +13,8 @@ export const FLAG_NIL = 3
 /** SignedMsgType of a precommit. */
 export const PRECOMMIT = 2
 
+type Vote = (timestamp: ChainTime | undefined) => Uint8Array
+
 /**
  * What a validator signs when it precommits: CanonicalVote {type, height, round, block id, timestamp, chain id} behind its
  * length. `blockId` is undefined in a vote for nil.
@@ -23,27 +25,29 @@ export const precommitSignBytes = (
   round: number,
   blockId: BlockId | undefined,
   timestamp: ChainTime | undefined,
-): Uint8Array =>
-  delimited(
-    concat(
-      varintField(1, PRECOMMIT),
-      fixed64Field(2, height),
-      fixed64Field(3, BigInt(round)),
-      ...(blockId === undefined ? [] : [messageField(4, encodeBlockId(blockId))]),
-      messageField(5, encodeTime(timestamp ?? ZERO_TIME)),
-      bytesField(6, utf8(chainId)),
-    ),
+): Uint8Array => canonicalVote(chainId, height, round, blockId)(timestamp)
+
+function canonicalVote(chainId: string, height: bigint, round: number, blockId: BlockId | undefined): Vote {
+  const before = concat(
+    varintField(1, PRECOMMIT),
+    fixed64Field(2, height),
+    fixed64Field(3, BigInt(round)),
+    ...(blockId === undefined ? [] : [messageField(4, encodeBlockId(blockId))]),
   )
+  const after = bytesField(6, utf8(chainId))
+  return timestamp => delimited(concat(before, messageField(5, encodeTime(timestamp ?? ZERO_TIME)), after))
+}
 
 /** Sign bytes of one signature of a commit: its own timestamp, and no block where it voted nil. */
 export const voteSignBytes = (chainId: string, commit: Commit, sig: CommitSig): Uint8Array =>
-  precommitSignBytes(
-    chainId,
-    commit.height,
-    commit.round,
-    sig.flag === FLAG_COMMIT ? commit.blockId : undefined,
-    sig.timestamp,
-  )
+  commitSignBytes(chainId, commit)(sig)
+
+/** The same for many signatures of one commit: what they have in common is written once. */
+export function commitSignBytes(chainId: string, { height, round, blockId }: Commit): (sig: CommitSig) => Uint8Array {
+  const forBlock = canonicalVote(chainId, height, round, blockId)
+  const forNil = canonicalVote(chainId, height, round, undefined)
+  return ({ flag, timestamp }) => (flag === FLAG_COMMIT ? forBlock : forNil)(timestamp)
+}
 
 const encodeCommitSig = (sig: CommitSig): Uint8Array =>
   concat(

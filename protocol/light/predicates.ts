@@ -4,7 +4,7 @@
  */
 import { equalBytes, toHex, utf8 } from '../bytes.ts'
 import { nanosOf, timeText } from '../chain/chain-time.ts'
-import { type CommitShapeFault, commitFault, FLAG_ABSENT, FLAG_COMMIT, voteSignBytes } from '../chain/commit.ts'
+import { type CommitShapeFault, commitFault, commitSignBytes, FLAG_ABSENT, FLAG_COMMIT } from '../chain/commit.ts'
 import { hashHeader } from '../chain/header.ts'
 import type { Commit, Header, LightBlock, Validator } from '../chain/light-block.ts'
 import {
@@ -92,12 +92,13 @@ export interface Votes {
 
 export function votesOf(chainId: string, commit: Commit, verifier: Verifier): Votes {
   const confirmed = new Map<number, Uint8Array>()
+  const signBytes = commitSignBytes(chainId, commit)
   return {
     valid(index, publicKey) {
       const by = confirmed.get(index)
       if (by !== undefined && equalBytes(by, publicKey)) return true
       const vote = commit.signatures[index]!
-      const good = verifier.verify('EdDSA', publicKey, voteSignBytes(chainId, commit, vote), vote.signature)
+      const good = verifier.verify('EdDSA', publicKey, signBytes(vote), vote.signature)
       if (good) confirmed.set(index, publicKey)
       return good
     },
