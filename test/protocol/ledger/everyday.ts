@@ -4,6 +4,7 @@
  * part by an entry in ACTS.
  */
 import { toHex } from '../../../protocol/bytes.ts'
+import { sha256 } from '../../../protocol/crypto/hash.ts'
 import type { BlockInput, BlockOutput, LedgerApp } from '../../../protocol/ledger/app.ts'
 import { createApp } from '../../../protocol/ledger/app.ts'
 import type { Genesis } from '../../../protocol/ledger/genesis.ts'
@@ -14,6 +15,7 @@ import { decodeAs } from '../../../protocol/record.ts'
 import { must } from '../../../protocol/result.ts'
 import { instant } from '../../../protocol/time.ts'
 import { contractHash } from '../../../protocol/trade/contract.ts'
+import { assembleSealed, sealedToSign } from '../../../protocol/trade/sealed.ts'
 import { headerHash } from './history.ts'
 import {
   BEGIN,
@@ -66,6 +68,7 @@ interface Open {
   readonly contract: Uint8Array
   readonly sides: Readonly<Record<'seller' | 'buyer', Meter>>
   readonly start: number
+  readonly sealed: boolean
 }
 
 interface Sent {
@@ -85,6 +88,7 @@ export class Everyday {
   readonly holders: Holder[] = [operator, seller, buyer, stranger].map(party => ({ party, key: party }))
   readonly meters: Meter[]
   readonly open: Open[] = []
+  readonly executed: { readonly input: BlockInput; readonly output: BlockOutput }[] = []
   time = BEGIN
   constructor(seed: number, from: Genesis = everydayGenesis) {
     this.app = createApp(from)
@@ -146,9 +150,10 @@ export class Everyday {
     ])
   }
 
-  run(block: BlockInput): BlockOutput {
-    const output = this.app.finalizeBlock(block)
+  run(input: BlockInput): BlockOutput {
+    const output = this.app.finalizeBlock(input)
     this.app.commit()
+    this.executed.push({ input, output })
     return output
   }
 }
@@ -204,7 +209,7 @@ const enrol: Act = street => {
 
 const revoke: Act = street => {
   const meter = street.one(street.meters)
-  if (street.draw(3) > 0 || street.meters.length < 3) return undefined
+  if (street.meters.length < 3) return undefined
   const sent = byChief(street, { kind: 'revoke', body: { meterId: meter.meterId } })
   // Half of the time its owner does not notice.
   return street.draw(2) === 0
@@ -227,6 +232,7 @@ const commit: Act = street => {
   const [sells, buys] = [street.one(street.meters), street.one(street.meters)]
   if (sells.owner === buys.owner) return undefined
   const start = street.time + 1000 * street.draw(60)
+  const sealed = street.draw(3) === 0
   const content = commitOf(
     {
       ...terms,
@@ -236,6 +242,7 @@ const commit: Act = street => {
       ...{ start: instant(start), end: instant(start + 20_000) },
       energy: wattHours(BigInt(1 + street.draw(4000))),
       price: microsPerKwh(BigInt(street.draw(500_000))),
+      ...(sealed ? { receipts: 'sealed' } : {}),
     },
     { seller: sells.owner.key, buyer: buys.owner.key },
   )
@@ -243,14 +250,13 @@ const commit: Act = street => {
   return {
     by: buys.owner,
     content,
-    taken: () => void street.open.push({ contract: content.body.contract, sides, start }),
+    taken: () => void street.open.push({ contract: content.body.contract, sides, start, sealed }),
   }
 }
 
 const receipt: Act = street => {
-  if (street.open.length === 0) return undefined
-  // Mostly of the newest deals: the others are over.
-  const deal = street.open[street.open.length - 1 - street.draw(Math.min(4, street.open.length))]!
+  const deal = newest(street, street.draw(3) === 0)
+  if (deal === undefined) return undefined
   const side = street.one(['seller', 'buyer'] as const)
   const { meterId, owner, key } = deal.sides[side]
   const at = Math.max(deal.start, Math.min(street.time, deal.start + 20_000))
@@ -260,6 +266,34 @@ const receipt: Act = street => {
     { begin: { at: deal.start }, end: { at } },
   )
   return { by: owner, content }
+}
+
+/** One of the newest deals, and mostly one of a given mode. */
+function newest(street: Everyday, sealed: boolean): Open | undefined {
+  const deals = street.open.filter(deal => deal.sealed === sealed || street.draw(10) === 0).slice(-3)
+  return deals.length === 0 ? undefined : street.one(deals)
+}
+
+const both: Act = street => {
+  const deal = newest(street, true)
+  if (deal === undefined) return undefined
+  const terms = {
+    deal: contractHash(deal.contract),
+    energy: wattHours(BigInt(street.draw(5000))),
+    evidence: sha256(Uint8Array.of(street.draw(9))),
+  }
+  const half = ({ owner: { key } }: Meter) =>
+    assembleSealed(terms, key.publicKey, key.sign(sealedToSign(terms, key.publicKey)))
+  const { seller, buyer } = deal.sides
+  const body = { ...terms, sellerSign1: half(seller), buyerSign1: half(street.draw(6) === 0 ? seller : buyer) }
+  return { by: seller.owner, content: { kind: 'sealed', body } }
+}
+
+const word: Act = street => {
+  const deal = newest(street, true)
+  if (deal === undefined) return undefined
+  const body = { deal: contractHash(deal.contract), energy: wattHours(BigInt(street.draw(5000))) }
+  return { by: deal.sides[street.one(['seller', 'buyer'] as const)].owner, content: { kind: 'quantity', body } }
 }
 
 const validate: Act = street => {
@@ -287,8 +321,8 @@ const accuse: Act = street => {
 /** An act that comes more often stands here more often. */
 const ACTS: readonly Act[] = [
   ...[transfer, transfer, open, rekey, mint, burn, role, enrol, enrol, enrol, revoke, band],
-  ...[commit, commit, commit, commit, receipt, receipt, receipt, receipt, receipt, receipt],
-  ...[validate, validate, unvalidate, accuse],
+  ...[commit, commit, commit, commit, receipt, receipt, receipt, receipt, receipt, both, word, word],
+  ...[validate, validate, unvalidate, unvalidate, accuse, accuse],
 ]
 
 /** How the deals of a street stand. */

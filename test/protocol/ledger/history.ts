@@ -43,11 +43,20 @@ export const cameOf = ({ appHash, results, validatorUpdates }: BlockOutput): Cam
   updates: validatorUpdates.map(({ publicKey, power }) => [toHex(publicKey), String(power)] as const),
 })
 
+type Executed = { readonly input: BlockInput; readonly output: BlockOutput }
+
+/** The history of blocks that were executed, from the first on. */
+export const historyOf = (genesis: Genesis, executed: readonly Executed[]): History => ({
+  genesis,
+  blocks: executed.map(({ input, output }) => ({ input, came: cameOf(output) })),
+})
+
 const fileOf = (name: string): URL => new URL(`histories/${name}.jsonl`, import.meta.url)
 
 export function writeHistory(name: string, reason: string, { genesis, blocks }: History): void {
   const lines = blocks.map(({ input, came }) => ({
     time: input.time,
+    hash: toHex(input.hash),
     misbehaved: input.misbehaved.map(toHex),
     txs: input.txs.map(toBase64),
     ...came,
@@ -60,12 +69,11 @@ export function readHistory(name: string): History {
   const [head, ...lines] = readFileSync(fileOf(name), 'utf8').trimEnd().split('\n')
   const genesis = must(parseGenesis(JSON.stringify(JSON.parse(head!).genesis)))
   const blocks = lines.map((line, i): RecordedBlock => {
-    const { time, misbehaved, txs, ...came } = JSON.parse(line)
-    const height = BigInt(i + 1)
+    const { time, hash, misbehaved, txs, ...came } = JSON.parse(line)
     const input: BlockInput = {
-      height,
+      height: BigInt(i + 1),
       time: instant(time),
-      hash: headerHash(height),
+      hash: fromHex(hash)!,
       txs: (txs as string[]).map(tx => fromBase64(tx)!),
       misbehaved: (misbehaved as string[]).map(address => fromHex(address)!),
       verifier,

@@ -14,7 +14,14 @@ import {
 } from '../../../protocol/crypto/cose.ts'
 import { addressOf, sha256 } from '../../../protocol/crypto/hash.ts'
 import { algOfKey } from '../../../protocol/identity/key.ts'
-import { createApp, type LedgerApp, type TxOutcome, type ValidatorUpdate } from '../../../protocol/ledger/app.ts'
+import {
+  type BlockInput,
+  type BlockOutput,
+  createApp,
+  type LedgerApp,
+  type TxOutcome,
+  type ValidatorUpdate,
+} from '../../../protocol/ledger/app.ts'
 import { type DealRecord, dealKey, decodeDealRecord } from '../../../protocol/ledger/deal-record.ts'
 import { REFUSAL_CODES, type RefusalCode } from '../../../protocol/ledger/fault.ts'
 import type { Genesis } from '../../../protocol/ledger/genesis.ts'
@@ -106,10 +113,16 @@ export function signTx(sender: Party, sequence: bigint, content: TxContent, term
 export class Bench {
   readonly app: LedgerApp
   time = BEGIN
-  /** Validators that changed in the last block. */
-  updates: readonly ValidatorUpdate[] = []
+  readonly executed: { readonly input: BlockInput; readonly output: BlockOutput }[] = []
+  readonly genesis: Genesis
   constructor(from: Genesis = genesis) {
+    this.genesis = from
     this.app = createApp(from)
+  }
+
+  /** Validators that changed in the last block. */
+  get updates(): readonly ValidatorUpdate[] {
+    return this.executed.at(-1)?.output.validatorUpdates ?? []
   }
 
   sequence(party: Party): bigint {
@@ -136,17 +149,15 @@ export class Bench {
     this.time += afterMs
     const height = this.app.height + 1n
     const hash = sha256(utf8(`header ${height}`))
-    const { results, validatorUpdates } = this.app.finalizeBlock({
-      height,
-      time: instant(this.time),
-      hash,
-      txs,
-      misbehaved,
-      verifier,
-    })
-    this.updates = validatorUpdates
+    return this.execute({ height, time: instant(this.time), hash, txs, misbehaved, verifier })
+  }
+
+  /** Executes a block, makes it the state and remembers both: a history to record. */
+  protected execute(input: BlockInput): readonly TxOutcome[] {
+    const output = this.app.finalizeBlock(input)
     this.app.commit()
-    return results
+    this.executed.push({ input, output })
+    return output.results
   }
 
   /** One transaction in a block of its own. */

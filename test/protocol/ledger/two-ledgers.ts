@@ -109,10 +109,8 @@ export class Chain extends Bench {
     this.time += afterMs
     const made = seal(this.header(txs, this.time), this.group(Number(this.app.height) + 1))
     const { height } = made.header
-    const { results } = this.app.finalizeBlock({
-      ...{ height, time: instant(this.time), hash: made.commit.blockId.hash, txs, misbehaved: [], verifier },
-    })
-    this.app.commit()
+    const at = { height, time: instant(this.time), hash: made.commit.blockId.hash }
+    const results = this.execute({ ...at, txs, misbehaved: [], verifier })
     this.blocks.push(made)
     return results
   }
