@@ -1,6 +1,6 @@
 /** Blocks on disk: each appended once, read by height, the oldest dropped when they are no longer wanted. */
 import type { Clock, Disk } from '../../drivers/ports.ts'
-import { openLog } from '../../drivers/store/log.ts'
+import { type Log, openLog } from '../../drivers/store/log.ts'
 import { done, fail, ok, type Result } from '../../protocol/result.ts'
 import { decodeStoredBlock, encodeStoredBlock, type StoredBlock } from './block-record.ts'
 
@@ -20,24 +20,36 @@ export interface BlockStore {
 /** An hour of blocks of a second; a card writes it in a tenth of a second. */
 const SEGMENT_BYTES = 16 << 20
 
-/** `disk` is a folder of its own. */
-export async function openBlockStore(ports: {
+export interface BlockStoreOptions {
+  /** A folder of its own. */
   readonly disk: Disk
   readonly clock: Clock
-}): Promise<Result<BlockStore>> {
-  const opened = await openLog({ ...ports, name: 'blocks', segmentBytes: SEGMENT_BYTES })
+  readonly segmentBytes?: number
+}
+
+export async function openBlockStore(options: BlockStoreOptions): Promise<Result<BlockStore>> {
+  const { disk, clock, segmentBytes = SEGMENT_BYTES } = options
+  const opened = await openLog({ disk, clock, name: 'blocks', segmentBytes })
   if (!opened.ok) return opened
   const log = opened.value
-  /** Height of a block less its record's number. */
-  let base: bigint | undefined
-  if (log.next > log.first) {
-    const first = await log.read(log.first)
-    if (!first.ok) return first
-    const block = decodeStoredBlock(first.value!)
-    if (!block.ok) return block
-    base = block.value.header.height - log.first
-  }
-  return ok({
+  const base = await findBase(log)
+  if (base.ok) return ok(storeOn(log, base.value))
+  await log.close()
+  return base
+}
+
+/** Height of a block less its record's number; undefined where there is no block. */
+async function findBase(log: Log): Promise<Result<bigint | undefined>> {
+  const first = await log.read(log.first)
+  if (!first.ok) return first
+  if (first.value === undefined) return ok(undefined)
+  const block = decodeStoredBlock(first.value)
+  return block.ok ? ok(block.value.header.height - log.first) : block
+}
+
+function storeOn(log: Log, found: bigint | undefined): BlockStore {
+  let base = found
+  return {
     get oldest() {
       return base === undefined ? 0n : log.first + base
     },
@@ -57,12 +69,10 @@ export async function openBlockStore(ports: {
       const bytes = await log.read(height - base)
       if (!bytes.ok || bytes.value === undefined) return bytes.ok ? ok(undefined) : bytes
       const block = decodeStoredBlock(bytes.value)
-      if (!block.ok) return block
-      if (block.value.header.height !== height)
-        return fail({ code: 'block.height', height, found: block.value.header.height })
-      return block
+      if (!block.ok || block.value.header.height === height) return block
+      return fail({ code: 'blocks.other-height', height, found: block.value.header.height })
     },
     prune: async before => (base === undefined ? done : log.dropBefore(before - base)),
     close: () => log.close(),
-  })
+  }
 }
