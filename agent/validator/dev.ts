@@ -1,6 +1,7 @@
 /** `tieline-ledger dev`: a ledger with all its validators in this process, in memory or in a folder. */
 import { createSigner } from '../../drivers/crypto/signer.ts'
 import { createVerifier } from '../../drivers/crypto/verifier.ts'
+import { createVerifyPool } from '../../drivers/crypto/verify-pool.ts'
 import { serveHttp } from '../../drivers/http/server.ts'
 import type { Clock, Disk, Timers } from '../../drivers/ports.ts'
 import { openDisk } from '../../drivers/store/disk.ts'
@@ -71,7 +72,8 @@ export async function runDev(options: DevOptions, world: DevWorld): Promise<Exit
   const onFault = (fault: Fault) => terminal.err(`no block: ${faultLine(fault)}\n`)
   const verifier = createVerifier()
   const store = folder.value === undefined ? {} : { store: folder.value.store }
-  const producer = createProducer({ genesis, signers, clock, timers, verifier, intervalMs, onFault, ...store })
+  const cores = createVerifyPool(verifier)
+  const producer = createProducer({ genesis, signers, clock, timers, verifier, cores, intervalMs, onFault, ...store })
   const onBug = (error: unknown) =>
     terminal.err(`a bug of tieline-ledger: ${String((error as Error).stack ?? error)}\n`)
   const server = await serveHttp({

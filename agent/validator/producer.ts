@@ -12,7 +12,7 @@
  * With a store, a block is on the disk before anybody signs it, and whole before anybody hears of it: killed at any point,
  * the next process makes that very block again and never signs another of its height.
  */
-import type { Cancel, Clock, Signer, Timers } from '../../drivers/ports.ts'
+import type { Cancel, Clock, Signer, Timers, VerifyPool } from '../../drivers/ports.ts'
 import { toHex } from '../../protocol/bytes.ts'
 import { hashConsensusParams, hashData, hashResults, makeBlockId } from '../../protocol/chain/block.ts'
 import { chainTime, instantOf } from '../../protocol/chain/chain-time.ts'
@@ -39,6 +39,7 @@ import type { StoredBlock } from './block-record.ts'
 import { type ChainStore, RECENT_BLOCKS } from './chain-store.ts'
 import { createEvidencePool, type EvidencePoolFault, misbehavedIn } from './evidence-pool.ts'
 import { createMempool, MAX_BLOCK_BYTES, type Submission } from './mempool.ts'
+import { onEveryCore } from './on-every-core.ts'
 import type { Proposal } from './proposal.ts'
 import { firstSets, setsAfter, setsFrom } from './sets.ts'
 import { verifyOnce } from './verify-once.ts'
@@ -53,6 +54,8 @@ export interface ProducerOptions {
   readonly clock: Clock
   readonly timers: Timers
   readonly verifier: Verifier
+  /** For the signatures of a block; without them this thread checks them all. */
+  readonly cores?: VerifyPool
   readonly intervalMs?: number
   /** Blocks kept in memory; older ones are forgotten. */
   readonly keep?: number
@@ -208,14 +211,15 @@ export function createProducer(options: ProducerOptions): Producer {
     const lastCommit = newest?.commit ?? NO_COMMIT
     const blockId = makeBlockId({ header, txs, evidence, lastCommit })
     const commit = await signVotes(header, blockId, round, validators, votes, signerOf)
-    const { results, appHash, validatorUpdates, changes } = app.finalizeBlock({
+    const input = {
       height: header.height,
       time: instantOf(header.time),
       hash: blockId.hash,
       txs,
       misbehaved: misbehavedIn(evidence),
-      verifier,
-    })
+    }
+    const execute = (each: Verifier) => app.finalizeBlock({ ...input, verifier: each })
+    const { results, appHash, validatorUpdates, changes } = await onEveryCore(options.cores, verifier, execute)
     const executed = { results, validatorUpdates, appHash }
     return { block: { header, blockId, txs, evidence, lastCommit, commit, validators, ...executed }, changes }
   }

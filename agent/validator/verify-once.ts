@@ -6,7 +6,7 @@ import type { Verifier } from '../../protocol/crypto/verify.ts'
 /** A full mempool of receipts, five signatures each; an entry is about 100 bytes. */
 const REMEMBERED = 25_000
 
-interface OnceVerifier extends Verifier {
+export interface OnceVerifier extends Verifier {
   /** What was found true; a batch on other cores reads it and adds to it. */
   readonly memory: VerdictMemory
 }

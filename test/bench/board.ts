@@ -6,6 +6,7 @@ import { createSystemTime } from '../../drivers/clock.ts'
 import { createVerifier } from '../../drivers/crypto/verifier.ts'
 import { createRpcClient } from '../../drivers/headers/rpc-client.ts'
 import { openDisk } from '../../drivers/store/disk.ts'
+import { openHeaderStore } from '../../drivers/store/headers.ts'
 import { hex, utf8 } from '../../protocol/bytes.ts'
 import { must } from '../../protocol/result.ts'
 
@@ -30,7 +31,11 @@ export interface BoardResult {
 
 const task = JSON.parse(process.argv[2]!) as BoardTask
 const { clock, timers } = createSystemTime()
-mkdirSync(`${task.folder}/state`)
+const openFolder = async (name: string) => {
+  mkdirSync(`${task.folder}/${name}`)
+  return must(await openDisk(`${task.folder}/${name}`))
+}
+const headerStore = must(await openHeaderStore({ disk: await openFolder('headers'), clock, chainId: task.chainId }))
 const agent = createLightAgent({
   config: {
     chainId: task.chainId,
@@ -46,7 +51,8 @@ const agent = createLightAgent({
   witnesses: [createRpcClient({ url: task.url })],
   clock,
   timers,
-  disk: must(await openDisk(`${task.folder}/state`)),
+  disk: await openFolder('state'),
+  headers: headerStore,
   verifier: createVerifier(),
   log: (level, room, text, fault) => {
     if (level !== 'info') process.stderr.write(`${level} ${room}: ${text} ${JSON.stringify(fault ?? {})}\n`)
@@ -67,6 +73,7 @@ while (agent.stats().headersVerified < task.headers) {
   peakBytes = Math.max(peakBytes, process.memoryUsage.rss())
 }
 await agent.stop()
+await headerStore.close()
 const { headersVerified: headers, proofsVerified: proofs } = agent.stats()
 const result: BoardResult = { headers, proofs, rssBytes: process.memoryUsage.rss(), peakBytes, idleBytes }
 process.stdout.write(`${JSON.stringify(result)}\n`)

@@ -2,8 +2,9 @@
 import { type FileHandle, mkdtemp, open, rm } from 'node:fs/promises'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { executeBlock } from '../../agent/validator/execute-block.ts'
 import { openLedgerStore } from '../../agent/validator/ledger-store.ts'
+import { onEveryCore } from '../../agent/validator/on-every-core.ts'
+import { verifyOnce } from '../../agent/validator/verify-once.ts'
 import { createSystemTime } from '../../drivers/clock.ts'
 import { type CachingVerifier, createVerifier } from '../../drivers/crypto/verifier.ts'
 import { createVerifyPool } from '../../drivers/crypto/verify-pool.ts'
@@ -36,8 +37,12 @@ function onOneThread(app: LedgerApp, blocks: readonly Block[], verifier: Caching
 /** The same with the signatures on all cores. */
 async function onAllCores(app: LedgerApp, blocks: readonly Block[], verifier: CachingVerifier): Promise<number> {
   const pool = createVerifyPool(verifier)
+  // Remembers nothing from before: no signature was checked on arrival.
+  const once = verifyOnce(verifier)
   for (const block of blocks) {
-    checkTaken((await executeBlock(app, inputOf(app, block), pool)).results)
+    const input = inputOf(app, block)
+    const output = await onEveryCore(pool, once, each => app.finalizeBlock({ ...input, verifier: each }))
+    checkTaken(output.results)
     app.commit()
   }
   return blocks.reduce((sum, { txs }) => sum + txs.length, 0)

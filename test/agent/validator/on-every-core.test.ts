@@ -1,10 +1,12 @@
-import { executeBlock } from '../../../agent/validator/execute-block.ts'
+import { onEveryCore } from '../../../agent/validator/on-every-core.ts'
+import { verifyOnce } from '../../../agent/validator/verify-once.ts'
 import { createVerifier } from '../../../drivers/crypto/verifier.ts'
 import { createVerifyPool } from '../../../drivers/crypto/verify-pool.ts'
 import { toHex, utf8 } from '../../../protocol/bytes.ts'
 import { sha256 } from '../../../protocol/crypto/hash.ts'
 import { type BlockInput, createApp } from '../../../protocol/ledger/app.ts'
 import { micros } from '../../../protocol/quantity.ts'
+import { must } from '../../../protocol/result.ts'
 import { instant } from '../../../protocol/time.ts'
 import { assert, suite } from '../../harness.ts'
 import {
@@ -19,8 +21,11 @@ import {
   terms,
   verifier,
 } from '../../protocol/ledger/parties.ts'
+import { makeProducer, payment } from './street.ts'
 
-const test = suite('a block on every core')
+const test = suite('on every core')
+
+const cores = () => createVerifyPool(createVerifier())
 
 const pay = (sequence: bigint, signedBy = seller) =>
   signTx(seller, sequence, { kind: 'transfer', body: { to: buyer.address, amount: micros(7n) } }, { signedBy })
@@ -56,7 +61,9 @@ for (const [what, txs] of Object.entries(BLOCKS)) {
     const plain = createApp(genesis)
     const expected = plain.finalizeBlock({ ...block, verifier })
     const app = createApp(genesis)
-    const output = await executeBlock(app, block, createVerifyPool(createVerifier()))
+    const output = await onEveryCore(cores(), verifyOnce(createVerifier()), each =>
+      app.finalizeBlock({ ...block, verifier: each }),
+    )
     assert.equal(output.results, expected.results)
     assert.is(toHex(output.appHash), toHex(expected.appHash))
     plain.commit()
@@ -64,6 +71,55 @@ for (const [what, txs] of Object.entries(BLOCKS)) {
     assert.is(toHex(app.appHash), toHex(plain.appHash))
   })
 }
+
+test('a proposal with a forged transaction is refused as on one thread, an honest one accepted', async () => {
+  for (const [what, txs] of Object.entries(BLOCKS)) {
+    const block = blockOf(txs)
+    const app = createApp(genesis)
+    const expected = app.judgeTxs({ ...block, verifier })
+    const judged = await onEveryCore(cores(), verifyOnce(createVerifier()), each =>
+      app.judgeTxs({ ...block, verifier: each }),
+    )
+    assert.equal(judged, expected, what)
+  }
+})
+
+test('what was checked on arrival is not checked again, nor what another core found valid', async () => {
+  let checked = 0
+  const inner = createVerifier()
+  const pool = createVerifyPool({
+    ...inner,
+    verifyAside: (...all) => {
+      checked++
+      inner.verifyAside(...all)
+    },
+  })
+  const once = verifyOnce(inner)
+  const app = createApp(genesis)
+  const arrived = pay(0n)
+  app.checkTx(arrived, once)
+  const block = blockOf([arrived, pay(1n)])
+  const judge = () => onEveryCore(pool, once, each => app.judgeTxs({ ...block, verifier: each }))
+  assert.ok((await judge()).ok)
+  assert.is(checked, 1)
+  assert.ok((await judge()).ok)
+  assert.is(checked, 1)
+})
+
+test('a producer makes the same blocks with further cores as without', async () => {
+  const hashes = await Promise.all(
+    [undefined, cores()].map(async more => {
+      const { producer } = makeProducer(more === undefined ? {} : { cores: more })
+      for (const sequence of [0n, 1n]) {
+        producer.submit(payment(sequence))
+        must(await producer.produce())
+      }
+      must(await producer.produce())
+      return [1n, 2n, 3n].map(height => toHex(producer.block(height)!.blockId.hash))
+    }),
+  )
+  assert.equal(hashes[0], hashes[1])
+})
 
 test('on the hopeful word alone a forged transaction would be taken', () => {
   const block = blockOf([forged(0n), pay(0n)])
