@@ -4,8 +4,9 @@
  * Whoever serves a connection asks for its bytes: what is not asked for stays with the sender. A write resolves when there is
  * room for the next, so a reader that does not read holds up only its own connection.
  */
-import { lstatSync, unlinkSync } from 'node:fs'
+import { existsSync, lstatSync, unlinkSync } from 'node:fs'
 import { type AddressInfo, connect, createServer, type ListenOptions, type Socket } from 'node:net'
+import { dirname } from 'node:path'
 import { fail, ok, type Result } from '../../protocol/result.ts'
 
 export type SocketAddress =
@@ -33,6 +34,7 @@ export type SocketFault =
   | { readonly code: 'socket.busy'; readonly address: string; readonly hint: string }
   | { readonly code: 'socket.denied'; readonly address: string; readonly hint: string }
   | { readonly code: 'socket.not-a-socket'; readonly address: string; readonly hint: string }
+  | { readonly code: 'socket.no-folder'; readonly address: string; readonly hint: string }
   | { readonly code: 'socket.path-too-long'; readonly address: string; readonly bytes: number; readonly limit: number }
   | { readonly code: 'socket.listen'; readonly address: string; readonly why: string }
 
@@ -63,6 +65,10 @@ export async function listenSocket(
   const bytes = Buffer.byteLength(address.path)
   if (bytes > MAX_PATH_BYTES) {
     return fail({ code: 'socket.path-too-long', address: text, bytes, limit: MAX_PATH_BYTES })
+  }
+  // The system says of a folder that is not there that access is denied.
+  if (!existsSync(dirname(address.path))) {
+    return fail({ code: 'socket.no-folder', address: text, hint: `make the folder ${dirname(address.path)} first` })
   }
   const first = await listen(address, text, serve)
   if (first.ok || first.fault.code !== 'socket.busy') return first
@@ -117,7 +123,10 @@ function connectionOf(socket: Socket): SocketConnection {
     chunks: {
       async *[Symbol.asyncIterator]() {
         try {
-          yield* socket as AsyncIterable<Uint8Array>
+          for await (const chunk of socket as AsyncIterable<Buffer>) {
+            // Plain bytes: a Buffer's own slice would be a view where callers mean a copy.
+            yield new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length)
+          }
         } catch {
           // A reset, or our own close: the other side is gone, and that is all that can be said.
         }
