@@ -15,6 +15,7 @@ import { dealKinds } from './rules/deals.ts'
 import { networkKinds } from './rules/network.ts'
 import { registryKinds } from './rules/registry.ts'
 import { roleKinds } from './rules/roles.ts'
+import { serviceKinds } from './rules/services.ts'
 import { stakeKinds } from './rules/stake.ts'
 import { accountId, credit, type Draft, debit, type State } from './state.ts'
 import { ACCOUNTS } from './tables.ts'
@@ -77,6 +78,7 @@ const KINDS: Kinds = {
   ...stakeKinds,
   ...dealKinds,
   ...networkKinds,
+  ...serviceKinds,
 }
 
 const kindOf = <K extends TxKind>(kind: K): Kind<K> => KINDS[kind]

@@ -5,6 +5,7 @@
  * mistake there does not hide itself here.
  *
  *     minted = balances + escrows of locked deals + stakes + stakes that unbond + fees of what is reserved
+ *              + deposits of events
  *     escrow = ceil(energy x price) = paid + refunded once closed
  *     paid   = floor(min(contracted, every receipt) x price); sealed: what both signed, else receipts, else words
  *     no line and no meter is sold twice for one moment
@@ -16,9 +17,21 @@ import { type Money, micros, type WattHours, wattHours } from '../quantity.ts'
 import { decodeAs } from '../record.ts'
 import type { Fault } from '../result.ts'
 import { createNetworkBooks, networkProblems, reservedIn } from './audit-network.ts'
+import { createServiceBooks, depositedIn, serviceProblems } from './audit-services.ts'
 import { createStakeBooks, stakedIn, stakeProblems, unbondingIn } from './audit-stake.ts'
 import type { DealRecord } from './deal-record.ts'
 import { FOLLOWED, PEERS, RESERVATIONS, SLOTS } from './network-tables.ts'
+import {
+  AGREEMENTS,
+  EVENTS,
+  GROUPS,
+  MEMBERSHIPS,
+  PARTICIPANTS,
+  POINTS,
+  POOLS,
+  PROMISED,
+  REWARDED,
+} from './service-tables.ts'
 import {
   ACCOUNTS,
   BARRED,
@@ -46,6 +59,8 @@ export interface Audit {
     readonly unbonding: Money
     /** For the use of lines. */
     readonly reserved: Money
+    /** For demand response. */
+    readonly deposited: Money
     /** minted less all of these: zero, or money was lost (above) or made (below). */
     readonly residue: bigint
     readonly paid: Money
@@ -75,6 +90,7 @@ export function auditLedger(entries: Entries): Audit {
   const deals = new Map<string, DealRecord>()
   const stakes = createStakeBooks()
   const network = createNetworkBooks()
+  const services = createServiceBooks()
   const single: { chain?: Chain; rules?: Rules; headers: bigint } = { headers: 0n }
   let balances = 0n
   const visitors = new Map<Table<unknown>, (value: never, id: string) => void>()
@@ -99,6 +115,15 @@ export function auditLedger(entries: Entries): Audit {
   visit(SLOTS, (slot, id) => network.slots.set(id, slot))
   visit(PEERS, (peer, id) => network.peers.set(id, peer))
   visit(FOLLOWED, (_, id) => network.followed.add(id))
+  visit(AGREEMENTS, (agreement, id) => services.agreements.set(id, agreement))
+  visit(EVENTS, (event, id) => services.events.set(id, event))
+  visit(PARTICIPANTS, (participant, id) => services.participants.set(id, participant))
+  visit(PROMISED, ({ windows }, id) => services.promised.set(id, windows))
+  visit(POOLS, (pool, id) => services.pools.set(id, pool))
+  visit(POINTS, ({ amount }, id) => services.points.set(id, amount))
+  visit(REWARDED, (rewarded, id) => services.rewarded.set(id, rewarded))
+  visit(GROUPS, (group, id) => services.groups.set(id, group))
+  visit(MEMBERSHIPS, ({ group }, id) => services.memberships.set(id, group))
   for (const [keyBytes, value] of entries) {
     const key = fromUtf8(keyBytes) ?? toHex(keyBytes)
     const table = tableOf(key)
@@ -123,13 +148,24 @@ export function auditLedger(entries: Entries): Audit {
   const minted = chain?.minted ?? 0n
   const [staked, unbonding] = [stakedIn(stakes), unbondingIn(stakes)]
   const reserved = reservedIn(network)
-  const residue = minted - balances - escrowed - staked - unbonding - reserved
+  const deposited = depositedIn(services)
+  const residue = minted - balances - escrowed - staked - unbonding - reserved - deposited
   if (residue !== 0n) {
-    problems.push({ code: 'audit.residue', minted, balances, escrowed, staked, unbonding, reserved, residue })
+    problems.push({
+      code: 'audit.residue',
+      minted,
+      balances,
+      escrowed,
+      staked,
+      unbonding,
+      reserved,
+      deposited,
+      residue,
+    })
   }
   for (const [id, deal] of deals) problems.push(...dealProblems(id, deal, chain?.time ?? 0))
   problems.push(...soldTwice(deals), ...stakeProblems(stakes, rules, chain?.time ?? 0))
-  problems.push(...networkProblems(network, chain?.time ?? 0))
+  problems.push(...networkProblems(network, chain?.time ?? 0), ...serviceProblems(services, chain?.time ?? 0))
   return {
     height: chain?.height ?? 0n,
     money: {
@@ -139,6 +175,7 @@ export function auditLedger(entries: Entries): Audit {
       staked: micros(staked),
       unbonding: micros(unbonding),
       reserved: micros(reserved),
+      deposited: micros(deposited),
       residue,
       paid: micros(sum(deal => deal.outcome?.paid)),
       refunded: micros(sum(deal => deal.outcome?.refunded)),

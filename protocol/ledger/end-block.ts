@@ -4,6 +4,7 @@ import type { Applying } from './kind.ts'
 import { RESERVATIONS, SLOTS } from './network-tables.ts'
 import { forgetSlot } from './rules/lines.ts'
 import { expireReservation } from './rules/reservation.ts'
+import { serviceDue } from './rules/services.ts'
 import { settleComplete, settleDue } from './rules/settle.ts'
 import { moveValidators, punish, releaseStake } from './rules/validators.ts'
 import type { Draft } from './state.ts'
@@ -15,6 +16,7 @@ export function fallDue(draft: Draft, key: string, { time }: Applying): void {
   if (table === DEALS) settleDue(draft, key.slice(DEALS.prefix.length), time)
   if (table === RESERVATIONS) expireReservation(draft, key.slice(RESERVATIONS.prefix.length), time)
   if (table === SLOTS) forgetSlot(draft, key.slice(SLOTS.prefix.length), time)
+  serviceDue(draft, table, key.slice(table?.prefix.length), time)
   if (table === UNBONDING) releaseStake(draft, key.slice(UNBONDING.prefix.length), time)
 }
 

@@ -35,6 +35,7 @@ export const ROLE_NAMES = [
   'community',
   'aggregator',
   'validator',
+  'issuer',
 ] as const
 
 /** What stands behind a meter. Written as the place in this list: append, never reorder. */

@@ -19,6 +19,7 @@ import {
   time,
 } from './fields.ts'
 import { NETWORK_TABLES } from './network-tables.ts'
+import { SERVICE_TABLES } from './service-tables.ts'
 
 const account = record({
   /** The key that signs now; the account keeps the address of its first one. */
@@ -190,6 +191,7 @@ const TABLES = [
   CHAIN,
   HEADERS,
   ...NETWORK_TABLES,
+  ...SERVICE_TABLES,
 ] as readonly Table<unknown>[]
 
 /** The table of a state key. */

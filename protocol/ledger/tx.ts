@@ -16,6 +16,7 @@ import { accountBodies } from './body/accounts.ts'
 import { dealBodies } from './body/deals.ts'
 import { networkBodies } from './body/network.ts'
 import { registryBodies } from './body/registry.ts'
+import { serviceBodies } from './body/services.ts'
 import { stakeBodies } from './body/stake.ts'
 import { address, anyItem, money, name, sequence } from './fields.ts'
 
@@ -24,7 +25,14 @@ export const TX_CONTEXT: Uint8Array = utf8('tieline/tx/1')
 
 /** A light block of 100 validators has 19 kB; a receipt with two readings of five registers is below 2 kB, a commit below 1 kB. */
 export const MAX_TX_BYTES = 24 * 1024
-const bodies = { ...accountBodies, ...registryBodies, ...stakeBodies, ...dealBodies, ...networkBodies } as const
+const bodies = {
+  ...accountBodies,
+  ...registryBodies,
+  ...stakeBodies,
+  ...dealBodies,
+  ...networkBodies,
+  ...serviceBodies,
+} as const
 
 export type TxKind = keyof typeof bodies
 export type BodyOf<K extends TxKind> = (typeof bodies)[K] extends Codec<infer T> ? T : never

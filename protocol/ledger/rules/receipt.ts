@@ -8,10 +8,10 @@ import { registerEnergy } from '../../reading/reading.ts'
 import { type VerifiedContext, type VerifiedReading, verifyContext, verifyReadingIn } from '../../reading/verify.ts'
 import { ok, type Result } from '../../result.ts'
 import { OBIS } from '../../telegram/obis.ts'
-import type { DealRecord, ReceiptRecord } from '../deal-record.ts'
+import type { ReceiptRecord } from '../deal-record.ts'
 import { type LedgerFault, refuse } from '../fault.ts'
 import type { Applying } from '../kind.ts'
-import type { Draft } from '../state.ts'
+import type { Draft, State } from '../state.ts'
 import { DEALS, METERS } from '../tables.ts'
 import type { BodyOf } from '../tx.ts'
 
@@ -40,21 +40,48 @@ export function applyReceipt(
   if (applying.time >= deal.settleBy) {
     return refuse('ledger.receipt-late', { deal: id, settleBy: deal.settleBy, now: applying.time })
   }
-  const receipt = judgeReadings(draft, deal, body, selling, applying)
+  const latest = Math.min(deal.end, applying.time) + READING_SLACK_MS
+  const inside = { earliest: deal.start - READING_SLACK_MS, latest }
+  const receipt = judgeReadings(draft, body, applying, {
+    meterId: selling ? deal.sellerMeter : deal.buyerMeter,
+    session: body.deal,
+    line: deal.line,
+    // Energy sent into the line counts as export at the seller's end, taken from it as import at the buyer's.
+    direction: selling ? 'export' : 'import',
+    begin: inside,
+    end: inside,
+  })
   if (!receipt.ok) return receipt
   draft.put(DEALS, id, { ...deal, [slot]: receipt.value })
   return ok(body.deal)
 }
 
-function judgeReadings(
-  draft: Draft,
-  deal: DealRecord,
-  body: BodyOf<'receipt'>,
-  selling: boolean,
-  { time, verifier }: Applying,
+/** What a pair of readings has to be of. */
+export interface Wanted {
+  readonly meterId: string
+  /** Hash of what they are a session of. */
+  readonly session: Uint8Array
+  readonly line: string
+  readonly direction: 'import' | 'export'
+  /** When each may be taken, both bounds included. */
+  readonly begin: Span
+  readonly end: Span
+}
+
+interface Span {
+  readonly earliest: number
+  readonly latest: number
+}
+
+/** What a meter counted between two readings, if they are signed by it and of what is wanted. */
+export function judgeReadings(
+  state: State,
+  body: Pick<BodyOf<'receipt'>, 'begin' | 'end' | 'contexts'>,
+  { verifier }: Applying,
+  wanted: Wanted,
 ): Result<ReceiptRecord, LedgerFault> {
-  const meterId = selling ? deal.sellerMeter : deal.buyerMeter
-  const meter = draft.get(METERS, meterId)
+  const { meterId, line, direction } = wanted
+  const meter = state.get(METERS, meterId)
   if (meter === undefined) return refuse('ledger.meter-unknown', { meterId })
   if (meter.revoked !== undefined) return refuse('ledger.meter-revoked', { meterId, revoked: meter.revoked })
   const contexts: VerifiedContext[] = []
@@ -66,10 +93,6 @@ function judgeReadings(
     }
     contexts.push(context.value)
   }
-  // Energy sent into the line counts as export at the seller's end, taken from it as import at the buyer's.
-  const direction = selling ? 'export' : 'import'
-  const earliest = deal.start - READING_SLACK_MS
-  const latest = Math.min(deal.end, time) + READING_SLACK_MS
   const evidence: VerifiedReading[] = []
   for (const [which, envelope, context] of [
     ['begin', body.begin, contexts[0]!],
@@ -78,17 +101,18 @@ function judgeReadings(
     const verified = verifyReadingIn(context, envelope, verifier)
     if (!verified.ok) return refuse('ledger.reading', { which, reason: verified.fault.code })
     const { session, reason, time: taken } = verified.value.reading
-    if (session === undefined || !equalBytes(session.contract, body.deal)) {
-      return refuse('ledger.reading-session', { which, expected: toHex(body.deal) })
+    if (session === undefined || !equalBytes(session.contract, wanted.session)) {
+      return refuse('ledger.reading-session', { which, expected: toHex(wanted.session) })
     }
-    if (session.line !== deal.line || session.direction !== direction) {
+    if (session.line !== line || session.direction !== direction) {
       return refuse('ledger.reading-session', {
         which,
-        expected: `${deal.line} ${direction}`,
+        expected: `${line} ${direction}`,
         received: `${session.line} ${session.direction}`,
       })
     }
     if (reason !== which) return refuse('ledger.reading-reason', { expected: which, received: reason })
+    const { earliest, latest } = wanted[which]
     if (taken < earliest || taken > latest) return refuse('ledger.reading-time', { which, taken, earliest, latest })
     evidence.push(verified.value)
   }
@@ -99,7 +123,7 @@ function judgeReadings(
   if (end.reading.time < begin.reading.time) {
     return refuse('ledger.reading-time', { begin: begin.reading.time, end: end.reading.time })
   }
-  const obis = selling ? OBIS.energyExport : OBIS.energyImport
+  const obis = direction === 'export' ? OBIS.energyExport : OBIS.energyImport
   const from = registerEnergy(begin.reading, obis)
   const to = registerEnergy(end.reading, obis)
   if (from === undefined || to === undefined || from < 0n || to < from) {

@@ -11,8 +11,8 @@ import { admissionFault } from '../../identity/key.ts'
 import { done, ok, type Result } from '../../result.ts'
 import { type LedgerFault, refuse } from '../fault.ts'
 import type { Applying, Kinds } from '../kind.ts'
-import { accountId, type Draft } from '../state.ts'
-import { ACCOUNTS, METERS } from '../tables.ts'
+import { accountId, type Draft, type State } from '../state.ts'
+import { ACCOUNTS, type EnrolledMeter, METERS } from '../tables.ts'
 import type { BodyOf } from '../tx.ts'
 import { hasRole } from './roles.ts'
 
@@ -49,6 +49,16 @@ function applyEnrol(draft: Draft, sender: Uint8Array, body: BodyOf<'enrol'>, app
   }
   draft.put(METERS, meterId, meter)
   return ok(NO_DATA)
+}
+
+/** A meter that is the sender's, and is believed. */
+export function ownMeter(state: State, meterId: string, owner: Uint8Array): Result<EnrolledMeter, LedgerFault> {
+  const meter = state.get(METERS, meterId)
+  if (meter === undefined) return refuse('ledger.meter-unknown', { meterId })
+  if (meter.revoked !== undefined) return refuse('ledger.meter-revoked', { meterId, revoked: meter.revoked })
+  return equalBytes(meter.owner, owner)
+    ? ok(meter)
+    : refuse('ledger.meter-owner', { meterId, enrolled: toHex(meter.owner), sender: toHex(owner) })
 }
 
 function applyRevoke(draft: Draft, sender: Uint8Array, { meterId }: BodyOf<'revoke'>, applying: Applying): Answer {

@@ -11,6 +11,7 @@ import type { BodyOf } from '../tx.ts'
 /**
  * enroller: enrols and revokes meters. regulator: sets the price band. distributor: line capacities and fees.
  * storage, community, aggregator: run a store, a community's gateway, demand response. validator: joins as one.
+ * issuer: reward points.
  */
 export type Role = (typeof ROLE_NAMES)[number]
 
