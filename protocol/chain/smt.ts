@@ -41,7 +41,7 @@ export interface StateTree {
   commit(version: bigint, changes: readonly Change[]): Uint8Array
   /** Forgets the newest version; the one before is the newest again. */
   revert(): void
-  /** A version that is still kept. */
+  /** A version that is still kept. A busy ledger keeps fewer than it may, to bound memory. */
   at(version: bigint): Snapshot | undefined
   readonly memory: TreeMemory
   /** Nodes in all versions kept. */
@@ -53,6 +53,15 @@ export interface StateTree {
  * the slowest line answer; beyond that the client has newer headers anyway, and each version costs the nodes it changed.
  */
 export const KEPT_VERSIONS = 64
+
+/**
+ * Nodes that older versions may hold beside the newest, of some 60 bytes each with records and lists: 30 MB. Blocks of 2,000
+ * transfers among a million accounts replace 45,000 each, and then a dozen versions are kept.
+ */
+const REPLACED_LIMIT = 2 ** 19
+
+/** Kept however much they hold: what the slowest of the clients still asks for on a busy ledger. */
+const LEAST_VERSIONS = 8
 
 /** Entries that a fill sorts and merges at once: one or two MB, and the nodes at the top are hashed once for all of them. */
 const FILL_BATCH = 4096
@@ -160,13 +169,15 @@ function snapshotOf(nodes: Nodes, root: NodeRef, version: bigint, isKept: () => 
   }
 }
 
-/** An empty tree that answers for its newest `kept` versions. */
-export function createStateTree(kept: number = KEPT_VERSIONS): StateTree {
+/** An empty tree that answers for its newest `kept` versions, or fewer where those hold more than `limit` replaced nodes. */
+export function createStateTree(kept: number = KEPT_VERSIONS, limit: number = REPLACED_LIMIT): StateTree {
   /** Oldest first. */
   const versions = new Map<bigint, Version>()
   let nodes = createNodes()
   let newest = EMPTY
   let newestVersion: bigint | undefined
+  /** Nodes that only versions before the newest see. */
+  let replaced = 0
 
   const free = (list: Iterable<NodeRef>) => {
     for (const node of list) nodes.free(node)
@@ -178,6 +189,7 @@ export function createStateTree(kept: number = KEPT_VERSIONS): StateTree {
     versions.delete(number)
     const next = second[1]
     free(next.dropped!)
+    replaced -= next.dropped!.length
     next.made = next.dropped = undefined
   }
 
@@ -217,7 +229,8 @@ export function createStateTree(kept: number = KEPT_VERSIONS): StateTree {
       }
       versions.set(version, entry)
       newestVersion = version
-      if (versions.size > kept) expireOldest()
+      if (!isFirst) replaced += dropped.length
+      while (versions.size > kept || (replaced > limit && versions.size > LEAST_VERSIONS)) expireOldest()
       return entry.snapshot.root
     },
     revert() {
@@ -231,6 +244,7 @@ export function createStateTree(kept: number = KEPT_VERSIONS): StateTree {
         newest = EMPTY
       } else {
         free(last.made!)
+        replaced -= last.dropped!.length
         newest = versions.get(newestVersion)!.root
       }
     },

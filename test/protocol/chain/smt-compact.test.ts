@@ -1,6 +1,13 @@
 /** The compact form of a proof: nothing is lost, nothing else is accepted, and it is as small as it is said to be. */
 import { concat, equalBytes, hex, toHex, utf8 } from '../../../protocol/bytes.ts'
-import { SMT_SPEC, verifyMembership, verifyNonMembership } from '../../../protocol/chain/ics23.ts'
+import {
+  decodeCommitmentProof,
+  type ExistenceProof,
+  encodeCommitmentProof,
+  SMT_SPEC,
+  verifyMembership,
+  verifyNonMembership,
+} from '../../../protocol/chain/ics23.ts'
 import { createStateTree } from '../../../protocol/chain/smt.ts'
 import { compactProof, expandProof } from '../../../protocol/chain/smt-compact.ts'
 import { sha256 } from '../../../protocol/crypto/hash.ts'
@@ -129,6 +136,10 @@ test('each thing that a hostile sender can write is refused', () => {
   refused('00', undefined, /neither existence nor absence/)
   refused('08 00', undefined, /neither existence nor absence/)
   refused('02 ffffff7f', undefined, /too early/)
+  // Neighbours that share seven bits, of which the right one ends above the eighth, or the left one.
+  refused('06 01 62 01 31 08 00 01 65 01 31 00', undefined, /never part/)
+  refused('06 01 62 01 31 07 00 01 65 01 31 01 00', undefined, /never part/)
+  assert.ok(expandProof(hex('06 01 62 01 31 08 00 01 65 01 31 01 00'), utf8('key'), undefined).ok)
   // Both neighbours the same leaf.
   refused(`06 01 61 01 61 01 80 ${hash} 01 61 01 61 01 80 ${hash}`, undefined, /never part/)
   assert.is(codeOf(expandProof(new Uint8Array(0), utf8('key'), utf8('v'))), 'smt.compact-question')
@@ -148,6 +159,22 @@ test('a proof of anything but the state tree is not made compact, whatever bit i
       assert.ok(same || (value !== undefined && expanded.ok && equalBytes(expanded.value, proof)), `bit ${bit}`)
     }
   }
+})
+
+test('a proof whose steps or leaf are hashed in another way is not made compact', () => {
+  const { key, proof } = cases[0]!
+  const decoded = must(decodeCommitmentProof(proof))
+  if (decoded.kind !== 'exist') throw new Error('the key is there')
+  const { exist } = decoded
+  const made = (change: Partial<ExistenceProof>) =>
+    codeOf(compactProof(encodeCommitmentProof({ kind: 'exist', exist: { ...exist, ...change } }), key))
+  assert.is(made({}), 'taken')
+  assert.is(made({ path: exist.path.map(step => ({ ...step, hash: 0 })) }), 'ics23.form')
+  assert.is(made({ path: exist.path.toReversed() }), 'ics23.form')
+  assert.is(made({ path: Array.from({ length: 257 }, () => exist.path[0]!) }), 'ics23.form')
+  assert.is(made({ leaf: { ...exist.leaf, prehashKey: 0 } }), 'ics23.form')
+  const nobody = { kind: 'nonexist', nonexist: { key, left: undefined, right: undefined } } as const
+  assert.is(codeOf(compactProof(encodeCommitmentProof(nobody), key)), 'ics23.form')
 })
 
 test('of twenty thousand keys a proof of existence takes 700 bytes or less, most far less', () => {

@@ -114,6 +114,10 @@ test('a filled tree is the tree of one commit, whatever the order and whatever c
   const root = committed.commit(1n, entries)
   assert.ok(equalBytes(filled.commit(7n, []), root))
   assert.equal(filled.count, committed.count)
+  const [refilled, changes] = [createStateTree(), entries.slice(0, 100).map(([key]): Change => [key, utf8('new')])]
+  refilled.fill(entries)
+  refilled.commit(1n, changes)
+  assert.equal(refilled.count, committed.count, 'what a first version replaces is freed at once')
   assert.throws(() => filled.fill(entries), /not filled/)
 })
 
@@ -183,6 +187,35 @@ test('memory is bounded under a long churn, and comes back when everything is re
   assert.equal(tree.count, { leaves: 0, inner: 0 })
   // The page of the inner node that stands for none.
   assert.equal(tree.memory, { nodes: 40 * 1024, records: 0 })
+})
+
+test('versions that hold too many replaced nodes expire early, but for the newest eight', () => {
+  const keep = (limit: number, undone: boolean) => {
+    const tree = createStateTree(64, limit)
+    for (let version = 1n; version <= 40n; version++) {
+      // A block that is executed again counts once.
+      for (let times = undone ? 3 : 1; times > 0; times--) {
+        tree.commit(
+          version,
+          keys.map(key => [key, utf8(`${version}`)]),
+        )
+        if (times > 1) tree.revert()
+      }
+    }
+    return Array.from({ length: 40 }, (_, i) => tree.at(BigInt(i + 1))).filter(Boolean).length
+  }
+  const single = createStateTree()
+  single.commit(
+    1n,
+    keys.map(key => [key, utf8('1')]),
+  )
+  const nodes = single.count.leaves + single.count.inner
+  for (const undone of [false, true]) {
+    assert.is(keep(1_000_000, undone), 40)
+    assert.is(keep(20 * nodes, undone), 21)
+    assert.is(keep(20 * nodes - 1, undone), 20)
+    assert.is(keep(0, undone), 8)
+  }
 })
 
 test('twenty thousand leaves take at most 120 bytes each beside keys and values', () => {

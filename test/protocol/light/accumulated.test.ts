@@ -78,6 +78,9 @@ test('a changed header, another place and another state are refused, each by its
   const chainRecord = app.query(utf8('chain'), BigInt(HEIGHTS - 1))!
   const swapped = { ...good, record: chainRecord.value!, recordProof: chainRecord.proof }
   assert.is(code(header(20), swapped), 'ics23.key')
+  // A chain whose time went back.
+  const early = { ...newest, header: { ...newest.header, time: header(20).time } }
+  assert.is(code(header(20), good, early), 'light.time-order')
   for (const aunts of [[], good.proof.aunts.slice(1), [...good.proof.aunts, hashHeader(header(1))], [utf8('short')]])
     assert.is(code(header(20), { ...good, proof: { aunts } }), 'light.not-accumulated')
 })
