@@ -70,7 +70,7 @@ export function evidence(against: Party, { by = against, chainId = CHAIN_ID, blo
 }
 
 /** The set as whoever applies every update to the genesis set has it; its rules are CometBFT's, not the ledger's. */
-export class Followed {
+class Followed {
   set: readonly Validator[] = must(
     changeValidators(
       [],
