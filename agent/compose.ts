@@ -3,6 +3,8 @@
  * that names concrete drivers; everything else sees ports.
  */
 
+import { createMqttProvider } from '../drivers/headers/mqtt-provider.ts'
+import { startMqttRelay } from '../drivers/headers/mqtt-relay.ts'
 import type { Relay } from '../drivers/ports.ts'
 import { openHeaderStore } from '../drivers/store/headers.ts'
 import { openJournal } from '../drivers/store/journal.ts'
@@ -141,13 +143,23 @@ export async function startAgent(config: SiteConfig, realWorld: World, seams: Se
   closers.push(() => metering.stop())
 
   // --- Ledger
-  const primary = world.openLedger(config.ledger.primary)
-  const witnesses = config.ledger.witnesses.map(world.openLedger)
-  const headersDisk = await world.openDisk(`${config.data}/headers`)
-  if (!headersDisk.ok) return giveUp(headersDisk)
-  closers.push(() => headersDisk.value.close?.())
+  const bus = await world.openBus(config.brokers)
+  if (!bus.ok) return giveUp(bus)
+  closers.push(() => bus.value.close())
+  const openSource = (source: string) =>
+    source.startsWith('mqtt:')
+      ? createMqttProvider({ bus: bus.value, relay: source.slice(5), timers, entropy: world.entropy })
+      : world.openLedger(source)
+  const primary = openSource(config.ledger.primary)
+  const witnesses = config.ledger.witnesses.map(openSource)
+  if (config.ledger.relayAs !== undefined) {
+    const served = { bus: bus.value, name: config.ledger.relayAs, node: primary }
+    const relaying = await startMqttRelay({ ...served, clock, timers, log })
+    if (!relaying.ok) return giveUp(relaying)
+    closers.push(() => relaying.value.stop())
+  }
   const headers = await openHeaderStore({
-    disk: headersDisk.value,
+    disk: state.value,
     clock,
     chainId: config.ledger.chain,
     ...(config.bench ? { segmentBytes: BENCH_SEGMENT_BYTES } : {}),
@@ -162,6 +174,7 @@ export async function startAgent(config: SiteConfig, realWorld: World, seams: Se
       maxClockDriftMs: config.ledger.maxClockDriftMs,
       trustLevel: TRUST_LEVEL,
       followMs: config.ledger.followMs,
+      ...(config.ledger.staleAfterMs === undefined ? {} : { staleAfterMs: config.ledger.staleAfterMs }),
     },
     primary,
     witnesses,
@@ -180,8 +193,9 @@ export async function startAgent(config: SiteConfig, realWorld: World, seams: Se
       trading?.onLightRefusal(now.fault ?? { code: 'light.refused' })
   })
   const followed = await light.start()
-  if (!followed.ok) return giveUp(followed)
   closers.push(() => light.stop())
+  // Without trust in the ledger no relay closes; the meters are read and signed all the same.
+  if (!followed.ok) log('error', 'light', 'nothing of the ledger is believed yet', followed.fault)
   const account = createLedgerAccount({
     chainId: config.ledger.chain,
     signer: keys.value.account,
@@ -191,9 +205,6 @@ export async function startAgent(config: SiteConfig, realWorld: World, seams: Se
   })
 
   // --- Neighbours
-  const bus = await world.openBus(config.brokers)
-  if (!bus.ok) return giveUp(bus)
-  closers.push(() => bus.value.close())
   const plainPost = createPost({
     bus: bus.value,
     clock,

@@ -215,5 +215,12 @@ function crossChecks(config: SiteConfig): readonly Issue[] {
   if (config.ledger.witnesses.includes(config.ledger.primary)) {
     report(['ledger', 'witnesses'], 'names the primary again', 'a witness is another node')
   }
+  const { relayAs, staleAfterMs, followMs } = config.ledger
+  if (relayAs !== undefined && [config.ledger.primary, ...config.ledger.witnesses].includes(`mqtt:${relayAs}`)) {
+    report(['ledger', 'relay_as'], 'is also a source of this site', 'a relay cannot ask itself')
+  }
+  if (staleAfterMs !== undefined && staleAfterMs <= followMs) {
+    report(['ledger', 'stale_after'], 'is not above ledger.follow', 'between two looks every head would be stale')
+  }
   return issues
 }

@@ -65,7 +65,15 @@ const window = duration(1000, 30 * 86_400_000, 'a duration from 1s to 30d')
 const key = scalar(parseHex32, 'a public key: 64 hexadecimal digits')
 const contact = scalar(parseContact, 'a contact: the bank and the channel, as in board.1')
 const price = scalar(parsePrice, 'a price for one kWh, as in 0.28, with at most 6 decimals')
-const http = scalar(parseUrl('http:', 'https:'), 'an address such as http://127.0.0.1:26657')
+const RELAY_NAME = 'the name of a relay: at most 32 small letters, digits or -'
+const relayName = (text: string) => (/^[a-z0-9-]{1,32}$/.test(text) ? text : undefined)
+/** `mqtt:relay-1` is a ledger node that a relay of that name serves over the site's own brokers. */
+const ledgerSource = scalar(
+  text =>
+    parseUrl('http:', 'https:')(text) ??
+    (text.startsWith('mqtt:') && relayName(text.slice(5)) !== undefined ? text : undefined),
+  'an address such as http://127.0.0.1:26657, or a relay such as mqtt:relay-1',
+)
 const flag = scalar(parseBoolean, 'true or false')
 /** Unit 0 is broadcast, 248 to 255 are reserved (Modbus over serial line V1.02, 2.2), but TCP gateways answer at 255. */
 const unit = scalar(
@@ -251,11 +259,15 @@ const ledger = v.pipe(
     trusting_period: v.optional(duration(60_000, 365 * 86_400_000, 'a duration from 1min to 365d'), '14d'),
     max_clock_drift: v.optional(duration(0, 60_000, 'a duration up to 1min'), '10s'),
     follow: v.optional(duration(1000, 3_600_000, 'a duration from 1s to 1h'), '4s'),
-    primary: http,
-    witnesses: v.array(http, 'must be a list of addresses'),
+    stale_after: v.optional(duration(2000, 7_200_000, 'a duration from 2s to 2h')),
+    primary: ledgerSource,
+    witnesses: v.array(ledgerSource, 'must be a list of addresses'),
+    relay_as: v.optional(scalar(relayName, RELAY_NAME)),
   }),
-  v.transform(({ trusting_period, max_clock_drift, follow, ...rest }) => ({
+  v.transform(({ trusting_period, max_clock_drift, follow, stale_after, relay_as, ...rest }) => ({
     ...rest,
+    ...(stale_after === undefined ? {} : { staleAfterMs: stale_after }),
+    ...(relay_as === undefined ? {} : { relayAs: relay_as }),
     followMs: follow,
     trustingPeriodMs: trusting_period,
     maxClockDriftMs: max_clock_drift,

@@ -44,8 +44,13 @@ export interface LedgerConfig {
   readonly maxClockDriftMs: number
   /** Between two looks at the head; a proof fetches the headers that it needs by itself. */
   readonly followMs: number
+  /** A head that has not risen for this long is no ground for a payment; absent leaves it to the light client. */
+  readonly staleAfterMs?: number
+  /** `http://host:port`, or `mqtt:NAME` for a node that the relay of that name serves over the site's brokers. */
   readonly primary: string
   readonly witnesses: readonly string[]
+  /** Serves the primary to others over the brokers, under this name. */
+  readonly relayAs?: string
 }
 
 export type LineConfig =

@@ -65,7 +65,7 @@ export interface ClockSigns {
   readonly driftMs: number
 }
 
-const SET_CLOCK = 'set the clock of this machine, best by NTP; until it fits the ledger nothing is believed'
+export const SET_CLOCK = 'set the clock of this machine, best by NTP; until it fits the ledger nothing is believed'
 
 export function clockFault(signs: ClockSigns): Fault | undefined {
   const { blocked, idleMs, lagMs, staleAfterMs, stepMs, behindMs, othersAhead, driftMs } = signs

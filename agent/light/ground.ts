@@ -3,6 +3,7 @@ import type { Log } from '../../drivers/ports.ts'
 import type { LightBlock } from '../../protocol/chain/light-block.ts'
 import { type Anchor, type VerifiedBlock, verifyAnchor } from '../../protocol/light/verify.ts'
 import { type Fault, fail, type Result } from '../../protocol/result.ts'
+import { SET_CLOCK } from './decide.ts'
 import type { Bench } from './drive.ts'
 import type { Source } from './source.ts'
 import type { LightStore } from './store.ts'
@@ -28,6 +29,11 @@ export async function findGround(
   if (last?.kind === 'block' && last.block.header.height > trust.height) {
     const resumed = judge({ height: last.block.header.height, hash: last.hash }, last.block)
     if (resumed.ok || resumed.fault.code === 'light.expired') return resumed
+    // It was verified before, so its time has passed: trust does not go back to an older block for that.
+    if (resumed.fault.code === 'light.from-future') {
+      const { aheadMs, received } = resumed.fault
+      return fail({ code: 'light.clock-behind', behindMs: Number(aheadMs), kept: received, hint: SET_CLOCK })
+    }
     log('warn', 'light', 'the block kept on disk does not verify; starting from the configuration', resumed.fault)
   }
   let fault: Fault = { code: 'light.no-source', hint: 'no ledger node is configured' }

@@ -1,5 +1,7 @@
 /** What the light client is told, and what it offers the rest of the agent. Types only. */
-import type { Cancel } from '../../drivers/ports.ts'
+import type { Cancel, Clock, Disk, LedgerRpc, Log, Timers } from '../../drivers/ports.ts'
+import type { HeaderStore } from '../../drivers/store/headers.ts'
+import type { Verifier } from '../../protocol/crypto/verify.ts'
 import type { LightOptions } from '../../protocol/light/predicates.ts'
 import type { Anchor, VerifiedHeader } from '../../protocol/light/verify.ts'
 import type { Fault, Result } from '../../protocol/result.ts'
@@ -56,4 +58,17 @@ export interface LightAgent {
   health(): LightHealth
   onHealth(listener: (health: LightHealth) => void): Cancel
   stats(): { readonly headersVerified: number; readonly proofsVerified: number; readonly refusals: number }
+}
+
+export interface LightPorts {
+  readonly config: LightConfig
+  readonly primary: LedgerRpc
+  readonly witnesses: readonly LedgerRpc[]
+  readonly clock: Clock
+  readonly timers: Timers
+  /** For evidence. */
+  readonly disk: Disk
+  readonly headers: HeaderStore
+  readonly verifier: Verifier
+  readonly log: Log
 }

@@ -5,14 +5,12 @@
  *     follow:  status -> climb (fetch, verify, perhaps by pivots) -> compare with every witness -> health
  *     prove:   follow -> query at H-1 -> proof against the AppHash in the compared header H; old headers and transactions alike
  */
-import type { Cancel, Clock, Disk, LedgerRpc, Log, Timers } from '../../drivers/ports.ts'
-import type { HeaderStore } from '../../drivers/store/headers.ts'
+import type { Cancel, LedgerRpc } from '../../drivers/ports.ts'
 import { equalBytes, toHex } from '../../protocol/bytes.ts'
 import { instantOf } from '../../protocol/chain/chain-time.ts'
 import { hashHeader } from '../../protocol/chain/header.ts'
 import type { LightBlock } from '../../protocol/chain/light-block.ts'
 import { lightBlockJson, signedHeaderJson } from '../../protocol/chain/rpc-json.ts'
-import type { Verifier } from '../../protocol/crypto/verify.ts'
 import type { Attack } from '../../protocol/light/detect.ts'
 import { expiry } from '../../protocol/light/predicates.ts'
 import { trustLevelFault, type VerifiedBlock } from '../../protocol/light/verify.ts'
@@ -22,18 +20,20 @@ import { aheadFault, clockFault, judge, type LightHealth, maybeOurClock, noWitne
 import { climb, examineSource, ourClockIsBehind } from './drive.ts'
 import { findGround } from './ground.ts'
 import { lookBack, lookUpTx } from './history.ts'
-import type { Head, LightAgent, LightConfig } from './light.ts'
+import type { LightAgent, LightConfig, LightPorts } from './light.ts'
 import { lookUpKey, type Proven } from './proof.ts'
 import { seek } from './seek.ts'
 import { createSource, type Looked, type Source } from './source.ts'
 import { createLightStore } from './store.ts'
 
-export type { Head, LightAgent, LightConfig, Proven }
+export type { LightAgent, LightConfig, Proven }
 
 const FOLLOW_MS = 1_000
 const RPC_DEADLINE_MS = 5_000
 const STALE_AFTER_MS = 15_000
 const PROVE_WAIT_MS = 10_000
+/** By so much later than configured staleness may show. */
+const SETTLE_MS = 1_000
 /** A witness this many milliseconds (and twice the clock drift) behind counts as answering. */
 const WITNESS_LAG_MS = 5_000
 /** One lost answer is a hiccup, three in a row a node that is down. */
@@ -43,24 +43,16 @@ const AHEAD_BLOCKS = 3n
 /** A kept block saves a skip after a restart, and each save costs the flash a write. */
 const SAVE_EVERY_MS = 60_000
 
-export function createLightAgent(ports: {
-  readonly config: LightConfig
-  readonly primary: LedgerRpc
-  readonly witnesses: readonly LedgerRpc[]
-  readonly clock: Clock
-  readonly timers: Timers
-  /** For evidence. */
-  readonly disk: Disk
-  readonly headers: HeaderStore
-  readonly verifier: Verifier
-  readonly log: Log
-}): LightAgent {
+export function createLightAgent(ports: LightPorts): LightAgent {
   const { config, clock, timers, verifier } = ports
   const log = (level: 'info' | 'warn' | 'error', text: string, fault?: Fault) => ports.log(level, 'light', text, fault)
-  const source = (rpc: LedgerRpc) => createSource(rpc, timers, config.rpcDeadlineMs ?? RPC_DEADLINE_MS)
+  const source = (rpc: LedgerRpc) => createSource(rpc, timers, deadlineMs)
   const store = createLightStore(ports.disk, ports.headers, config.chainId)
   const bench = { options: config, clock, verifier }
-  const staleAfterMs = config.staleAfterMs ?? STALE_AFTER_MS
+  const followMs = config.followMs ?? FOLLOW_MS
+  const deadlineMs = config.rpcDeadlineMs ?? RPC_DEADLINE_MS
+  // Whoever looks seldom has a head as old as that between two looks.
+  const staleAfterMs = config.staleAfterMs ?? Math.max(STALE_AFTER_MS, followMs + 2 * deadlineMs)
 
   let primary = source(ports.primary)
   let witnesses: readonly Source[] = ports.witnesses.map(source)
@@ -327,7 +319,9 @@ export function createLightAgent(ports: {
 
   /** Finds the ground of trust where there is none yet. */
   async function begin(): Promise<Result<void>> {
-    const ground = await findGround(bench, store, config.trust, everyone(), ports.log)
+    // What was said once is not said again each second.
+    const told = blocked === undefined ? ports.log : () => {}
+    const ground = await findGround(bench, store, config.trust, everyone(), told)
     if (!ground.ok) {
       if (ground.fault.code === 'light.diverged') diverged = ground.fault
       else blocked = ground.fault
@@ -349,11 +343,14 @@ export function createLightAgent(ports: {
       const begun = await begin()
       if (begun.ok) await follow()
       if (!stopped && diverged === undefined) {
-        cancelTimer = timers.every(config.followMs ?? FOLLOW_MS, () => {
-          // Staleness shows in time even while a round waits for a node that hangs.
-          settle()
-          void follow()
-        })
+        const cancels = [
+          timers.every(followMs, () => void follow()),
+          // Staleness shows in time, also while a round waits for a node that hangs.
+          timers.every(SETTLE_MS, settle),
+        ]
+        cancelTimer = () => {
+          for (const cancel of cancels) cancel()
+        }
       }
       return begun
     },

@@ -16,7 +16,7 @@ const HEAD_BYTES = 25
 /** Half of the smallest limit of a broker in wide use (128 kB). */
 const PART_BYTES = 64 * 1024
 /** 4 MiB, the limit of an answer over HTTP, too. */
-export const MAX_PARTS = 64
+const MAX_PARTS = 64
 export const MAX_BODY_BYTES = MAX_PARTS * PART_BYTES
 
 export interface Frame {

@@ -5,11 +5,13 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createLightAgent, type LightAgent } from '../../agent/light/run.ts'
+import type { LightAgent } from '../../agent/light/light.ts'
+import { createLightAgent } from '../../agent/light/run.ts'
 import { tielineLedger } from '../../agent/validator/cli.ts'
 import { createSystemTime } from '../../drivers/clock.ts'
 import { createRpcClient } from '../../drivers/headers/rpc-client.ts'
 import { openDisk } from '../../drivers/store/disk.ts'
+import { openHeaderStore, openHeaderStore } from '../../drivers/store/headers.ts'
 import { fromHex, utf8 } from '../../protocol/bytes.ts'
 import { fromBase64 } from '../../protocol/chain/base64.ts'
 import { ACCOUNTS } from '../../protocol/ledger/tables.ts'
@@ -21,6 +23,7 @@ import { buyer, genesis, verifier } from '../protocol/ledger/parties.ts'
 import type { Outcome } from './light-proxy.ts'
 import { allAt, makeNetwork, type Node } from './network.ts'
 import { sleep, until } from './process.ts'
+import { changeValidators } from './staking.ts'
 import { startTraffic } from './traffic.ts'
 
 export interface Run {
@@ -39,7 +42,7 @@ const STARTED_MS = 60_000
 const BACK_MS = 90_000
 const KILLS = 3
 /** What the traffic is made of. */
-const KINDS = ['transfer', 'mint', 'burn', 'open', 'commit', 'receipt']
+const KINDS = ['transfer', 'mint', 'burn', 'open', 'commit', 'receipt', 'role', 'stake', 'unstake']
 
 const { clock, timers } = createSystemTime(undefined, 'synchronised')
 
@@ -130,6 +133,8 @@ export async function runFourNodes(run: Run): Promise<readonly Outcome[]> {
       return `its first block is ${earliest}`
     })
 
+    await check('validators change by stake', async () => changeValidators(first, await joined!, traffic))
+
     await check(`block ${blocks} is reached under transactions`, async () => {
       await until(`block ${blocks}`, 60_000 + blocks * 1_000, async () => (await first.height()) >= blocks)
       const height = await first.height()
@@ -211,6 +216,7 @@ async function startLight(nodes: readonly Node[], folder: string, log: (line: st
   const anchor = await nodes[0]!.get('commit?height=1')
   const hash = fromHex(anchor.signed_header.commit.block_id.hash)!
   const bad: string[] = []
+  const disk = must(await openDisk(join(folder, 'light')))
   const agent = createLightAgent({
     config: {
       chainId: genesis.chainId,
@@ -224,7 +230,8 @@ async function startLight(nodes: readonly Node[], folder: string, log: (line: st
     witnesses,
     clock,
     timers,
-    disk: must(await openDisk(join(folder, 'light'))),
+    disk,
+    headers: must(await openHeaderStore({ disk, clock, chainId: genesis.chainId })),
     verifier,
     log: (level, _, text, fault) => {
       if (level !== 'debug' && level !== 'info')
