@@ -5,7 +5,7 @@
  * it came by, and so does Info, so that a node that was started again is never told of a height that is about to change.
  * Commit is answered once the block is on the disk: the node then believes that the application will not come back with less.
  */
-import type { Log } from '../../drivers/ports.ts'
+import type { Log, VerifyPool } from '../../drivers/ports.ts'
 import { equalBytes, fromUtf8, toHex } from '../../protocol/bytes.ts'
 import { MAX_ABCI_BLOCK_BYTES } from '../../protocol/chain/abci-frame.ts'
 import type { AbciRequest } from '../../protocol/chain/abci-request.ts'
@@ -13,30 +13,28 @@ import type { AbciResponse, AbciTxResult } from '../../protocol/chain/abci-respo
 import { chainTime, instantOf, timeText } from '../../protocol/chain/chain-time.ts'
 import type { Verifier } from '../../protocol/crypto/verify.ts'
 import { type BlockOutput, createApp, type LedgerApp, resumeApp, type TxOutcome } from '../../protocol/ledger/app.ts'
+import { genesisValidatorsFault } from '../../protocol/ledger/genesis.ts'
 import { type Fault, fail, faultLine, ok, type Result } from '../../protocol/result.ts'
 import { type AbciApplication, AbciException } from './abci-server.ts'
 import { parseGenesis } from './genesis-json.ts'
 import type { LedgerStore } from './ledger-store.ts'
+import { onEveryCore } from './on-every-core.ts'
 import { cutState, isItsChunk, isSoundOffer, joinState, SNAPSHOT_FORMAT } from './snapshot-form.ts'
 import type { SnapshotStore } from './snapshot-store.ts'
-import { pageState } from './state-page.ts'
+import { answerQuery } from './state-query.ts'
 import { verifyOnce } from './verify-once.ts'
 
 type Asked<K extends AbciRequest['kind']> = Extract<AbciRequest, { kind: K }>
 type Answered<K extends AbciResponse['kind']> = Extract<AbciResponse, { kind: K }>
 
-/** A ledger that is running already, as it was found on the disk. */
-export interface Resumed {
-  readonly app: LedgerApp
-  /** Of the headers 1 to its height. */
-  readonly headerHashes: Iterable<Uint8Array>
-}
-
 interface HostOptions {
   readonly store: LedgerStore
   readonly snapshots: SnapshotStore
-  readonly resumed: Resumed | undefined
+  /** A ledger that was begun before, as it was found on the disk. */
+  readonly resumed: LedgerApp | undefined
   readonly verifier: Verifier
+  /** Other cores, for the signatures of whole blocks. */
+  readonly cores?: VerifyPool
   readonly log: Log
   /** Blocks between snapshots; 0 makes none. */
   readonly snapshotInterval: number
@@ -53,8 +51,6 @@ const APP_NAME = 'tieline-ledger'
 const CODESPACE = 'tieline'
 /** A tag and a length of up to three bytes before each transaction in a block. */
 const TX_FRAME_BYTES = 4
-/** What a query for something else than state is answered; 1 and 2 are the RPC's own: gone, and no key. */
-const QUERY = { ok: 0, gone: 1, noKey: 2, noPath: 3, notBegun: 4 } as const
 /** Answer to InsertTx: transactions go through the node's own mempool, not an application's. */
 const NO_APP_MEMPOOL = 1
 const NOTHING = new Uint8Array(0)
@@ -66,10 +62,9 @@ interface Restoring {
 }
 
 export function createAbciHost(options: HostOptions): AbciHost {
-  const { store, snapshots, log, snapshotInterval } = options
+  const { store, snapshots, log, snapshotInterval, cores } = options
   const verifier = verifyOnce(options.verifier)
-  let app = options.resumed?.app
-  let headerHashes = [...(options.resumed?.headerHashes ?? [])]
+  let app = options.resumed
   let executed: { readonly hash: Uint8Array; readonly height: bigint; readonly output: BlockOutput } | undefined
   let restoring: Restoring | undefined
   let last: Promise<unknown> = Promise.resolve()
@@ -105,18 +100,20 @@ export function createAbciHost(options: HostOptions): AbciHost {
     }
     const genesis = parseGenesis(genesisText(request))
     if (!genesis.ok) throw refuse(genesis.fault)
+    const drift = genesisValidatorsFault(genesis.value, request.validators)
+    if (drift !== undefined) throw refuse(drift)
     const made = createApp(genesis.value)
     const state = { entries: made.entries(0n)!, headerHashes: [] }
     const saved = await store.replaceWith({ height: 0n, appHash: made.appHash, state })
     if (!saved.ok) throw refuse(saved.fault)
     app = made
-    headerHashes = []
     executed = undefined
     log('info', 'abci', `${chainId} begins with AppHash ${toHex(made.appHash)}`)
     return { kind: 'initChain', validators: [], appHash: made.appHash }
   }
 
-  function finalizeBlock({ txs, height, time, hash, misbehaviour }: Asked<'finalizeBlock'>): Answered<'finalizeBlock'> {
+  async function finalizeBlock(request: Asked<'finalizeBlock'>): Promise<Answered<'finalizeBlock'>> {
+    const { txs, height, time, hash, misbehaviour } = request
     const ledger = begun()
     if (height !== ledger.height + 1n) {
       throw new AbciException({ code: 'abci.height', expected: ledger.height + 1n, received: height })
@@ -131,7 +128,8 @@ export function createAbciHost(options: HostOptions): AbciHost {
     for (const { type, address, height: when } of misbehaviour) {
       log('warn', 'abci', `validator ${toHex(address)} misbehaved at height ${when}: ${type}`)
     }
-    const output = ledger.finalizeBlock({ height, time: at, hash, txs, misbehaved, verifier })
+    const block = { height, time: at, hash, txs, misbehaved }
+    const output = await onEveryCore(cores, verifier, each => ledger.finalizeBlock({ ...block, verifier: each }))
     executed = { hash: hash.slice(), height, output }
     const { results, validatorUpdates, appHash } = output
     return { kind: 'finalizeBlock', results: results.map(resultOf), validatorUpdates, appHash }
@@ -146,7 +144,6 @@ export function createAbciHost(options: HostOptions): AbciHost {
     // Not on the disk: the state stays what it was, and the node that ends now will bring the block again.
     if (!saved.ok) throw new AbciException(saved.fault)
     ledger.commit()
-    headerHashes.push(hash)
     executed = undefined
     if (snapshotInterval > 0 && height % BigInt(snapshotInterval) === 0n) startSnapshot(ledger)
     return { kind: 'commit', retainHeight: 0n }
@@ -156,11 +153,9 @@ export function createAbciHost(options: HostOptions): AbciHost {
   function startSnapshot(ledger: LedgerApp): void {
     if (making !== undefined) return log('warn', 'abci', `no snapshot at ${ledger.height}: one is still being made`)
     const { height } = ledger
-    const hashes = headerHashes.slice()
+    const state = { entries: ledger.entries(height)!, headerHashes: ledger.headerHashes(height)! }
     function* chunks(): Generator<Uint8Array> {
-      const entries = ledger.entries(height)
-      if (entries === undefined) return
-      for (const chunk of cutState({ entries, headerHashes: hashes })) {
+      for (const chunk of cutState(state)) {
         if (ledger.entries(height) === undefined) throw new TooOld()
         yield chunk
       }
@@ -180,25 +175,26 @@ export function createAbciHost(options: HostOptions): AbciHost {
       })
   }
 
+  /** Nearly all of these were checked when they came: no other core is asked. */
+  function prepareProposal({ txs, height, time, maxTxBytes }: Asked<'prepareProposal'>): Answered<'prepareProposal'> {
+    const room = Number(maxTxBytes) - TX_FRAME_BYTES * txs.length
+    return { kind: 'prepareProposal', txs: begun().selectTxs({ txs, height, time: instantOf(time), verifier }, room) }
+  }
+
+  async function processProposal(request: Asked<'processProposal'>): Promise<Answered<'processProposal'>> {
+    const { txs, height, time } = request
+    const ledger = begun()
+    const block = { txs, height, time: instantOf(time) }
+    const judged = await onEveryCore(cores, verifier, each => ledger.judgeTxs({ ...block, verifier: each }))
+    if (!judged.ok) log('warn', 'abci', `proposal at height ${height} refused: ${faultLine(judged.fault)}`)
+    return { kind: 'processProposal', accept: judged.ok }
+  }
+
   function query({ data, path, height: asked, prove }: Asked<'query'>): Answered<'query'> {
     const height = asked === 0n ? (app?.height ?? 0n) : asked
-    const answer = (code: number, line: string, found: { value?: Uint8Array; proof?: Uint8Array } = {}) => {
-      const proof = found.proof === undefined ? [] : [{ type: 'ics23:smt', key: data, data: found.proof }]
-      const codespace = code === QUERY.ok ? '' : CODESPACE
-      return { kind: 'query', code, log: line, key: data, value: found.value, proof, height, codespace } as const
-    }
-    const gone = () => answer(QUERY.gone, `state after height ${height} is not kept`)
-    if (app === undefined) return answer(QUERY.notBegun, 'this ledger has not begun')
-    if (path === '/state') {
-      const entries = app.entries(height)
-      return entries === undefined ? gone() : answer(QUERY.ok, '', { value: pageState(entries, data) })
-    }
-    if (path !== '/key' && path !== '') return answer(QUERY.noPath, `no path ${path}: /key or /state`)
-    if (data.length === 0) return answer(QUERY.noKey, 'data must be the key')
-    const found = app.query(data, height)
-    if (found === undefined) return gone()
-    const { value, proof } = found
-    return answer(QUERY.ok, '', { ...(value === undefined ? {} : { value }), ...(prove ? { proof } : {}) })
+    const { code, log: line, value, ops } = answerQuery(app, { path, data, height, prove })
+    const codespace = code === 0 ? '' : CODESPACE
+    return { kind: 'query', code, log: line, key: data, value, proof: ops, height, codespace }
   }
 
   function offerSnapshot({ snapshot, appHash }: Asked<'offerSnapshot'>): Answered<'offerSnapshot'> {
@@ -250,7 +246,6 @@ export function createAbciHost(options: HostOptions): AbciHost {
     const saved = await store.replaceWith({ height, appHash, state: state.value })
     if (!saved.ok) throw new AbciException(saved.fault)
     app = made.value
-    headerHashes = [...state.value.headerHashes]
     executed = undefined
     return ok(undefined)
   }
@@ -267,7 +262,7 @@ export function createAbciHost(options: HostOptions): AbciHost {
         case 'initChain':
           return inTurn(() => initChain(request))
         case 'finalizeBlock':
-          return inTurn(async () => finalizeBlock(request))
+          return inTurn(() => finalizeBlock(request))
         case 'commit':
           return inTurn(commit)
         case 'applySnapshotChunk':
@@ -278,20 +273,10 @@ export function createAbciHost(options: HostOptions): AbciHost {
           return query(request)
         case 'checkTx':
           return { kind: 'checkTx', ...resultOf(begun().checkTx(request.tx, verifier)) }
-        case 'prepareProposal': {
-          const { txs, height, time, maxTxBytes } = request
-          const room = Number(maxTxBytes) - TX_FRAME_BYTES * txs.length
-          return {
-            kind: 'prepareProposal',
-            txs: begun().selectTxs({ txs, height, time: instantOf(time), verifier }, room),
-          }
-        }
-        case 'processProposal': {
-          const { txs, height, time } = request
-          const judged = begun().judgeTxs({ txs, height, time: instantOf(time), verifier })
-          if (!judged.ok) log('warn', 'abci', `proposal at height ${height} refused: ${faultLine(judged.fault)}`)
-          return { kind: 'processProposal', accept: judged.ok }
-        }
+        case 'prepareProposal':
+          return inTurn(async () => prepareProposal(request))
+        case 'processProposal':
+          return inTurn(() => processProposal(request))
         case 'listSnapshots':
           return { kind: 'listSnapshots', snapshots: snapshots.list() }
         case 'loadSnapshotChunk': {

@@ -13,10 +13,9 @@ import type { TxOutcome } from '../../protocol/ledger/app.ts'
 import { MAX_TX_BYTES } from '../../protocol/ledger/tx.ts'
 import { faultLine, must, ok } from '../../protocol/result.ts'
 import { genesisJson } from './genesis-json.ts'
-import { HEADER_PATH, headerProofOps, heightOfData, type ProofOp } from './header-query.ts'
 import { CONSENSUS_LIMITS, type ProducedBlock, type Producer, type TxPlace, VERSION } from './producer.ts'
 import { internalError, invalidParams, type RpcParams } from './rpc-params.ts'
-import { pageState } from './state-page.ts'
+import { answerQuery } from './state-query.ts'
 
 export type RpcMethod = (params: RpcParams) => unknown
 
@@ -202,43 +201,28 @@ export function rpcMethods(producer: Producer, timers: Timers): Readonly<Record<
       }
     },
 
-    /** Path `/state` answers the page of the state after the key in `data`; any other path the value of that key. */
     abci_query(params) {
-      const key = params.hex('data')
+      const data = params.hex('data')
       const asked = params.integer('height') ?? 0n
       const height = asked === 0n ? producer.status().height : asked
-      const answer = (fields: { code?: number; log?: string; value?: Uint8Array; ops?: readonly ProofOp[] }) => ({
+      const prove = params.flag('prove')
+      const { code, log, value, ops } = answerQuery(producer, { path: params.text('path'), data, height, prove })
+      return {
         response: {
-          code: fields.code ?? 0,
-          log: fields.log ?? '',
+          code,
+          log,
           info: '',
           index: '0',
-          key: key.length === 0 ? null : toBase64(key),
-          value: fields.value === undefined ? null : toBase64(fields.value),
+          key: data.length === 0 ? null : toBase64(data),
+          value: value === undefined ? null : toBase64(value),
           proofOps:
-            fields.ops === undefined
+            ops.length === 0
               ? null
-              : { ops: fields.ops.map(op => ({ type: op.type, key: toBase64(op.key), data: toBase64(op.data) })) },
+              : { ops: ops.map(op => ({ type: op.type, key: toBase64(op.key), data: toBase64(op.data) })) },
           height: String(height),
-          codespace: fields.code === undefined ? '' : CODESPACE,
+          codespace: code === 0 ? '' : CODESPACE,
         },
-      })
-      const gone = () => answer({ code: 1, log: `state after height ${height} is not kept` })
-      if (params.text('path') === '/state') {
-        const entries = producer.entries(height)
-        return entries === undefined ? gone() : answer({ value: pageState(entries, key) })
       }
-      if (key.length === 0) return answer({ code: 2, log: 'data must be the key' })
-      if (params.text('path') === HEADER_PATH) {
-        const found = producer.headerProof(heightOfData(key), height)
-        return found === undefined ? gone() : answer({ value: found.state.value!, ops: headerProofOps(key, found) })
-      }
-      const found = producer.query(key, height)
-      if (found === undefined) return gone()
-      return answer({
-        ...(found.value === undefined ? {} : { value: found.value }),
-        ...(params.flag('prove') ? { ops: [{ type: 'ics23:smt', key, data: found.proof }] } : {}),
-      })
     },
 
     tx(params) {

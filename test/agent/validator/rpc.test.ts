@@ -9,6 +9,7 @@ import { hashConsensusParams, verifyTx } from '../../../protocol/chain/block.ts'
 import { hashHeader } from '../../../protocol/chain/header.ts'
 import { parseSignedHeader, parseValidators } from '../../../protocol/chain/rpc-json.ts'
 import { createStateTree } from '../../../protocol/chain/smt.ts'
+import { expandProof } from '../../../protocol/chain/smt-compact.ts'
 import { hashValidators } from '../../../protocol/chain/validators.ts'
 import { sha256 } from '../../../protocol/crypto/hash.ts'
 import { auditLedger, type Entries } from '../../../protocol/ledger/audit.ts'
@@ -192,6 +193,33 @@ test('state is asked by key, in hex or as text, with and without its proof', asy
   assert.is((await call('abci_query', { data: toHex(utf8('none')), prove: true })).result.response.value, null)
   assert.is((await call('abci_query', { data: '00', height: '9' })).result.response.code, 1)
   assert.is((await call('abci_query', {})).result.response.code, 2)
+})
+
+test('a compact proof says the same in fewer bytes, of what is there and of what is not', async () => {
+  const { call, producer } = await chain()
+  for (const text of [`account/${buyer.id}`, 'account/nobody']) {
+    const key = utf8(text)
+    const { value, proof } = producer.query(key, 2n)!
+    const ask = { path: '/key/compact', data: toHex(key), height: '2', prove: true }
+    const { response } = (await call('abci_query', ask)).result
+    const [op] = response.proofOps.ops
+    assert.is(op.type, 'tieline:smt-compact')
+    const bytes = fromBase64(op.data)!
+    assert.ok(bytes.length < proof.length)
+    assert.is(toHex(must(expandProof(bytes, key, value))), toHex(proof))
+  }
+})
+
+test('a header is proven by the accumulator in two steps, and an unknown path is named', async () => {
+  const { call } = await chain(5)
+  const asked = { path: '/header', data: toHex(utf8('2')), height: '4', prove: true }
+  const { ops } = (await call('abci_query', asked)).result.response.proofOps
+  assert.equal(
+    ops.map((op: Json) => op.type),
+    ['tieline:header', 'ics23:smt'],
+  )
+  assert.is((await call('abci_query', { ...asked, data: toHex(utf8('9')) })).result.response.code, 1)
+  assert.is((await call('abci_query', { ...asked, path: '/store/x/key' })).result.response.code, 3)
 })
 
 test('the whole state can be fetched, has the AppHash of the next header, and adds up', async () => {
