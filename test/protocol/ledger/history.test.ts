@@ -13,14 +13,11 @@ import { auditLedger } from '../../../protocol/ledger/audit.ts'
 import { REFUSAL_CODES } from '../../../protocol/ledger/fault.ts'
 import { parseTx, type TxKind } from '../../../protocol/ledger/tx.ts'
 import { must } from '../../../protocol/result.ts'
-import { later } from '../../../protocol/time.ts'
-import { contractHash } from '../../../protocol/trade/contract.ts'
 import { assert, suite } from '../../harness.ts'
 import { createObjectTree } from '../chain/smt-objects.ts'
 import { Everyday, everydayGenesis } from './everyday.ts'
 import { type Came, cameOf, type History, headerHash, historyOf, readHistory, writeHistory } from './history.ts'
-import { BEGIN, buyer, commitOf, stranger, terms } from './parties.ts'
-import { distributor, energyKey, netKey, reserveOf, Street } from './two-ledgers.ts'
+import { services, twoLedgers } from './scripted.ts'
 
 const test = suite('recorded history')
 
@@ -39,34 +36,22 @@ const MAKERS: Readonly<Record<string, () => History>> = {
     const { net } = twoLedgers()
     return historyOf(net.genesis, net.executed)
   },
-}
-
-/** Two deals across two ledgers: capacity for one is paid for, for the other it is given back. */
-function twoLedgers(): Street {
-  const street = new Street()
-  const { energy, net } = street
-  const commit = commitOf(terms)
-  const { contract } = commit.body
-  const never = commitOf({ ...terms, start: terms.end, end: later(terms.end, 60_000) }).body.contract
-  const at = (hash: Uint8Array) => ({ deal: contractHash(hash) })
-  for (const one of [contract, never]) net.take(buyer, reserveOf(one))
-  const reservation = street.relay(net, netKey(contract))
-  energy.take(buyer, { kind: 'commit', body: { ...commit.body, reservation } })
-  street.until(BEGIN + 125_000)
-  street.deliver(contract, 1500n)
-  net.take(distributor, { kind: 'claim', body: { ...at(contract), ...street.relay(energy, energyKey(contract)) } })
-  street.until(BEGIN + 200_000)
-  net.take(stranger, { kind: 'release', body: { ...at(never), ...street.relay(energy, energyKey(never)) } })
-  return street
+  services: () => {
+    const bench = services()
+    return historyOf(bench.genesis, bench.executed)
+  },
 }
 
 /** Whether a kind of transaction is in some history, or why in none. */
-const RECORDED: Readonly<Partial<Record<TxKind, true | string>>> = {
+const RECORDED: Readonly<Record<TxKind, true | string>> = {
   ...{ transfer: true, open: true, rekey: true, mint: true, burn: true },
   ...{ enrol: true, revoke: true, role: true, band: true },
   ...{ stake: true, unstake: true, evidence: true },
   ...{ commit: true, receipt: true, sealed: true, quantity: true },
   ...{ follow: true, anchor: true, capacity: true, tariff: true, reserve: true, claim: true, release: true },
+  ...{ propose: true, answer: true, end: true, schedule: true, order: true },
+  ...{ event: true, optIn: true, admit: true, optOut: true, report: true },
+  ...{ issue: true, redeem: true, found: true, invite: true, join: true, leave: true, gateway: true },
 }
 
 const reason = process.env['TIELINE_RECORD']
