@@ -3,22 +3,24 @@ import { join, resolve } from 'node:path'
 import { systemEntropy } from '../../drivers/crypto/entropy.ts'
 import { createSigner } from '../../drivers/crypto/signer.ts'
 import { createVerifier } from '../../drivers/crypto/verifier.ts'
+import { createVerifyPool } from '../../drivers/crypto/verify-pool.ts'
 import type { Clock, Log, Timers } from '../../drivers/ports.ts'
 import { listenSocket, parseSocketAddress } from '../../drivers/socket/server.ts'
 import { openDisk } from '../../drivers/store/disk.ts'
 import { readTextFile, writeNewTextFile } from '../../drivers/text-file.ts'
 import { toHex } from '../../protocol/bytes.ts'
 import { addressOf } from '../../protocol/crypto/hash.ts'
-import type { Genesis } from '../../protocol/ledger/genesis.ts'
+import type { LedgerApp } from '../../protocol/ledger/app.ts'
+import { checkGenesis, DEFAULT_STAKING, type Genesis } from '../../protocol/ledger/genesis.ts'
 import { micros } from '../../protocol/quantity.ts'
 import { type Fault, fail, faultLine, ok, type Result } from '../../protocol/result.ts'
 import { EXIT, type ExitCode, exitOf } from '../cli/exit-codes.ts'
 import type { Terminal } from '../cli/terminal.ts'
-import { createAbciHost, type Resumed } from './abci-host.ts'
+import { createAbciHost } from './abci-host.ts'
 import { serveAbci } from './abci-server.ts'
 import { parseGenesis } from './genesis-json.ts'
-import { type LedgerStore, openLedgerStore, resumeLedger } from './ledger-store.ts'
-import { type Network, networkFiles, placeOf, type SecretKey } from './network-files.ts'
+import { openLedgerStore, resumeLedger } from './ledger-store.ts'
+import { type Network, networkFiles, placeOf, type SecretKey, VALIDATOR_POWER } from './network-files.ts'
 import { openSnapshots } from './snapshot-store.ts'
 
 interface AbciWorld {
@@ -41,7 +43,7 @@ const complain = (terminal: Terminal, line: string, exit: ExitCode): ExitCode =>
 
 /** Serves the ledger to the CometBFT node beside it until it is interrupted. */
 export async function runAbci(options: AbciOptions, world: AbciWorld): Promise<ExitCode> {
-  const { terminal, clock, timers, interrupted } = world
+  const { terminal, clock, interrupted } = world
   const address = parseSocketAddress(options.listen)
   if (address === undefined) {
     const line = `--listen ${options.listen}: unix:///run/tieline/abci.sock or tcp://127.0.0.1:26658`
@@ -59,10 +61,12 @@ export async function runAbci(options: AbciOptions, world: AbciWorld): Promise<E
     if (level !== 'debug')
       terminal.err(`${level} ${room} ${text}${fault === undefined ? '' : ` ${faultLine(fault)}`}\n`)
   }
-  const kept = await openData(options.data, { clock, timers })
+  const kept = await openData(options.data, clock)
   if (!kept.ok) return complain(terminal, faultLine(kept.fault), exitOf(kept.fault))
   const { store, snapshots, resumed } = kept.value
-  const host = createAbciHost({ store, snapshots, resumed, verifier: createVerifier(), log, snapshotInterval })
+  const verifier = createVerifier()
+  const cores = createVerifyPool(verifier)
+  const host = createAbciHost({ store, snapshots, resumed, verifier, cores, log, snapshotInterval })
   const onBug = (error: unknown) =>
     log('error', 'abci', `a bug of tieline-ledger: ${String((error as Error).stack ?? error)}`)
   const server = await listenSocket(address, connection => {
@@ -87,20 +91,18 @@ export async function runAbci(options: AbciOptions, world: AbciWorld): Promise<E
   return EXIT.ok
 }
 
-const where = (resumed: Resumed | undefined): string =>
-  resumed === undefined
-    ? 'nothing stored yet'
-    : `stored height ${resumed.app.height}, AppHash ${toHex(resumed.app.appHash)}`
+const where = (resumed: LedgerApp | undefined): string =>
+  resumed === undefined ? 'nothing stored yet' : `stored height ${resumed.height}, AppHash ${toHex(resumed.appHash)}`
 
 /** Everything under the data folder. */
-async function openData(folder: string, time: { readonly clock: Clock; readonly timers: Timers }) {
+async function openData(folder: string, clock: Clock) {
   const ledgerDisk = await openDisk(join(folder, 'ledger'))
   if (!ledgerDisk.ok) return ledgerDisk
   const snapshotDisk = await openDisk(join(folder, 'snapshots'))
   if (!snapshotDisk.ok) return snapshotDisk
-  const store = await openLedgerStore({ disk: ledgerDisk.value, ...time })
+  const store = await openLedgerStore({ disk: ledgerDisk.value, clock })
   if (!store.ok) return store
-  const resumed = await resume(store.value)
+  const resumed = await resumeLedger(store.value)
   if (!resumed.ok) return resumed
   const snapshots = await openSnapshots(snapshotDisk.value)
   if (!snapshots.ok) return snapshots
@@ -109,13 +111,6 @@ async function openData(folder: string, time: { readonly clock: Clock; readonly 
     await Promise.all([ledgerDisk.value.close(), snapshotDisk.value.close()])
   }
   return ok({ store: store.value, snapshots: snapshots.value, resumed: resumed.value, close })
-}
-
-async function resume(store: LedgerStore): Promise<Result<Resumed | undefined>> {
-  const app = await resumeLedger(store)
-  if (!app.ok || app.value === undefined) return app.ok ? ok(undefined) : app
-  const saved = await store.load()
-  return saved.ok ? ok({ app: app.value, headerHashes: saved.value?.state.headerHashes ?? [] }) : saved
 }
 
 export interface InitOptions {
@@ -204,7 +199,20 @@ async function planNetwork(options: InitOptions, clock: Clock): Promise<Result<N
     validator: makeKey(),
     node: makeKey(),
   }))
-  return ok({ genesis: genesis.value, operator, nodes, intervalMs })
+  const staked = stakeValidators(genesis.value, nodes)
+  return staked.ok ? ok({ genesis: staked.value, operator, nodes, intervalMs }) : staked
+}
+
+/** The nodes' validators in the ledger's genesis, each with a stake of the operator's, who may hand it on. */
+function stakeValidators(genesis: Genesis, nodes: Network['nodes']): Result<Genesis> {
+  if (genesis.validators !== undefined) {
+    const hint = 'init makes the validators and their keys: leave them out of the file'
+    return fail({ code: 'genesis.validators', validators: genesis.validators.length, hint })
+  }
+  const { unit } = genesis.staking ?? DEFAULT_STAKING
+  const stake = micros(unit * BigInt(VALIDATOR_POWER))
+  const validators = nodes.map(({ validator }) => ({ publicKey: validator.publicKey, owner: genesis.operator, stake }))
+  return checkGenesis({ ...genesis, validators })
 }
 
 async function readGenesis(file: string): Promise<Result<Genesis>> {

@@ -47,8 +47,8 @@ export interface Network {
   readonly intervalMs: number
 }
 
-/** Voting power of each validator: ten, so that a share of one can be told from none. */
-const POWER = 10
+/** Voting power of each validator, in units of stake: room below it and above. */
+export const VALIDATOR_POWER = 10
 /** CometBFT's own defaults for 48 hours of evidence. */
 const EVIDENCE = { max_age_num_blocks: '100000', max_age_duration: '172800000000000', max_bytes: '1048576' }
 
@@ -88,7 +88,7 @@ function genesisText({ genesis, nodes }: Network): string {
     validators: nodes.map(({ validator }, i) => ({
       address: toHex(addressOf(validator.publicKey)).toUpperCase(),
       pub_key: publicJson(validator),
-      power: String(POWER),
+      power: String(VALIDATOR_POWER),
       name: `node${i}`,
     })),
     app_hash: '',

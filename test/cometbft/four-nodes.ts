@@ -11,7 +11,7 @@ import { tielineLedger } from '../../agent/validator/cli.ts'
 import { createSystemTime } from '../../drivers/clock.ts'
 import { createRpcClient } from '../../drivers/headers/rpc-client.ts'
 import { openDisk } from '../../drivers/store/disk.ts'
-import { openHeaderStore, openHeaderStore } from '../../drivers/store/headers.ts'
+import { openHeaderStore } from '../../drivers/store/headers.ts'
 import { fromHex, utf8 } from '../../protocol/bytes.ts'
 import { fromBase64 } from '../../protocol/chain/base64.ts'
 import { ACCOUNTS } from '../../protocol/ledger/tables.ts'
@@ -291,7 +291,9 @@ async function compareHashes(nodes: readonly Node[], height: number): Promise<st
 }
 
 /** Parts of a node that talk to its application, or that end where it answers wrongly. */
-const PARTS = ['abci-client', 'proxy', 'state', 'consensus', 'mempool', 'statesync', 'txindex']
+const PARTS = ['abci-client', 'proxy', 'state', 'mempool', 'statesync', 'txindex']
+/** What consensus itself says of an application; the rest of its errors is about what peers send. */
+const FAILURE = /CONSENSUS FAILURE|panic|ABCI|AppHash|app hash|application/
 
 /** What a node logs as errors of those parts, except from where something was killed until it works again. */
 function complaintsOf(node: Node, folder: string): string[] {
@@ -303,7 +305,8 @@ function complaintsOf(node: Node, folder: string): string[] {
     if (line.includes('Completed ABCI Handshake')) killed = false
     if (/^[DIE]\[/.test(line)) lines++
     const module = /^E\[.* module=(\S+)/.exec(line)?.[1]
-    if (!killed && module !== undefined && PARTS.includes(module)) complaints.push(`${node.name}: ${line}`)
+    if (killed || module === undefined) continue
+    if (PARTS.includes(module) || FAILURE.test(line)) complaints.push(`${node.name}: ${line}`)
   }
   // Another form of log would hide everything.
   return lines > 0 ? complaints : [`${node.name}: its log could not be read`]

@@ -22,15 +22,16 @@ import {
   terms,
 } from '../protocol/ledger/parties.ts'
 import type { Json, Node } from './network.ts'
-import { sleep } from './process.ts'
+import { sleep, until } from './process.ts'
 
 /** Sent before the sender looks whether they are in: a killed node takes what waited in its mempool with it. */
 const BATCH = 10
 const GIVE_UP_MS = 4_000
+const SEND_MS = 60_000
 
 export interface Traffic {
-  /** One transaction outside the stream; resolves once it is in a block. */
-  send(sender: Party, content: TxContent): Promise<void>
+  /** One transaction outside the stream, sent again until what it is for is so: an answer may be lost, and it be in all the same. */
+  send(sender: Party, content: TxContent, isSo: () => Promise<boolean>): Promise<void>
   stop(): Promise<void>
 }
 
@@ -114,8 +115,15 @@ export function startTraffic(nodes: readonly Node[]): Traffic {
       if (!(await send(buyer, commitOf(contract)))) continue
       const bytes = encodeContract(contract)
       const taken = { begin: { at: start + 1 }, end: { at: free - 1 } }
-      await send(seller, receiptOf(sideOf('seller', bytes), 2_000_000n, taken))
-      await send(buyer, receiptOf(sideOf('buyer', bytes), 2_000_000n, taken))
+      // The next node may not have the commitment yet.
+      for (const [party, side] of [
+        [seller, 'seller'],
+        [buyer, 'buyer'],
+      ] as const) {
+        for (let tries = 0; tries < 3; tries++) {
+          if (await send(party, receiptOf(sideOf(side, bytes), 2_000_000n, taken))) break
+        }
+      }
     }
   }
 
@@ -130,9 +138,12 @@ export function startTraffic(nodes: readonly Node[]): Traffic {
     deals(),
   ]
   return {
-    async send(sender, content) {
-      while (!(await inTurn(sender, () => sendAll(sender, [content])))) await sleep(100)
-    },
+    send: (sender, content, isSo) =>
+      until(`${content.kind} by ${sender.id.slice(0, 8)}`, SEND_MS, async () => {
+        if (await isSo()) return true
+        await inTurn(sender, () => sendAll(sender, [content]))
+        return isSo()
+      }),
     async stop() {
       stopped = true
       await Promise.all(work)
