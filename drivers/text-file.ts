@@ -32,8 +32,14 @@ export async function readTextFile(file: string): Promise<Result<string, FileFau
   }
 }
 
-/** Writes a file that is not there yet, for its owner only, and the folders above it. One that is there is left as it is. */
-export async function writeNewTextFile(file: string, text: string): Promise<Result<void, NewFileFault>> {
+/**
+ * Writes a file that is not there yet, for its owner only, and the folders above it. One that is there is left as it is.
+ * Text that is too long for one string comes in pieces.
+ */
+export async function writeNewTextFile(
+  file: string,
+  text: string | Iterable<string>,
+): Promise<Result<void, NewFileFault>> {
   try {
     await mkdir(dirname(file), { recursive: true, mode: 0o700 })
     await writeFile(file, text, { flag: 'wx', mode: 0o600 })

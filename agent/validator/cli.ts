@@ -8,6 +8,7 @@ import { EXIT, type ExitCode } from '../cli/exit-codes.ts'
 import type { Terminal } from '../cli/terminal.ts'
 import { type AbciOptions, type InitOptions, runAbci, runInit } from './abci-cli.ts'
 import { type DevOptions, runDev } from './dev.ts'
+import { type ExportOptions, runExport } from './export-cli.ts'
 import { fetchAudit } from './fetch-audit.ts'
 
 /** What the commands use of the machine, and the moment at which somebody wants them to end. */
@@ -29,7 +30,7 @@ export async function tielineLedger(args: readonly string[], world: LedgerWorld)
   const { terminal } = world
   let exit: ExitCode = EXIT.ok
   const root = program('tieline-ledger', terminal).description(
-    'The ledger of Tieline: run one for development, audit one that runs.',
+    'The ledger of Tieline: run one for development, audit or export one that runs.',
   )
   const add = (name: string, description: string, examples: readonly string[]): Command => {
     const command = program(name, terminal)
@@ -62,6 +63,17 @@ export async function tielineLedger(args: readonly string[], world: LedgerWorld)
     .option('--json', 'one JSON object on stdout')
     .action(async (url: string, options: { json?: true }) => {
       exit = await runAudit(url, options.json === true, terminal)
+    })
+
+  add('export', "Write a ledger's whole state as JSON lines, checked against the AppHash of the chain.", [
+    `tieline-ledger export http://127.0.0.1:${DEFAULT_PORT} --out state.jsonl`,
+    'tieline-ledger export --data ledger | jq -r .key',
+  ])
+    .argument('[url]', "a node's RPC")
+    .option('--data <folder>', 'instead of a node: the folder of `dev --data`, with nobody using it')
+    .option('--out <file>', 'where to; no file is overwritten; without it, to stdout')
+    .action(async (url: string | undefined, options: ExportOptions) => {
+      exit = await runExport(url, options, world)
     })
 
   add('abci', 'Serve the ledger to the CometBFT node beside it (ABCI 2.0 over a socket), until Ctrl-C.', [

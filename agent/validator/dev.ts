@@ -3,19 +3,18 @@ import { createSigner } from '../../drivers/crypto/signer.ts'
 import { createVerifier } from '../../drivers/crypto/verifier.ts'
 import { createVerifyPool } from '../../drivers/crypto/verify-pool.ts'
 import { serveHttp } from '../../drivers/http/server.ts'
-import type { Clock, Disk, Timers } from '../../drivers/ports.ts'
-import { openDisk } from '../../drivers/store/disk.ts'
+import type { Clock, Timers } from '../../drivers/ports.ts'
 import { readTextFile } from '../../drivers/text-file.ts'
-import { fromUtf8, toHex, utf8 } from '../../protocol/bytes.ts'
+import { toHex, utf8 } from '../../protocol/bytes.ts'
 import { addressOf, sha256 } from '../../protocol/crypto/hash.ts'
 import type { Genesis } from '../../protocol/ledger/genesis.ts'
 import { micros } from '../../protocol/quantity.ts'
-import { type Fault, fail, faultLine, ok, type Result } from '../../protocol/result.ts'
+import { type Fault, faultLine, ok } from '../../protocol/result.ts'
 import { EXIT, type ExitCode, exitOf } from '../cli/exit-codes.ts'
 import type { Terminal } from '../cli/terminal.ts'
 import { secretFromSeed } from '../keys.ts'
-import { type ChainStore, openChainStore } from './chain-store.ts'
-import { genesisJson, parseGenesis } from './genesis-json.ts'
+import { parseGenesis } from './genesis-json.ts'
+import { openLedgerFolder } from './ledger-folder.ts'
 import { createProducer } from './producer.ts'
 import { RPC_BODY_LIMIT, rpcRoutes, rpcSockets } from './rpc.ts'
 
@@ -41,7 +40,6 @@ const VALIDATORS = 4
 const DEV_ACCOUNTS = 5
 const DEV_BALANCE = micros(1_000_000_000n)
 const DEV_FEE = micros(100n)
-const GENESIS = 'genesis.json'
 
 function wholeNumber(text: string, least: number, most: number): number | undefined {
   const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN
@@ -62,7 +60,7 @@ export async function runDev(options: DevOptions, world: DevWorld): Promise<Exit
   const chosen = await genesisOf(options, seedOf, clock)
   if (!chosen.ok) return complain(chosen.line, chosen.exit)
 
-  const folder = options.data === undefined ? ok(undefined) : await openFolder(options.data, chosen, clock)
+  const folder = options.data === undefined ? ok(undefined) : await openLedgerFolder(options.data, clock, chosen)
   if (!folder.ok) {
     const { fault } = folder
     return complain(faultLine(fault), /^(chain|genesis)\./.test(fault.code) ? EXIT.configuration : exitOf(fault))
@@ -101,67 +99,6 @@ export async function runDev(options: DevOptions, world: DevWorld): Promise<Exit
   await folder.value?.close()
   for (const problem of problems) terminal.err(`${faultLine(problem)}\n`)
   return problems.length === 0 ? EXIT.ok : EXIT.no
-}
-
-interface LedgerFolder {
-  /** With which the chain of this folder began. */
-  readonly genesis: Genesis
-  readonly store: ChainStore
-  close(): Promise<void>
-}
-
-/** The folder of one ledger, held by this process alone; what is there already counts, not what would be made. */
-async function openFolder(
-  path: string,
-  chosen: { readonly value: Genesis; readonly named: boolean },
-  clock: Clock,
-): Promise<Result<LedgerFolder>> {
-  const root = await openDisk(path)
-  if (!root.ok) return root
-  const held = await root.value.hold('ledger')
-  if (!held.ok) return held
-  const disks: { close(): Promise<void> }[] = [root.value]
-  const close = async () => {
-    for (const disk of disks) await disk.close()
-    await held.value()
-  }
-  const store = await (async () => {
-    const genesis = await keptGenesis(root.value, chosen)
-    if (!genesis.ok) return genesis
-    const blocks = await openDisk(`${path}/blocks`)
-    if (!blocks.ok) return blocks
-    const state = await openDisk(`${path}/state`)
-    if (!state.ok) return state
-    disks.push(blocks.value, state.value)
-    const ports = { root: root.value, blocks: blocks.value, state: state.value, clock, verifier: createVerifier() }
-    const opened = await openChainStore(ports, genesis.value)
-    if (!opened.ok) return opened
-    disks.unshift(opened.value)
-    return ok({ genesis: genesis.value, store: opened.value })
-  })()
-  if (store.ok) return ok({ ...store.value, close })
-  await close()
-  return store
-}
-
-async function keptGenesis(
-  root: Disk,
-  { value, named }: { readonly value: Genesis; readonly named: boolean },
-): Promise<Result<Genesis>> {
-  const text = JSON.stringify(genesisJson(value))
-  const kept = await root.read(GENESIS)
-  if (!kept.ok) {
-    if (kept.fault.code !== 'disk.missing') return kept
-    const written = await root.replace(GENESIS, utf8(text))
-    return written.ok ? ok(value) : written
-  }
-  const parsed = parseGenesis(fromUtf8(kept.value) ?? '')
-  if (!parsed.ok) return parsed
-  if (named && JSON.stringify(genesisJson(parsed.value)) !== text) {
-    const hint = 'the folder holds a ledger that began otherwise: leave --genesis away or choose another folder'
-    return fail({ code: 'chain.other-genesis', expected: value.chainId, found: parsed.value.chainId, hint })
-  }
-  return parsed
 }
 
 type GenesisChoice =

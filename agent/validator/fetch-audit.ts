@@ -19,7 +19,21 @@ const TIMEOUT_MS = 60_000
 
 type Entry = readonly [key: Uint8Array, value: Uint8Array]
 
+/** A whole state, and the AppHash that it was found to have. */
+export interface WholeState {
+  readonly chainId: string
+  readonly height: bigint
+  readonly appHash: Uint8Array
+  readonly entries: Iterable<Entry>
+}
+
 export async function fetchAudit(url: string): Promise<Result<Audit>> {
+  const state = await fetchState(url)
+  return state.ok ? ok(auditLedger(state.value.entries)) : state
+}
+
+/** The newest state to which a header of the node commits. */
+export async function fetchState(url: string): Promise<Result<WholeState>> {
   const node = createRpcClient({ url })
   const status = await node.status()
   if (!status.ok) return status
@@ -28,12 +42,12 @@ export async function fetchAudit(url: string): Promise<Result<Audit>> {
   if (height < 1n) {
     return fail({ code: 'audit.too-early', node: url, height: status.value.height, hint: 'ask again after two blocks' })
   }
-  const entries = await fetchState(url, height)
+  const entries = await fetchEntries(url, height)
   if (!entries.ok) return entries
   const next = await node.lightBlock(height + 1n)
   if (!next.ok) return next
   const computed = createStateTree(1).commit(height, entries.value)
-  const { appHash } = next.value.header
+  const { appHash, chainId } = next.value.header
   if (!equalBytes(computed, appHash)) {
     const fault: Fault = {
       code: 'audit.app-hash',
@@ -44,11 +58,11 @@ export async function fetchAudit(url: string): Promise<Result<Audit>> {
     }
     return fail(fault)
   }
-  return ok(auditLedger(entries.value))
+  return ok({ chainId, height, appHash, entries: entries.value })
 }
 
 /** The whole state after a block, page after page until an empty one. */
-async function fetchState(url: string, height: bigint): Promise<Result<Entry[]>> {
+async function fetchEntries(url: string, height: bigint): Promise<Result<Entry[]>> {
   const entries: Entry[] = []
   for (let pages = 0; pages < MAX_PAGES; pages++) {
     const after = entries.at(-1)?.[0] ?? new Uint8Array(0)

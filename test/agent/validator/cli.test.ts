@@ -1,5 +1,5 @@
 /** `tieline-ledger` as a person meets it: in this process, over real HTTP. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { EXIT } from '../../../agent/cli/exit-codes.ts'
@@ -9,9 +9,10 @@ import { rpcRoutes } from '../../../agent/validator/rpc.ts'
 import { createSystemTime } from '../../../drivers/clock.ts'
 import { createRpcClient } from '../../../drivers/headers/rpc-client.ts'
 import { serveHttp } from '../../../drivers/http/server.ts'
-import { toHex } from '../../../protocol/bytes.ts'
+import { hex, toHex, utf8 } from '../../../protocol/bytes.ts'
 import { encode } from '../../../protocol/cbor.ts'
 import { toBase64 } from '../../../protocol/chain/base64.ts'
+import { createStateTree } from '../../../protocol/chain/smt.ts'
 import { must } from '../../../protocol/result.ts'
 import { assert, suite } from '../../harness.ts'
 import { genesis } from '../../protocol/ledger/parties.ts'
@@ -131,6 +132,54 @@ test('a chain in a folder goes on where it ended, and the folder has one process
   const other = await run(...args, '--genesis', write('other.json', JSON.stringify(genesisJson(genesis))))
   assert.is(other.exit, EXIT.configuration)
   assert.match(other.err, /^chain\.other-genesis .*leave --genesis away/)
+})
+
+test('a state is exported as lines that make its AppHash, from a node and from its folder', async () => {
+  const data = join(folder, 'exported')
+  const dev = start('dev', '--port', '0', '--interval', '20', '--data', data)
+  await eventually(() => dev.said.out.includes('trust:'))
+  const url = /http:\/\/127\.0\.0\.1:\d+/.exec(dev.said.out)![0]
+  const rpc = createRpcClient({ url })
+  await eventually(async () => must(await rpc.status()).height >= 3n)
+  const rebuilt = (text: string) => {
+    const [head, ...lines] = text
+      .trimEnd()
+      .split('\n')
+      .map(line => JSON.parse(line))
+    const entries = lines.map(line => [utf8(line.key), hex(line.value)] as const)
+    assert.is(toHex(createStateTree(1).commit(1n, entries)), head.app_hash)
+    return { head, lines }
+  }
+  const node = await run('export', url)
+  assert.is(node.exit, EXIT.ok, node.err)
+  const { head, lines } = rebuilt(node.out)
+  const next = must(await rpc.lightBlock(BigInt(head.height) + 1n))
+  assert.is(toHex(next.header.appHash), head.app_hash)
+  assert.is(lines.filter(line => line.key.startsWith('account/')).length, 6)
+  assert.is(lines.find(line => line.key.startsWith('account/')).record.balance, '1000000000')
+
+  const held = await run('export', '--data', data)
+  assert.is(held.exit, EXIT.io)
+  assert.match(held.err, /^disk\.held /)
+  dev.interrupt()
+  await dev.exit
+  const out = join(folder, 'state.jsonl')
+  const written = await run('export', '--data', data, '--out', out)
+  assert.equal([written.exit, written.out, written.err], [EXIT.ok, '', ''])
+  const kept = rebuilt(readFileSync(out, 'utf8'))
+  assert.ok(BigInt(kept.head.height) >= BigInt(head.height))
+  for (const [args, exit, says] of [
+    [['--data', data, '--out', out], EXIT.io, /^file\.exists /],
+    [['--data', join(folder, 'nowhere')], EXIT.io, /^file\.missing .*genesis\.json/],
+    [[], EXIT.usage, /one of them/],
+    [[url, '--data', data], EXIT.usage, /one of them/],
+    [['nowhere'], EXIT.usage, /give it as/],
+    [['http://127.0.0.1:1'], EXIT.unavailable, /^rpc\.unreachable /],
+  ] as const) {
+    const said = await run('export', ...args)
+    assert.is(said.exit, exit, args.join(' '))
+    assert.match(said.err, says)
+  }
 })
 
 test('another seed than the folder began with makes no block, and says so', async () => {
