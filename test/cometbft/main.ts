@@ -7,6 +7,7 @@
  */
 import { parseArgs } from 'node:util'
 import { findCometbft } from './binary.ts'
+import { runEvidence } from './evidence.ts'
 import { runFourNodes } from './four-nodes.ts'
 import { type Outcome, runLightProxy } from './light-proxy.ts'
 
@@ -15,7 +16,7 @@ const { values } = parseArgs({
     blocks: { type: 'string', default: '200' },
     versions: { type: 'string', default: 'v0.38.25,v0.40.0' },
     seed: { type: 'string', default: String(process.pid) },
-    /** Only what CometBFT's light client says of our producer, or only the nodes. */
+    /** Only what a full node says of our evidence, what CometBFT's light client says of our producer, or the nodes. */
     only: { type: 'string' },
     verbose: { type: 'boolean', default: false },
   },
@@ -40,14 +41,20 @@ for (const version of values.versions.split(',')) {
   }
   const binary = found.path
   const outcomes: Outcome[] = []
-  if (values.only !== 'nodes') {
+  if (values.only === undefined || values.only === 'evidence') {
+    const judged = await runEvidence({ binary })
+    for (const { name, ok, detail } of judged) say(`${ok ? 'ok  ' : 'FAIL'} ${version}: evidence: ${name}: ${detail}`)
+    outcomes.push(...judged)
+  }
+  if (values.only === undefined || values.only === 'light') {
     const proxied = await runLightProxy({ binary, log: values.verbose ? say : () => {} })
     for (const { name, ok, detail } of proxied) {
       say(`${ok ? 'ok  ' : 'FAIL'} ${version}: light: ${name}: ${ok ? detail.split('\n')[0]!.slice(0, 120) : detail}`)
     }
     outcomes.push(...proxied)
   }
-  if (values.only !== 'light') outcomes.push(...(await runFourNodes({ binary, version, blocks, seed, log: say })))
+  if (values.only === undefined || values.only === 'nodes')
+    outcomes.push(...(await runFourNodes({ binary, version, blocks, seed, log: say })))
   passed += outcomes.filter(({ ok }) => ok).length
   failed += outcomes.filter(({ ok }) => !ok).length
 }
