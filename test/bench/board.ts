@@ -13,7 +13,7 @@ import { must } from '../../protocol/result.ts'
 export interface BoardTask {
   readonly url: string
   readonly chainId: string
-  readonly anchor: string
+  readonly anchor: { readonly height: string; readonly hash: string }
   readonly key: string
   readonly headers: number
   readonly proofs: number
@@ -32,14 +32,14 @@ export interface BoardResult {
 const task = JSON.parse(process.argv[2]!) as BoardTask
 const { clock, timers } = createSystemTime()
 const openFolder = async (name: string) => {
-  mkdirSync(`${task.folder}/${name}`)
+  mkdirSync(`${task.folder}/${name}`, { recursive: true })
   return must(await openDisk(`${task.folder}/${name}`))
 }
 const headerStore = must(await openHeaderStore({ disk: await openFolder('headers'), clock, chainId: task.chainId }))
 const agent = createLightAgent({
   config: {
     chainId: task.chainId,
-    trust: { height: 1n, hash: hex(task.anchor) },
+    trust: { height: BigInt(task.anchor.height), hash: hex(task.anchor.hash) },
     trustingPeriodMs: 86_400_000,
     // Blocks are made as fast as they are followed, a millisecond apart at least: their time may run ahead.
     maxClockDriftMs: 3_600_000,

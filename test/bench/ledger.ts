@@ -160,7 +160,7 @@ async function growthRows({ quick }: BenchOptions): Promise<readonly Row[]> {
         keys,
         operator: { publicKey: [...operator.publicKey], address: [...operator.address] },
       }
-      const grown = await plain.run<GrowthResult>('state-growth', task)
+      const grown = await plain.run<GrowthResult>('state-growth', task, { flags: ['--expose-gc'] })
       const at = `at ${keys.toLocaleString('en')} keys`
       const largest = keys === 1_000_000
       const millis = (seconds: readonly number[]) => {
@@ -177,7 +177,13 @@ async function growthRows({ quick }: BenchOptions): Promise<readonly Row[]> {
           ...(largest ? { asked: '400' } : {}),
           floor: idle,
         },
-        { id: `growth.${keys}.leaf`, what: `tree, a leaf ${at}`, value: grown.treeBytes / grown.leaves, unit: 'bytes' },
+        {
+          id: `growth.${keys}.leaf`,
+          what: `tree, a leaf ${at}`,
+          value: (grown.nodeBytes + grown.recordBytes) / grown.leaves,
+          unit: 'bytes',
+          note: `hashes and references ${Math.round(grown.nodeBytes / grown.leaves)}, keys and values ${Math.round(grown.recordBytes / grown.leaves)}`,
+        },
         { id: `growth.${keys}.commit`, what: `tree, ${CHANGES} changes ${at}`, ...millis(grown.commits) },
         {
           id: `growth.${keys}.prove`,

@@ -6,11 +6,17 @@ import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 
+export interface Running {
+  /** Node's own, before the program. */
+  readonly flags?: readonly string[]
+  readonly onLine?: (line: string) => Promise<string>
+}
+
 export interface Plain {
   /** For files of the programs' own. */
   readonly folder: string
-  /** Runs `program` with its task; answers its last line, read as JSON. `onLine` hears the others and may answer each. */
-  run<T>(program: string, task: object, onLine?: (line: string) => Promise<string>): Promise<T>
+  /** Runs `program` with its task; answers its last line, read as JSON. `onLine` hears the others and answers each. */
+  run<T>(program: string, task: object, running?: Running): Promise<T>
   remove(): void
 }
 
@@ -37,9 +43,9 @@ export function compilePlain(programs: readonly string[]): Plain {
   return {
     folder,
     remove,
-    run: <T>(program: string, task: object, onLine: (line: string) => Promise<string> = async () => '') =>
+    run: <T>(program: string, task: object, { flags = [], onLine = async () => '' }: Running = {}) =>
       new Promise<T>((resolve, reject) => {
-        const args = ['--expose-gc', `${folder}/test/bench/${program}.js`, JSON.stringify(task)]
+        const args = [...flags, `${folder}/test/bench/${program}.js`, JSON.stringify(task)]
         const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] })
         let last = ''
         createInterface({ input: child.stdout }).on('line', line => {

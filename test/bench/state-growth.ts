@@ -20,7 +20,9 @@ export interface GrowthResult {
   readonly appBytes: number
   /** A process of this program before it. */
   readonly idleBytes: number
-  readonly treeBytes: number
+  /** Hashes and references, and keys and values. */
+  readonly nodeBytes: number
+  readonly recordBytes: number
   /** Seconds that each commit of 1,000 changes took. */
   readonly commits: readonly number[]
   /** Seconds that each proof took, of a hundred at a time. */
@@ -89,7 +91,8 @@ const result: GrowthResult = {
   leaves,
   appBytes,
   idleBytes,
-  treeBytes: nodes + records,
+  nodeBytes: nodes,
+  recordBytes: records,
   commits,
   proofs,
   ics23Bytes,
