@@ -19,7 +19,7 @@ export const MAX_FOLLOWED = 64
 export const lightBlockBytes = bytes(1, 23 * 1024)
 
 /** How another ledger is believed; `anchor` is where that began, or begins again. */
-export const peerTerms = {
+const peerTerms = {
   /** How long that chain's validators answer for what they signed. */
   trustingPeriodMs: [1, integer(1000, 366 * 86_400_000)],
   /** How far its clock may be ahead of ours. */

@@ -43,10 +43,10 @@ const agreement = record(
 )
 
 /** Quarters of an hour in a day of UTC. */
-export const SLOTS_A_DAY = 96
+const SLOTS_A_DAY = 96
 
 /** What a meter will take (above zero) or give (below) in a slot. */
-export const plannedEnergy = big(-(2n ** 53n), 2n ** 53n)
+const plannedEnergy = big(-(2n ** 53n), 2n ** 53n)
 export const plan = list(plannedEnergy, SLOTS_A_DAY, SLOTS_A_DAY)
 
 const schedule = record({ owner: [1, address], plan: [2, plan], kept: [3, time] })

@@ -52,8 +52,8 @@ export const distributor = partyOf('distributor')
 export const MARGIN_MS = 600_000
 export const TRUSTING_MS = 86_400_000
 /** What the line costs per kWh, and its feeder. */
-export const LINE_PRICE = 20_000n
-export const FEEDER_PRICE = 5_001n
+const LINE_PRICE = 20_000n
+const FEEDER_PRICE = 5_001n
 /** What the sample contract costs on the distribution ledger: 2 kWh on both, rounded up. */
 export const LINE_FEE = (2000n * (LINE_PRICE + FEEDER_PRICE) + 999n) / 1000n
 
