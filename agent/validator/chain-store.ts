@@ -20,6 +20,7 @@ import type { StoredBlock } from './block-record.ts'
 import { type BlockStore, openBlockStore } from './block-store.ts'
 import { misbehavedIn } from './evidence-pool.ts'
 import { type LedgerStore, openLedgerStore, resumeLedger } from './ledger-store.ts'
+import { RECENT_BLOCKS } from './producer.ts'
 import { decodeProposal, encodeProposal, type Proposal } from './proposal.ts'
 
 export interface ChainStore {
@@ -50,8 +51,6 @@ export interface ChainStorePorts {
 }
 
 const PROPOSAL = 'proposal'
-/** What light clients ask for is minutes old at most; older blocks are read from the disk. */
-export const RECENT_BLOCKS = 600
 
 export async function openChainStore(ports: ChainStorePorts, genesis: Genesis): Promise<Result<ChainStore>> {
   const { root, clock, verifier } = ports

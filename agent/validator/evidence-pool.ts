@@ -19,7 +19,7 @@ interface EvidencePool {
 export type EvidencePoolFault = EvidenceFault | { readonly code: 'producer.evidence-full'; readonly limit: number }
 
 /** What a block of ours may carry; one attack on a chain of 100 validators is 60 kB. */
-export const MAX_EVIDENCE_BYTES = 1024 * 1024
+const MAX_EVIDENCE_BYTES = 1024 * 1024
 /** More comes only from a chain that is worth nothing any more. */
 const MAX_PENDING = 100
 

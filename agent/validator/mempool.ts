@@ -6,7 +6,7 @@ import type { TxOutcome } from '../../protocol/ledger/app.ts'
 /** As CometBFT's default: beyond it a flood costs the sender, not this node's memory. */
 const MAX_TXS = 5000
 /** Transactions of one block; the rest waits for the next. */
-export const MAX_BLOCK_BYTES = 1024 * 1024
+const MAX_BLOCK_BYTES = 1024 * 1024
 
 export type Submission =
   | { readonly kind: 'checked'; readonly outcome: TxOutcome; readonly hash: Uint8Array }

@@ -36,9 +36,9 @@ import { type Audit, auditLedger, type Entries } from '../../protocol/ledger/aud
 import { DEFAULT_STAKING, type Genesis } from '../../protocol/ledger/genesis.ts'
 import { done, type Fault, fail, must, ok, type Result } from '../../protocol/result.ts'
 import type { StoredBlock } from './block-record.ts'
-import { type ChainStore, RECENT_BLOCKS } from './chain-store.ts'
+import type { ChainStore } from './chain-store.ts'
 import { createEvidencePool, type EvidencePoolFault, misbehavedIn } from './evidence-pool.ts'
-import { createMempool, MAX_BLOCK_BYTES, type Submission } from './mempool.ts'
+import { createMempool, type Submission } from './mempool.ts'
 import { onEveryCore } from './on-every-core.ts'
 import type { Proposal } from './proposal.ts'
 import { firstSets, setsAfter, setsFrom } from './sets.ts'
@@ -124,12 +124,17 @@ export interface Producer {
 
 /** Block protocol of CometBFT v0.38 and v0.40; the version of our own application. */
 export const VERSION: Header['version'] = { block: 11n, app: 1n }
-/** CometBFT's consensus parameters of this chain: what a block may hold; gas is not limited. */
-export const CONSENSUS_LIMITS = { maxBytes: BigInt(MAX_BLOCK_BYTES), maxGas: -1n }
+/**
+ * CometBFT's consensus parameters of this chain: what a block may hold, with its transactions, evidence and commit, which
+ * have limits of their own; gas is not limited.
+ */
+export const CONSENSUS_LIMITS = { maxBytes: 4n * 1024n * 1024n, maxGas: -1n }
 const POWER = 10n
 const INTERVAL_MS = 1000
 /** A day of blocks, one a second, where older ones are gone. */
 const KEPT_BLOCKS = 86_400
+/** What light clients ask for is minutes old at most; with a store older blocks are read from the disk. */
+export const RECENT_BLOCKS = 600
 
 interface Executed {
   readonly block: ProducedBlock

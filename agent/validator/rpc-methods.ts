@@ -66,6 +66,17 @@ const blockJson = (block: ProducedBlock) => ({
 export function rpcMethods(producer: Producer, timers: Timers): Readonly<Record<string, RpcMethod>> {
   const { genesis } = producer
 
+  let earliest: ProducedBlock | undefined
+
+  /** Kept here: everybody's first question is for the status, and this block may be on the disk. */
+  async function earliestBlock(oldest: bigint): Promise<ProducedBlock | undefined> {
+    if (earliest?.header.height !== oldest) {
+      const found = await producer.fetchBlock(oldest)
+      earliest = found.ok ? found.value : undefined
+    }
+    return earliest
+  }
+
   /** The block meant, the newest where none is named; refusals in CometBFT's words, which its clients match. */
   async function blockAt(params: RpcParams): Promise<ProducedBlock> {
     const asked = params.integer('height')
@@ -127,9 +138,9 @@ export function rpcMethods(producer: Producer, timers: Timers): Readonly<Record<
   return {
     health: () => ({}),
 
-    status() {
+    async status() {
       const { height, oldest, newest } = producer.status()
-      const first = producer.block(oldest)
+      const first = await earliestBlock(oldest)
       const time = (block: ProducedBlock | undefined) => timeText(block?.header.time ?? chainTime(genesis.time))
       const hash = (block: ProducedBlock | undefined) => (block === undefined ? '' : upper(block.blockId.hash))
       const appHash = (block: ProducedBlock | undefined) => (block === undefined ? '' : upper(block.header.appHash))

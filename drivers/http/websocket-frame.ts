@@ -17,7 +17,7 @@ const BINARY = 2
 /** Close codes of RFC 6455, 7.4.1. */
 export const CLOSED_NORMALLY = 1000
 export const PROTOCOL_ERROR = 1002
-export const UNSUPPORTED = 1003
+const UNSUPPORTED = 1003
 export const NOT_UTF8 = 1007
 export const TOO_BIG = 1009
 

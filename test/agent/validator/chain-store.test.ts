@@ -4,6 +4,7 @@
  */
 import { type ChainStore, openChainStore } from '../../../agent/validator/chain-store.ts'
 import { createProducer } from '../../../agent/validator/producer.ts'
+import { rpcRoutes } from '../../../agent/validator/rpc.ts'
 import { drainPromises } from '../../../drivers/drain.ts'
 import type { Signer } from '../../../drivers/ports.ts'
 import { createSimTime } from '../../../hw/sim/clock.ts'
@@ -13,6 +14,7 @@ import { toHex } from '../../../protocol/bytes.ts'
 import { instantOf } from '../../../protocol/chain/chain-time.ts'
 import { hashHeader } from '../../../protocol/chain/header.ts'
 import type { LightBlock } from '../../../protocol/chain/light-block.ts'
+import { parseSignedHeader } from '../../../protocol/chain/rpc-json.ts'
 import { type BlockInput, createApp, type ValidatorUpdate } from '../../../protocol/ledger/app.ts'
 import type { LightOptions } from '../../../protocol/light/predicates.ts'
 import { type VerifiedBlock, verify, verifyAnchor } from '../../../protocol/light/verify.ts'
@@ -271,6 +273,32 @@ test('a state that was lost is made again from the blocks, and lost blocks are a
   await again.close()
   const lostBlocks = await open(1)
   assert.is(lostBlocks.ok ? '' : lostBlocks.fault.code, 'chain.blocks-missing')
+})
+
+test('blocks that are no longer in memory are answered from the disk', async () => {
+  const world = createWorld(9)
+  must(await live(world, 8n))
+  const { clock, timers } = createSimTime(BEGIN, drainPromises)
+  const store = must(await openChainStore({ ...mounted(world.machine), clock, verifier }, genesis))
+  const producer = createProducer({ genesis, signers, clock, timers, verifier, store, keep: 3 })
+  assert.is(producer.block(1n), undefined)
+  assert.ok(producer.block(6n) !== undefined)
+  const routes = rpcRoutes(producer, timers)
+  const get = async (path: string, query: string) => {
+    const request = { method: 'GET', path, query: new URLSearchParams(query), body: new Uint8Array(0) }
+    const reply = await routes[`GET ${path}`]!(request)
+    return (reply as { value: { result: unknown } }).value.result as never
+  }
+  for (const height of [1n, 2n, 5n, 8n]) {
+    const { signed_header } = (await get('/commit', `height=${height}`)) as { signed_header: unknown }
+    const { header, commit } = must(parseSignedHeader(signed_header))
+    assert.is(toHex(hashHeader(header)), toHex(hashHeader(world.heard.get(height)!.header)))
+    assert.is(commit.height, height)
+  }
+  const { sync_info } = (await get('/status', '')) as { sync_info: Record<string, string> }
+  assert.equal([sync_info['earliest_block_height'], sync_info['latest_block_height']], ['1', '8'])
+  assert.is(sync_info['earliest_block_hash'], toHex(hashHeader(world.heard.get(1n)!.header)).toUpperCase())
+  await store.close()
 })
 
 test('a folder of another chain is refused', async () => {

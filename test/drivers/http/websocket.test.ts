@@ -48,7 +48,7 @@ const HANDSHAKE = {
 }
 
 class Peer {
-  received = new Uint8Array(0)
+  received: Uint8Array = new Uint8Array(0)
   ended = false
   readonly socket: Socket
   constructor(port: number, path = '/echo', headers: Record<string, string> = HANDSHAKE) {
