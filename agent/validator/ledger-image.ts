@@ -1,26 +1,26 @@
 /**
- * A whole state on disk: pieces of entries in the order of their hashed keys, pieces of header hashes, and the list of
- * them, which is replaced last. A new image is the old one with changes merged in; pieces without a change stay, so that
- * nothing but the changes and one piece is ever in memory, and the old image counts until the new list stands.
+ * A whole state on disk: pieces of entries in the order of their places (placed-changes.ts), pieces of header hashes, and
+ * the list of them, which is replaced last. A new image is the old one with changes merged in; pieces without a change stay
+ * as they are, only the changes and one piece are ever in memory, and the old image counts until the new list stands.
  *
  *     list    "TLI1"  SHA-256 of the rest  protobuf
- *               1 height   2 app_hash   3 epoch   4 entries {1 file  2 bytes  3 hash  4 first path}
+ *               1 height   2 app_hash   3 epoch   4 entries {1 file  2 bytes  3 hash  4 place of its first}
  *               5 hashes {1 file  2 bytes  3 hash}
- *     piece   entries as in change-bytes.ts, none removed; or header hashes of 32 bytes
+ *     piece   entries: the place, 8 bytes big-endian, and a change (change-bytes.ts); or header hashes of 32 bytes
  */
-import { drainPromises } from '../../drivers/drain.ts'
 import type { Disk } from '../../drivers/ports.ts'
 import type { Piece, Pieces } from '../../drivers/store/pieces.ts'
-import { compareBytes, concat, equalBytes, utf8 } from '../../protocol/bytes.ts'
+import { concat, equalBytes, utf8 } from '../../protocol/bytes.ts'
 import { bytesField, messageField, readMessage, varintField } from '../../protocol/chain/proto.ts'
 import type { Change } from '../../protocol/chain/smt.ts'
 import { sha256 } from '../../protocol/crypto/hash.ts'
 import type { SavedState } from '../../protocol/ledger/app.ts'
 import { done, fail, ok, type Result } from '../../protocol/result.ts'
-import { changeBytes, decodeChanges, encodeChanges } from './change-bytes.ts'
+import { compareKeys, endOf, isChanges, isRemoved, keyAt, putChange, sizeOf, valueAt } from './change-bytes.ts'
+import { type PlacedChanges, placeList, word } from './placed-changes.ts'
 
 interface EntryPiece extends Piece {
-  /** SHA-256 of its first key. */
+  /** Place of its first entry. */
   readonly from: Uint8Array
 }
 
@@ -34,25 +34,17 @@ export interface Image {
   readonly hashes: readonly Piece[]
 }
 
-/** A change with the place of its key in the order of the tree. */
-export interface PlacedChange {
-  /** SHA-256 of the key. */
-  readonly path: Uint8Array
-  readonly change: Change
-}
-
 const LIST = 'image'
 const MAGIC = utf8('TLI1')
 const HASH_BYTES = 32
+const PLACE_BYTES = 8
 
-/** Hashing and encoding this much takes a few milliseconds, and a million keys are a few hundred files of it. */
+/** Merging and hashing this much takes a few milliseconds, and a million keys are a few hundred files of it. */
 const PIECE_BYTES = 512 * 1024
 /** A piece that grows to this is cut; one that would be smaller than the other is joined with the next. */
 const PIECE_MAX = 1024 * 1024
 const PIECE_MIN = 128 * 1024
 const HASHES_PER_PIECE = PIECE_BYTES / HASH_BYTES
-/** Changes hashed or sorted before others get a turn: about five milliseconds. */
-const STEP = 4096
 
 const corrupt = (file: string, reason: string) =>
   fail({ code: 'ledger.image-corrupt', file, reason, hint: 'set the folder aside and restore it from a copy' })
@@ -98,34 +90,6 @@ export function writeList(disk: Disk, image: Image): Promise<Result<void>> {
   return disk.replace(LIST, concat(MAGIC, sha256(body), body))
 }
 
-/** In the order of their paths, the last change of each key. Others get their turn meanwhile. */
-export async function sortChanges(lists: Iterable<readonly Change[]>): Promise<readonly PlacedChange[]> {
-  const buckets: PlacedChange[][] = Array.from({ length: 256 }, () => [])
-  let steps = 0
-  for (const changes of lists) {
-    for (const change of changes) {
-      const path = sha256(change[0])
-      buckets[path[0]!]!.push({ path, change })
-      if (++steps % STEP === 0) await drainPromises()
-    }
-  }
-  const sorted: PlacedChange[] = []
-  for (const bucket of buckets) {
-    // Array sort is stable, so the last of equal paths is the last change of that key.
-    bucket.sort((a, b) => compareBytes(a.path, b.path))
-    for (const [i, one] of bucket.entries()) {
-      const next = bucket[i + 1]
-      if (next === undefined || compareBytes(one.path, next.path) !== 0) sorted.push(one)
-    }
-    steps += bucket.length
-    if (steps > STEP) {
-      steps = 0
-      await drainPromises()
-    }
-  }
-  return sorted
-}
-
 /** A piece and the changes that fall to it: those from `from` up to `until`. Without pieces one stretch has all changes. */
 interface Stretch {
   readonly piece: EntryPiece | undefined
@@ -133,72 +97,117 @@ interface Stretch {
   readonly until: number
 }
 
-function* stretches(pieces: readonly EntryPiece[], changes: readonly PlacedChange[]): Iterable<Stretch> {
+const comparePlaces = (highA: number, lowA: number, highB: number, lowB: number): number => highA - highB || lowA - lowB
+
+function* stretches(pieces: readonly EntryPiece[], changes: PlacedChanges): Iterable<Stretch> {
   let from = 0
   for (const [i, piece] of (pieces.length === 0 ? [undefined] : pieces).entries()) {
     const end = pieces[i + 1]?.from
-    let until = from
-    while (until < changes.length && (end === undefined || compareBytes(changes[until]!.path, end) < 0)) until++
+    let until = end === undefined ? changes.count : from
+    if (end !== undefined) {
+      const [high, low] = [word(end, 0), word(end, 4)]
+      while (until < changes.count && comparePlaces(changes.high[until]!, changes.low[until]!, high, low) < 0) until++
+    }
     yield { piece, from, until }
     from = until
   }
 }
 
-/** Entries with the changes of their stretch, in order; what a change removes or replaces is left out. */
-function* mergeEntries(
-  entries: readonly Change[],
-  changes: readonly PlacedChange[],
-  { from, until }: Stretch,
-): Iterable<PlacedChange> {
-  let at = from
-  for (const change of entries) {
-    const path = sha256(change[0])
-    let order = 1
-    while (at < until && order > 0) {
-      order = compareBytes(path, changes[at]!.path)
-      if (order < 0) break
-      const one = changes[at++]!
-      if (one.change[1] !== undefined) yield one
-    }
-    if (order !== 0) yield { path, change }
+/** Where an entry's change stands, and its place. One object is handed out again and again. */
+interface Cursor {
+  high: number
+  low: number
+  bytes: Uint8Array
+  at: number
+}
+
+/** A piece's entries with the changes of its stretch, in order; what a change removes or replaces is left out. */
+function* mergeEntries(bytes: Uint8Array, changes: PlacedChanges, { from, until }: Stretch): Iterable<Cursor> {
+  const cursor: Cursor = { high: 0, low: 0, bytes, at: 0 }
+  let index = from
+  const changeAt = (i: number): Cursor => {
+    cursor.high = changes.high[i]!
+    cursor.low = changes.low[i]!
+    cursor.bytes = changes.bytes(i)
+    cursor.at = changes.at(i)
+    return cursor
   }
-  for (; at < until; at++) if (changes[at]!.change[1] !== undefined) yield changes[at]!
+  for (let entry = 0; entry < bytes.length; entry = endOf(bytes, entry + PLACE_BYTES)) {
+    const [high, low] = [word(bytes, entry), word(bytes, entry + 4)]
+    const at = entry + PLACE_BYTES
+    let order = -1
+    while (index < until && order < 0) {
+      order = comparePlaces(changes.high[index]!, changes.low[index]!, high, low)
+      if (order === 0) order = compareKeys(changes.bytes(index), changes.at(index), bytes, at)
+      if (order > 0) break
+      changeAt(index++)
+      if (!isRemoved(cursor.bytes, cursor.at)) yield cursor
+    }
+    if (order === 0) continue
+    cursor.high = high
+    cursor.low = low
+    cursor.bytes = bytes
+    cursor.at = at
+    yield cursor
+  }
+  for (; index < until; index++) if (!isRemoved(changes.bytes(index), changes.at(index))) yield changeAt(index)
 }
 
 /** Gathers entries in order and writes them as pieces. */
 function createPacker(pieces: Pieces) {
   const made: EntryPiece[] = []
-  let pending: PlacedChange[] = []
-  let bytes = 0
+  let out = new Uint8Array(2 * PIECE_MAX)
+  let size = 0
+  let last = 0
+  /** Where the gathered entries may be cut: no two of the same place fall to different pieces. */
+  let middle = 0
 
-  async function write(count: number): Promise<Result<void>> {
-    const [first] = pending
-    if (first === undefined) return done
-    const taken = pending.slice(0, count).map(one => one.change)
-    const encoded = encodeChanges(taken)
-    const written = await pieces.write(encoded)
+  /** Room for one more entry behind the others; its place is written. */
+  function begin(high: number, low: number, changeBytes: number): number {
+    const needed = size + PLACE_BYTES + changeBytes
+    if (needed > out.length) {
+      const larger = new Uint8Array(2 * needed)
+      larger.set(out.subarray(0, size))
+      out = larger
+    }
+    if (middle === 0 && size >= PIECE_BYTES && (word(out, last) !== high || word(out, last + 4) !== low)) middle = size
+    last = size
+    for (let i = 0; i < 4; i++) {
+      out[size + i] = (high >>> (24 - 8 * i)) & 255
+      out[size + 4 + i] = (low >>> (24 - 8 * i)) & 255
+    }
+    size = needed
+    return last + PLACE_BYTES
+  }
+
+  async function write(bytes: number): Promise<Result<void>> {
+    if (bytes === 0) return done
+    const taken = out.slice(0, bytes)
+    const written = await pieces.write(taken)
     if (!written.ok) return written
-    made.push({ ...written.value, from: first.path })
-    pending = pending.slice(count)
-    bytes -= encoded.length
+    made.push({ ...written.value, from: taken.slice(0, PLACE_BYTES) })
+    out.copyWithin(0, bytes, size)
+    size -= bytes
+    last -= bytes
+    middle = 0
     return done
   }
 
   return {
     made,
-    bytes: () => bytes,
-    /** Takes one; true when `cut` has to be awaited before the next. */
-    add(entry: PlacedChange): boolean {
-      pending.push(entry)
-      bytes += changeBytes(entry.change)
-      return bytes >= PIECE_MAX
+    bytes: () => size,
+    add({ high, low, bytes, at }: Cursor): void {
+      const end = endOf(bytes, at)
+      out.set(bytes.subarray(at, end), begin(high, low, end - at))
     },
-    cut(): Promise<Result<void>> {
-      let [count, size] = [0, 0]
-      while (size < PIECE_BYTES) size += changeBytes(pending[count++]!.change)
-      return write(count)
+    addChange(high: number, low: number, change: Change): void {
+      const at = begin(high, low, sizeOf(change))
+      putChange(out, at, change)
     },
-    flush: (): Promise<Result<void>> => write(pending.length),
+    /** To be awaited, before more is added, once this is true. */
+    isFull: () => size >= PIECE_MAX && middle > 0,
+    cut: () => write(middle),
+    flush: () => write(size),
   }
 }
 
@@ -206,7 +215,7 @@ function createPacker(pieces: Pieces) {
 export async function mergeIntoPieces(
   pieces: Pieces,
   old: readonly EntryPiece[],
-  changes: readonly PlacedChange[],
+  changes: PlacedChanges,
 ): Promise<Result<readonly EntryPiece[]>> {
   const packer = createPacker(pieces)
   for (const stretch of stretches(old, changes)) {
@@ -217,12 +226,11 @@ export async function mergeIntoPieces(
       packer.made.push(piece)
       continue
     }
-    const bytes = piece === undefined ? ok(new Uint8Array(0)) : await pieces.read(piece)
+    const bytes = await readPieceOf(pieces, stretch)
     if (!bytes.ok) return bytes
-    const entries = decodeChanges(bytes.value)
-    if (entries === undefined) return corrupt(`piece ${piece?.file}`, NO_ENTRIES)
-    for (const entry of mergeEntries(entries, changes, stretch)) {
-      const cut = packer.add(entry) ? await packer.cut() : done
+    for (const entry of mergeEntries(bytes.value, changes, stretch)) {
+      packer.add(entry)
+      const cut = packer.isFull() ? await packer.cut() : done
       if (!cut.ok) return cut
     }
   }
@@ -230,58 +238,60 @@ export async function mergeIntoPieces(
   return flushed.ok ? ok(packer.made) : flushed
 }
 
-/** Pieces of a whole state. Entries come in the order of their paths; what does not is merged in afterwards. */
+async function readPieceOf(pieces: Pieces, { piece }: Stretch): Promise<Result<Uint8Array>> {
+  const bytes = piece === undefined ? ok(new Uint8Array(0)) : await pieces.read(piece)
+  if (!bytes.ok || isChanges(bytes.value, PLACE_BYTES)) return bytes
+  return corrupt(`piece ${piece?.file}`, 'not a list of entries')
+}
+
+/** Pieces of a whole state. Entries come in the order of the state tree; what does not is merged in afterwards. */
 export async function writePieces(
   pieces: Pieces,
-  entries: Iterable<readonly [key: Uint8Array, value: Uint8Array]>,
+  entries: SavedState['entries'],
 ): Promise<Result<readonly EntryPiece[]>> {
   const packer = createPacker(pieces)
   const late: Change[] = []
-  let last: Uint8Array | undefined
+  let [highest, lowest] = [-1, -1]
   for (const change of entries) {
     const path = sha256(change[0])
-    if (last !== undefined && compareBytes(path, last) <= 0) {
+    const [high, low] = [word(path, 0), word(path, 4)]
+    if (comparePlaces(high, low, highest, lowest) <= 0) {
       late.push(change)
       continue
     }
-    last = path
-    const cut = packer.add({ path, change }) ? await packer.cut() : done
+    highest = high
+    lowest = low
+    packer.addChange(high, low, change)
+    const cut = packer.isFull() ? await packer.cut() : done
     if (!cut.ok) return cut
   }
   const flushed = await packer.flush()
   if (!flushed.ok) return flushed
-  return late.length === 0 ? ok(packer.made) : mergeIntoPieces(pieces, packer.made, await sortChanges([late]))
+  return late.length === 0 ? ok(packer.made) : mergeIntoPieces(pieces, packer.made, await placeList(late))
 }
 
 /** Every entry of an image with changes merged in; the answer may be iterated again. */
 export async function loadEntries(
   pieces: Pieces,
   image: Image,
-  changes: readonly PlacedChange[],
+  changes: PlacedChanges,
 ): Promise<Result<SavedState['entries']>> {
   const loaded: { readonly bytes: Uint8Array; readonly stretch: Stretch }[] = []
   for (const stretch of stretches(image.entries, changes)) {
-    const { piece } = stretch
-    const bytes = piece === undefined ? ok(new Uint8Array(0)) : await pieces.read(piece)
+    const bytes = await readPieceOf(pieces, stretch)
     if (!bytes.ok) return bytes
-    if (decodeChanges(bytes.value) === undefined) return corrupt(`piece ${piece?.file}`, NO_ENTRIES)
     loaded.push({ bytes: bytes.value, stretch })
   }
   return ok({
     *[Symbol.iterator]() {
-      for (const { bytes, stretch } of loaded) {
-        const entries = decodeChanges(bytes)!
-        // Only where something changed do the entries have to be placed.
-        if (stretch.from === stretch.until) yield* entries as Iterable<readonly [Uint8Array, Uint8Array]>
-        else {
-          for (const { change } of mergeEntries(entries, changes, stretch)) yield [change[0], change[1]!] as const
+      for (const piece of loaded) {
+        for (const { bytes, at } of mergeEntries(piece.bytes, changes, piece.stretch)) {
+          yield [keyAt(bytes, at), valueAt(bytes, at)] as const
         }
       }
     },
   })
 }
-
-const NO_ENTRIES = 'not a list of entries'
 
 /** Every header hash of an image, in order. */
 export async function loadHashes(pieces: Pieces, image: Image): Promise<Result<readonly Uint8Array[]>> {

@@ -11,7 +11,7 @@ import { concat, equalBytes, toHex } from '../../protocol/bytes.ts'
 import type { Change } from '../../protocol/chain/smt.ts'
 import { type LedgerApp, resumeApp, type SavedState } from '../../protocol/ledger/app.ts'
 import { done, type Fault, fail, ok, type Result } from '../../protocol/result.ts'
-import { decodeChanges, encodeChanges } from './change-bytes.ts'
+import { encodeChanges, isChanges } from './change-bytes.ts'
 import {
   appendHashes,
   type Image,
@@ -19,10 +19,10 @@ import {
   loadHashes,
   mergeIntoPieces,
   readImage,
-  sortChanges,
   writeList,
   writePieces,
 } from './ledger-image.ts'
+import { placeChanges } from './placed-changes.ts'
 
 /** A whole state after a block. */
 export interface SavedLedger {
@@ -129,7 +129,7 @@ async function openOn(disk: Disk, log: Log, imageAfter: (imageBytes: number) => 
   async function mergeChanges(old: Image, { height, appHash }: Newest): Promise<Result<Image>> {
     const changed = await readChanges(old, log, height)
     if (!changed.ok) return changed
-    const entries = await mergeIntoPieces(pieces, old.entries, await sortChanges(changed.value.lists))
+    const entries = await mergeIntoPieces(pieces, old.entries, await placeChanges(changed.value.lists))
     if (!entries.ok) return entries
     const hashes = await appendHashes(pieces, old.hashes, changed.value.hashes)
     if (!hashes.ok) return hashes
@@ -155,7 +155,7 @@ async function openOn(disk: Disk, log: Log, imageAfter: (imageBytes: number) => 
       const changed = await readChanges(image, log, newest.height)
       if (!changed.ok) return changed
       sinceImage = changed.value.bytes
-      const entries = await loadEntries(pieces, image, await sortChanges(changed.value.lists))
+      const entries = await loadEntries(pieces, image, await placeChanges(changed.value.lists))
       if (!entries.ok) return entries
       const hashes = await loadHashes(pieces, image)
       if (!hashes.ok) return hashes
@@ -248,22 +248,23 @@ async function findNewest(image: Image, log: Log): Promise<Result<Newest>> {
 }
 
 interface Changed {
-  readonly lists: readonly (readonly Change[])[]
+  /** Of each block (change-bytes.ts). */
+  readonly lists: readonly Uint8Array[]
   readonly hashes: readonly Uint8Array[]
   readonly bytes: number
 }
 
 /** What the blocks after an image changed, up to a height. */
 async function readChanges(image: Image, log: Log, until: bigint): Promise<Result<Changed>> {
-  const lists: (readonly Change[])[] = []
+  const lists: Uint8Array[] = []
   const hashes: Uint8Array[] = []
   let bytes = 0
   let bad: Result<never> | undefined
   const visited = await log.visit(log.first, (record, number) => {
     const head = headOf(record)
-    const changes = head === undefined ? undefined : decodeChanges(record.subarray(CHANGES_AT))
+    const changes = record.subarray(CHANGES_AT)
     const expected = image.height + BigInt(hashes.length) + 1n
-    if (head === undefined || changes === undefined) bad ??= corrupt(number, 'not the changes of a block')
+    if (head === undefined || !isChanges(changes)) bad ??= corrupt(number, 'not the changes of a block')
     // What the image has already, or what it took the place of, is there until its segment is dropped.
     else if (head.epoch !== image.epoch || head.height <= image.height || head.height > until) return
     else if (head.height !== expected) bad ??= corrupt(number, `block ${head.height} instead of ${expected}`)
