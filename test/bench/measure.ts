@@ -53,7 +53,7 @@ export function figureOf(values: readonly number[]): Figure {
 }
 
 /** Runs `work` until `leastMs` are over, at least once. */
-export async function sample(work: () => number | Promise<number>, leastMs: number): Promise<Sample> {
+async function sample(work: () => number | Promise<number>, leastMs: number): Promise<Sample> {
   const cpu = process.cpuUsage()
   const began = performance.now()
   let count = 0
