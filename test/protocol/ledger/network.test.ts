@@ -75,6 +75,7 @@ test('reserve, prove, commit, settle, prove, claim: the fee is paid for what was
   const street = locked()
   const { energy, net } = street
   assert.is(street.reservation(contract)!.state, 'held')
+  refused(net, 'ledger.reserved', seller, reserveOf(contract))
   assert.is(net.books().money.reserved, LINE_FEE)
   street.until(BEGIN + 125_000)
   street.deliver(contract, 1500n)
