@@ -73,8 +73,8 @@ export function clockFault(signs: ClockSigns): Fault | undefined {
   if (blocked?.code !== 'light.expired' && behindMs === undefined && !lags) return undefined
   if (Math.abs(stepMs) > driftMs) return { code: 'light.clock-stepped', stepMs, hint: SET_CLOCK }
   if (behindMs !== undefined) return { code: 'light.clock-behind', behindMs, hint: SET_CLOCK }
-  // The head goes on rising, and nobody has more: the chain is not late, so we are early.
-  return lags && idleMs <= staleAfterMs && !othersAhead
+  // The head was that old already when it came, and nobody has more: the chain is not late, so we are early.
+  return lags && lagMs - idleMs > staleAfterMs && !othersAhead
     ? { code: 'light.clock-ahead', aheadMs: lagMs, hint: SET_CLOCK }
     : undefined
 }

@@ -21,6 +21,7 @@ import { climb, examineSource, ourClockIsBehind } from './drive.ts'
 import { findGround } from './ground.ts'
 import { lookBack, lookUpTx } from './history.ts'
 import type { LightAgent, LightConfig, LightPorts } from './light.ts'
+import { noteState, noteWithheld, type Standing, someoneIsPast } from './notes.ts'
 import { lookUpKey, type Proven } from './proof.ts'
 import { seek } from './seek.ts'
 import { createSource, type Looked, type Source } from './source.ts'
@@ -73,6 +74,8 @@ export function createLightAgent(ports: LightPorts): LightAgent {
   let behindMs: number | undefined
   /** Whether a witness claims to be further. */
   let othersAhead = false
+  /** Of the primary that was given up last because it stood still. */
+  let standing: Standing | undefined
   let health: LightHealth = { state: 'no-witness', since: clock.mono(), fault: noWitness(ports.witnesses.length) }
   const listeners = new Set<(health: LightHealth) => void>()
   const counts = { headersVerified: 0, proofsVerified: 0, refusals: 0 }
@@ -97,6 +100,8 @@ export function createLightAgent(ports: LightPorts): LightAgent {
     health = { state, since: clock.mono(), ...(fault === undefined ? {} : { fault }) }
     log(state === 'ok' ? 'info' : state === 'diverged' ? 'error' : 'warn', `the light client is ${state}`, fault)
     for (const listener of listeners) listener(health)
+    const head = trace.at(-1)
+    if (head && (state === 'stale' || state === 'no-witness')) void noteState(store, state, fault, head, clock.now())
   }
 
   function keep(verified: readonly VerifiedBlock[]): void {
@@ -181,18 +186,17 @@ export function createLightAgent(ports: LightPorts): LightAgent {
     await compare()
     const late = (lag() ?? 0) > staleAfterMs
     if (!late) offset = wallOffset()
-    othersAhead = late && (await someoneIsAhead())
+    othersAhead = late && (await someoneIsPast(witnesses, trace.at(-1)!.header.height + AHEAD_BLOCKS))
     settle()
     // A primary that answers but stands still, or serves only what is old, is as good as silent.
-    if (health.state === 'stale' && clock.mono() - promotedAt > staleAfterMs) promoteWitness(true)
+    if (health.state === 'stale' && clock.mono() - promotedAt > staleAfterMs) {
+      standing = { source: from.name, height: status.value.height, at: clock.now() }
+      promoteWitness(true)
+    } else if (standing !== undefined && status.value.height > standing.height) {
+      await noteWithheld(bench, store, standing, from, ground)
+      standing = undefined
+    }
     return diverged === undefined ? done : fail(diverged)
-  }
-
-  /** Whether some witness is further than the head; said without proof, it only tells a slow primary from a wrong clock. */
-  async function someoneIsAhead(): Promise<boolean> {
-    const { height } = trace.at(-1)!.header
-    const answers = await Promise.all(witnesses.map(witness => witness.status()))
-    return answers.some(answer => answer.ok && answer.value.height > height + AHEAD_BLOCKS)
   }
 
   /** Asks every witness for the header that we hold newest. */

@@ -8,7 +8,7 @@ import { fromHex, fromUtf8, toHex, utf8 } from '../../protocol/bytes.ts'
 import type { LightBlock } from '../../protocol/chain/light-block.ts'
 import { parseLightBlock } from '../../protocol/chain/rpc-json.ts'
 import type { VerifiedBlock } from '../../protocol/light/verify.ts'
-import { type Fault, fail, ok, type Result } from '../../protocol/result.ts'
+import { done, type Fault, fail, ok, type Result } from '../../protocol/result.ts'
 
 /** What earlier versions kept instead of the header store. */
 const OLD_FILE = 'light-trusted.json'
@@ -30,6 +30,8 @@ export interface LightStore {
   begin(anchor: VerifiedBlock): Promise<Result<void>>
   /** Evidence against the validators, and the mark that nothing is believed any more: written whatever else was. */
   saveDivergence(height: bigint, name: string, content: object): Promise<Result<string>>
+  /** What happened without anybody's false signature; capped apart, so that it takes no evidence its place. */
+  saveNote(name: string, content: object): Promise<Result<void>>
   /** The name of the file written; undefined once the cap is reached. */
   saveEvidence(name: string, content: object): Promise<Result<string | undefined>>
 }
@@ -47,6 +49,7 @@ const jsonBytes = (content: object): Uint8Array =>
 
 export function createLightStore(disk: Disk, headers: HeaderStore, chainId: string): LightStore {
   let evidenceFiles = 0
+  let notes = 0
 
   /** Takes over what an earlier version kept: its divergence above all. */
   async function adopt(): Promise<Result<Kept | undefined>> {
@@ -80,6 +83,11 @@ export function createLightStore(disk: Disk, headers: HeaderStore, chainId: stri
       const marked = await headers.markDiverged(height, file)
       const saved = await disk.replace(file, jsonBytes({ chain_id: chainId, ...content }))
       return marked.ok ? (saved.ok ? ok(file) : saved) : marked
+    },
+    async saveNote(name, content) {
+      if (notes >= EVIDENCE_MAX) return done
+      notes++
+      return disk.replace(`light-note-${name}.json`, jsonBytes({ chain_id: chainId, ...content }))
     },
     async saveEvidence(name, content) {
       if (evidenceFiles >= EVIDENCE_MAX) return ok(undefined)

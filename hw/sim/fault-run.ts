@@ -3,6 +3,7 @@
 import type { World } from '../../agent/world.ts'
 import type { Disk, Log } from '../../drivers/ports.ts'
 import { fail, faultLine, ok } from '../../protocol/result.ts'
+import type { MakeFault } from '../bench/fault-tools.ts'
 import { FAULTS } from '../bench/faults.ts'
 import type { FaultName, FaultOutcome } from '../bench/result.ts'
 import { joinSeams } from '../bench/seams.ts'
@@ -26,13 +27,15 @@ export interface FaultRun {
 }
 
 /** `as_expected` is false, too, when the wires or the ledger's audit saw anything wrong. */
-export async function runFault({
-  name,
-  seed,
-  defenceOff,
-  brokers = 1,
-  logOf = () => () => {},
-}: FaultRun): Promise<FaultOutcome> {
+export async function runFault({ name, ...rest }: FaultRun): Promise<FaultOutcome> {
+  return { name, ...(await runCase(FAULTS[name], rest)) }
+}
+
+/** A fault that has no name of its own. */
+export async function runCase(
+  make: MakeFault,
+  { seed, defenceOff, brokers = 1, logOf = () => () => {} }: Omit<FaultRun, 'name'>,
+): Promise<Omit<FaultOutcome, 'name'>> {
   const street = streetOf(5)
   const plain = createSimPorts({ seed, sites: street.sites, brokers, realSigner: true, pace: BRISK, logOf })
   const struck = new Map<string, PortFaults>(
@@ -64,7 +67,7 @@ export async function runFault({
   if (!opened.ok) throw new Error(faultLine(opened.fault))
   const running = opened.value
   const stage = stageOf(running, ports, struck, mounts, seed)
-  const one = FAULTS[name](defenceOff, () => stage)
+  const one = make(defenceOff, () => stage)
   for (const { name: site } of street.sites) {
     if (site === one.childSite) continue
     const started = await awaited(time, running.start(site, joinSeams([one.seamsOf?.(site) ?? {}])))
@@ -80,7 +83,6 @@ export async function runFault({
   await awaited(time, Promise.resolve(one.end?.()))
   await awaited(time, running.stop())
   return {
-    name,
     outcome: [outcome, ...wrong].join('; '),
     as_expected: asExpected && wrong.length === 0,
   }

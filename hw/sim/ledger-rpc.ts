@@ -95,6 +95,8 @@ export interface NodeFaults {
   withholdAfter?: bigint | undefined
   /** Alters the header itself, or the first signature under it. */
   forge?: 'app-hash' | 'signature' | undefined
+  /** Serves another block than it has. */
+  alter?: ((block: LightBlock) => Promise<LightBlock>) | undefined
   /** Alters what the state holds under a key, or says that it holds nothing; the proof stays the true one. */
   forgeState?: ((value: Uint8Array | undefined) => Uint8Array | undefined) | undefined
 }
@@ -124,6 +126,7 @@ export function withFaults(node: LedgerRpc, faults: NodeFaults): LedgerRpc {
           return fail({ code: 'rpc.height-too-high', node: name, asked: height, newest: limit })
         }
         const block = await node.lightBlock(height)
+        if (block.ok && faults.alter !== undefined) return ok(await faults.alter(block.value))
         return block.ok && faults.forge !== undefined ? ok(forgeBlock(block.value, faults.forge)) : block
       }),
     query: (key, height) =>
