@@ -236,6 +236,10 @@ export async function runLightProxy({ binary, log }: Options): Promise<Outcome[]
           ['status', (r: Json) => r.sync_info.latest_block_height === '40'],
           ['block?height=12', (r: Json) => r.block.data.txs.length === 3],
           ['block_results?height=12', (r: Json) => r.txs_results.length === 3],
+          [
+            'block_results?height=8',
+            (r: Json) => r.validator_updates.length === 2 && r.validator_updates[0].power === '25',
+          ],
           ['consensus_params?height=9', (r: Json) => r.block_height === '9'],
           [`tx?hash=0x${toHex(sha256(payment(1n)))}&prove=true`, (r: Json) => r.height === '12'],
           ['genesis', (r: Json) => r.genesis.chain_id === genesis.chainId],

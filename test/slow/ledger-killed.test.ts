@@ -99,6 +99,12 @@ test(`${KILLS} kills`, async () => {
   try {
     for (let life = 0; life < KILLS; life++) {
       const ledger = await start(...args)
+      if (life % 4 === 3) {
+        // While it looks for what was left.
+        await sleep(400 + Math.random() * 600)
+        await ledger.end('SIGKILL')
+        continue
+      }
       const rpc = createRpcClient({ url: await ledger.url() })
       first ??= must(await rpc.lightBlock(1n))
       for (const [height, hash] of seen) {
@@ -110,7 +116,10 @@ test(`${KILLS} kills`, async () => {
       // Everything that it tells before it dies binds it.
       while (ledger.said.end === undefined) {
         const taken = await rpc.submit(await payment(sequence))
-        if (taken.ok && taken.value.code === 0) sequence++
+        const expected = taken.ok ? /expected=(\d+)/.exec(taken.value.log)?.[1] : undefined
+        // What waited for a block went with the process.
+        if (expected !== undefined) sequence = BigInt(expected)
+        else if (taken.ok && taken.value.code === 0) sequence++
         const status = await rpc.status()
         if (!status.ok || status.value.height < 1n) continue
         const block = await rpc.lightBlock(status.value.height)
