@@ -24,6 +24,7 @@ export type ExitCode = (typeof EXIT)[keyof typeof EXIT]
 export function exitOf({ code }: Fault): ExitCode {
   if (/permission|denied/.test(code)) return EXIT.permission
   if (/^(keys|gpio|profile)\./.test(code)) return EXIT.configuration
-  if (/^(disk|journal|file|folder)\./.test(code)) return EXIT.io
+  if (code === 'disk.held') return EXIT.unavailable
+  if (/^(disk|journal|file|folder|log|pieces|ledger|blocks|headers)\./.test(code)) return EXIT.io
   return EXIT.unavailable
 }
