@@ -1,4 +1,5 @@
 /** The RPC client over real HTTP against our own server, and against servers that misbehave. */
+import { readFileSync } from 'node:fs'
 import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { rpcRoutes } from '../../../agent/validator/rpc.ts'
@@ -7,7 +8,9 @@ import { createRpcClient } from '../../../drivers/headers/rpc-client.ts'
 import { serveHttp } from '../../../drivers/http/server.ts'
 import type { LedgerRpc } from '../../../drivers/ports.ts'
 import { utf8 } from '../../../protocol/bytes.ts'
+import { parseEvidence } from '../../../protocol/chain/evidence-json.ts'
 import { lightBlockJson } from '../../../protocol/chain/rpc-json.ts'
+import { sha256 } from '../../../protocol/crypto/hash.ts'
 import { must } from '../../../protocol/result.ts'
 import { makeProducer } from '../../agent/validator/street.ts'
 import { ledgerRpcCases } from '../../contracts/ledger-rpc.ts'
@@ -83,6 +86,23 @@ test("another transaction's hash, and another height's state, are not taken", as
   assert.is(await faultOf(result({ response: { ...response, proofOps: null } }), query), 'rpc.answer')
   assert.is(await faultOf(result({ response: { ...response, value: '*' } }), query), 'rpc.answer')
   assert.is(await faultOf(result({ response: { ...response, code: 3, log: 'no' } }), query), 'rpc.refused')
+})
+
+test('a transaction, an old header and evidence answered with something else are faults', async () => {
+  const tx = (rpc: LedgerRpc) => rpc.tx(sha256(utf8('tx')))
+  assert.is(await faultOf(result({}), tx), 'rpc.answer')
+  assert.is(await faultOf(result({ height: '1', index: 0, tx: 'AA==', proof: { proof: {} } }), tx), 'rpc.answer')
+  const absent = { code: -32603, message: 'Internal error', data: `tx (${'AB'.repeat(32)}) not found, err: %!w(<nil>)` }
+  assert.is(await faultOf(replying(JSON.stringify({ error: absent })), tx), 'rpc.no-tx')
+  const header = (rpc: LedgerRpc) => rpc.oldHeader(1n, 2n)
+  assert.is(await faultOf(result({ header: null }), header), 'rpc.answer')
+  assert.is(await faultOf(result({ header: { height: '1' } }), header), 'rpc.answer')
+  const evidence = JSON.parse(
+    readFileSync(new URL('../../protocol/chain/cometbft-evidence.json', import.meta.url), 'utf8'),
+  ).evidence
+  const report = (rpc: LedgerRpc) => rpc.reportEvidence(must(parseEvidence(evidence.lunatic.json)))
+  assert.is(await faultOf(result({ hash: '' }), report), 'ok')
+  assert.is(await faultOf(replying('{"error":{"code":-32603,"message":"no","data":"too old"}}'), report), 'rpc.refused')
 })
 
 test('a validator set that never ends is a fault', async () => {
