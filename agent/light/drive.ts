@@ -1,7 +1,6 @@
 /** Runs the fetching machines of protocol/light with the blocks of one source. */
 import type { Clock } from '../../drivers/ports.ts'
 import { instantOf } from '../../protocol/chain/chain-time.ts'
-import type { LightBlock } from '../../protocol/chain/light-block.ts'
 import type { Verifier } from '../../protocol/crypto/verify.ts'
 import { type BisectStep, startBisection, takeBlock } from '../../protocol/light/bisect.ts'
 import { type ExamineStep, examine, startExamination } from '../../protocol/light/detect.ts'
@@ -57,14 +56,18 @@ export async function examineSource(
 }
 
 /**
- * By how many milliseconds our clock is behind, where a block that seems to be of the future is signed as every other: two
- * thirds of the validators have signed its time. Undefined where it is not, and whoever sent it lies.
+ * What a refusal is worth. A block that seems to be of the future is judged again at its own time: where that trusts it, two
+ * thirds of the validators have signed the time, and our clock is behind by `behindMs`; where it is invalid, its sender lies.
  */
-export function ourClockIsBehind(
+export function judgeRefusal(
   { options, clock, verifier }: Bench,
-  ground: VerifiedBlock,
-  block: LightBlock,
-): number | undefined {
+  { fault, ground, block }: Extract<BisectStep, { kind: 'refused' }>,
+): { readonly fault: Fault; readonly behindMs: number | undefined } {
+  if (fault.code !== 'light.from-future') return { fault, behindMs: undefined }
   const time = instantOf(block.header.time)
-  return verify(ground, block, options, time, verifier).kind === 'trusted' ? time - clock.now() : undefined
+  const verdict = verify(ground, block, options, time, verifier)
+  return {
+    fault: verdict.kind === 'invalid' ? verdict.fault : fault,
+    behindMs: verdict.kind === 'trusted' ? time - clock.now() : undefined,
+  }
 }

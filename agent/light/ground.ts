@@ -30,10 +30,7 @@ export async function findGround(
     const resumed = judge({ height: last.block.header.height, hash: last.hash }, last.block)
     if (resumed.ok || resumed.fault.code === 'light.expired') return resumed
     // It was verified before, so its time has passed: trust does not go back to an older block for that.
-    if (resumed.fault.code === 'light.from-future') {
-      const { aheadMs, received } = resumed.fault
-      return fail({ code: 'light.clock-behind', behindMs: Number(aheadMs), kept: received, hint: SET_CLOCK })
-    }
+    if (resumed.fault.code === 'light.from-future') return ourClock(resumed.fault)
     log('warn', 'light', 'the block kept on disk does not verify; starting from the configuration', resumed.fault)
   }
   let fault: Fault = { code: 'light.no-source', hint: 'no ledger node is configured' }
@@ -46,8 +43,13 @@ export async function findGround(
       if (!begun.ok) log('warn', 'light', 'the beginning of trust could not be saved', begun.fault)
     }
     if (ground.ok || ground.fault.code === 'light.expired') return ground
+    // With the configured hash, too, it is our clock that is wrong.
+    if (ground.fault.code === 'light.from-future') return ourClock(ground.fault)
     log('warn', 'light', `${from.name} gives no ground of trust`, ground.fault)
     fault = ground.fault
   }
   return fail(fault)
 }
+
+const ourClock = (fault: Fault): { readonly ok: false; readonly fault: Fault } =>
+  fail({ code: 'light.clock-behind', behindMs: Number(fault['aheadMs']), block: fault['received'], hint: SET_CLOCK })

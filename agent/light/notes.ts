@@ -16,10 +16,13 @@ export interface Standing {
   readonly at: Instant
 }
 
-/** Whether some source claims to be this far past the head; unproven, it only tells a slow primary from a wrong clock. */
+/** Whoever is this far ahead is not merely a block quicker. */
+const AHEAD_BLOCKS = 3n
+
+/** Whether some source claims to be well past a height; unproven, it only tells a slow primary from a wrong clock. */
 export async function someoneIsPast(sources: readonly Source[], height: bigint): Promise<boolean> {
   const answers = await Promise.all(sources.map(one => one.status()))
-  return answers.some(answer => answer.ok && answer.value.height > height)
+  return answers.some(answer => answer.ok && answer.value.height > height + AHEAD_BLOCKS)
 }
 
 /** Keeps the last block that was believed when the light client fell silent or late, with the reason. */

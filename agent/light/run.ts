@@ -17,7 +17,7 @@ import { trustLevelFault, type VerifiedBlock } from '../../protocol/light/verify
 import { done, type Fault, fail, type Result } from '../../protocol/result.ts'
 import { accusationJson, accuse, byzantineOf, report } from './accuse.ts'
 import { aheadFault, clockFault, judge, type LightHealth, maybeOurClock, noWitness, thinned } from './decide.ts'
-import { climb, examineSource, ourClockIsBehind } from './drive.ts'
+import { climb, examineSource, judgeRefusal } from './drive.ts'
 import { findGround } from './ground.ts'
 import { lookBack, lookUpTx } from './history.ts'
 import type { LightAgent, LightConfig, LightPorts } from './light.ts'
@@ -39,8 +39,6 @@ const SETTLE_MS = 1_000
 const WITNESS_LAG_MS = 5_000
 /** One lost answer is a hiccup, three in a row a node that is down. */
 const STRIKES_MAX = 3
-/** A witness that is this far ahead is not merely a block quicker. */
-const AHEAD_BLOCKS = 3n
 /** A kept block saves a skip after a restart, and each save costs the flash a write. */
 const SAVE_EVERY_MS = 60_000
 
@@ -175,10 +173,11 @@ export function createLightAgent(ports: LightPorts): LightAgent {
     keep(verified)
     if (end.kind === 'silent') return silent(end.fault)
     if (end.kind === 'refused') {
-      behindMs = end.fault.code === 'light.from-future' ? ourClockIsBehind(bench, end.ground, end.block) : undefined
-      if (behindMs === undefined) await refuseBlock(from, end.fault, end.block)
+      const { fault, ...ours } = judgeRefusal(bench, end)
+      behindMs = ours.behindMs
+      if (behindMs === undefined) await refuseBlock(from, fault, end.block)
       else settle()
-      return fail(end.fault)
+      return fail(fault)
     }
     from.strikes = 0
     refusal = undefined
@@ -186,7 +185,7 @@ export function createLightAgent(ports: LightPorts): LightAgent {
     await compare()
     const late = (lag() ?? 0) > staleAfterMs
     if (!late) offset = wallOffset()
-    othersAhead = late && (await someoneIsPast(witnesses, trace.at(-1)!.header.height + AHEAD_BLOCKS))
+    othersAhead = late && (await someoneIsPast(witnesses, trace.at(-1)!.header.height))
     settle()
     // A primary that answers but stands still, or serves only what is old, is as good as silent.
     if (health.state === 'stale' && clock.mono() - promotedAt > staleAfterMs) {

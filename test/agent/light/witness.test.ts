@@ -6,7 +6,7 @@ import { lightBlockJson } from '../../../protocol/chain/rpc-json.ts'
 import type { VerifiedBlock } from '../../../protocol/light/verify.ts'
 import { must } from '../../../protocol/result.ts'
 import { assert, suite } from '../../harness.ts'
-import { CHAIN } from '../../protocol/light/chain-maker.ts'
+import { CHAIN, members, seal } from '../../protocol/light/chain-maker.ts'
 import { forged, forked, KEY, makeBench, resealed, started } from './light-bench.ts'
 
 const test = suite('the light client and its witnesses')
@@ -216,6 +216,97 @@ test('a wall clock ten years ahead ends trust in what is old, and no header is b
   assert.is(bench.state(), 'stale')
   const refused = await bench.during(bench.agent.prove(KEY))
   assert.is(refused.ok ? 'ok' : refused.fault.code, 'light.clock-stepped')
+  await bench.during(bench.agent.stop())
+})
+
+test('a clock that was wrong from the start is named: ahead by what the head lags, behind by what the validators signed', async () => {
+  const ahead = await makeBench()
+  ahead.time.stepWall(60_000)
+  must(await ahead.during(ahead.agent.start()))
+  await ahead.time.advance(2000)
+  const { state, fault } = ahead.agent.health()
+  assert.equal([state, fault?.code], ['stale', 'light.clock-ahead'])
+  assert.ok(Math.abs(Number(fault!['aheadMs']) - 60_000) < 3_000)
+  assert.is(ahead.agent.aheadOfLedger()?.code, 'light.clock-ahead')
+  ahead.time.stepWall(-60_000)
+  await ahead.time.advance(2000)
+  assert.is(ahead.state(), 'ok')
+  assert.is(ahead.agent.aheadOfLedger(), undefined)
+  await ahead.during(ahead.agent.stop())
+
+  // Behind the newest headers, yet not behind the ground.
+  const behind = await makeBench({ blocks: 100 })
+  behind.time.stepWall(-60_000)
+  must(await behind.during(behind.agent.start()))
+  assert.equal([behind.state(), behind.agent.health().fault?.code], ['stale', 'light.clock-behind'])
+  assert.is(behind.evidence().length, 0)
+  await behind.during(behind.agent.stop())
+
+  // Behind the ground itself.
+  const before = await makeBench()
+  before.time.stepWall(-3_600_000)
+  const refused = await before.during(before.agent.start())
+  assert.is(refused.ok ? 'ok' : refused.fault.code, 'light.clock-behind')
+  assert.is(before.state(), 'stale')
+  before.time.stepWall(3_600_000)
+  await before.time.advance(3000)
+  assert.is(before.state(), 'ok', 'set right, it begins without a restart')
+  await before.during(before.agent.stop())
+})
+
+test('a header of the future that validators did not sign is a lie, not our clock', async () => {
+  const bench = await started()
+  bench.primary.twist = block => {
+    const { header } = block
+    return seal({ ...header, time: { ...header.time, seconds: header.time.seconds + 60n } }, members(4, 70))
+  }
+  await bench.time.advance(2000)
+  assert.not.match(bench.transcript.join('\n'), /clock-behind/)
+  assert.match(bench.transcript.join('\n'), /health refused light.validators-hash/)
+  assert.is(bench.state(), 'ok', 'the liar is not asked again')
+  await bench.during(bench.agent.stop())
+})
+
+test('staleness shows within the configured time, also while every node hangs', async () => {
+  const bench = await started({ config: { staleAfterMs: 6_000, rpcDeadlineMs: 60_000 } })
+  for (const node of [bench.primary, ...bench.witnesses]) node.mode = 'hanging'
+  await bench.time.advance(5_000)
+  assert.is(bench.state(), 'ok')
+  await bench.time.advance(2_100)
+  assert.is(bench.state(), 'stale')
+  // The last block that was believed is kept, with the reason.
+  const [note] = [...bench.disk.files.keys()].filter(name => name.startsWith('light-note-stale-'))
+  assert.is(JSON.parse(fromUtf8(bench.disk.files.get(note!)!)!).fault.code, 'light.stale')
+})
+
+test('weeks offline: the ground expires while it runs, nothing is believed, and it says how to anchor anew', async () => {
+  const bench = await started()
+  for (const node of [bench.primary, ...bench.witnesses]) node.mode = 'down'
+  await bench.time.advance(3_700_000)
+  for (const node of [bench.primary, ...bench.witnesses]) node.mode = 'fine'
+  await bench.time.advance(5_000)
+  const { state, fault } = bench.agent.health()
+  assert.equal([state, fault?.code], ['stale', 'light.expired'])
+  assert.match(fault?.hint ?? '', /set trust.height and trust.hash to a recent block/)
+  await bench.during(bench.agent.stop())
+  const { header, commit } = bench.ledger.chain.at(-1)!
+  const anew = await bench.again({ trust: { height: header.height, hash: commit.blockId.hash } })
+  must(await bench.during(anew.start()))
+  assert.is(anew.health().state, 'ok')
+  await bench.during(anew.stop())
+}, 60_000)
+
+test('with no node at the start it begins by itself when one is there', async () => {
+  const bench = await makeBench()
+  for (const node of [bench.primary, ...bench.witnesses]) node.mode = 'down'
+  const begun = await bench.during(bench.agent.start())
+  assert.is(begun.ok ? 'ok' : begun.fault.code, 'rpc.down')
+  assert.is(bench.state(), 'stale')
+  await bench.time.advance(5_000)
+  for (const node of [bench.primary, ...bench.witnesses]) node.mode = 'fine'
+  await bench.time.advance(3_000)
+  assert.is(bench.state(), 'ok')
+  must(await bench.during(bench.agent.prove(KEY)))
   await bench.during(bench.agent.stop())
 })
 
