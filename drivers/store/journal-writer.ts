@@ -129,6 +129,9 @@ export async function openWriter<R extends string>(
     if (!synced.ok) {
       into.poisoned = true
       counts.poisoned++
+      // What failed is in the kernel's memory still, as if it were on the disk, and the next sync says that it is: a process
+      // that comes after this one must not find it there.
+      await disk.write(name, into.at, new Uint8Array(blocks.length))
       return io(into.number, synced.fault.code)
     }
     const { at } = into
