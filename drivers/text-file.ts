@@ -1,4 +1,5 @@
 /** Text files that a person wrote: configuration and profiles. What the agent itself keeps goes through the Disk port. */
+import { existsSync } from 'node:fs'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { fromUtf8 } from '../protocol/bytes.ts'
@@ -46,11 +47,23 @@ export async function writeNewTextFile(
     return done
   } catch (error) {
     const why = (error as NodeJS.ErrnoException).code ?? String(error)
-    if (why === 'EEXIST')
-      return fail({ code: 'file.exists', file, hint: 'nothing is overwritten: name another folder' })
+    if (why === 'EEXIST') return fileExists(file)
     if (why === 'EACCES' || why === 'EPERM') {
       return fail({ code: 'file.permission', file, hint: 'run as a user who may write there' })
     }
     return fail({ code: 'file.unwritten', file, why })
   }
+}
+
+const fileExists = (file: string) =>
+  fail<NewFileFault>({ code: 'file.exists', file, hint: 'nothing is overwritten: name another folder' })
+
+/** The same with several, by their paths: where one is there already, none of the others is written. */
+export async function writeNewTextFiles(texts: ReadonlyMap<string, string>): Promise<Result<void, NewFileFault>> {
+  for (const file of texts.keys()) if (existsSync(file)) return fileExists(file)
+  for (const [file, text] of texts) {
+    const written = await writeNewTextFile(file, text)
+    if (!written.ok) return written
+  }
+  return done
 }

@@ -7,7 +7,7 @@ import { createVerifyPool } from '../../drivers/crypto/verify-pool.ts'
 import type { Clock, Log, Timers } from '../../drivers/ports.ts'
 import { listenSocket, parseSocketAddress } from '../../drivers/socket/server.ts'
 import { openDisk } from '../../drivers/store/disk.ts'
-import { readTextFile, writeNewTextFile } from '../../drivers/text-file.ts'
+import { readTextFile, writeNewTextFiles } from '../../drivers/text-file.ts'
 import { toHex } from '../../protocol/bytes.ts'
 import { addressOf } from '../../protocol/crypto/hash.ts'
 import type { LedgerApp } from '../../protocol/ledger/app.ts'
@@ -141,15 +141,9 @@ export async function runInit(folder: string, options: InitOptions, { terminal, 
     )
   }
   const at = resolve(folder)
-  for (const [path, text] of networkFiles(plan.value)) {
-    const written = await writeNewTextFile(join(at, path), text)
-    if (!written.ok)
-      return complain(
-        terminal,
-        faultLine(written.fault),
-        written.fault.code === 'file.permission' ? EXIT.permission : EXIT.io,
-      )
-  }
+  const files = new Map([...networkFiles(plan.value)].map(([path, text]) => [join(at, path), text]))
+  const written = await writeNewTextFiles(files)
+  if (!written.ok) return complain(terminal, faultLine(written.fault), exitOf(written.fault))
   const { genesis, nodes } = plan.value
   const commands = nodes.map(({ place }, i) => {
     const home = join(at, `node${i}`)
