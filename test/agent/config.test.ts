@@ -92,6 +92,18 @@ test('a good file becomes quantities in base units, defaults filled in', () => {
   assert.equal(config.safety, { voltageMinMv: 207_000 as never, voltageMaxMv: 253_000 as never })
 })
 
+test('a ledger node may stand behind a relay, and a site may be one', () => {
+  const text = changed(
+    'witnesses: [http://127.0.0.1:26658]',
+    'witnesses: ["mqtt:relay-1"]\n  relay_as: maple\n  stale_after: 30s',
+  )
+  const loaded = loadConfig(text, 'site.yaml')
+  assert.ok(loaded.ok)
+  if (!loaded.ok) return
+  const { witnesses, relayAs, staleAfterMs } = loaded.value.ledger
+  assert.equal([witnesses, relayAs, staleAfterMs], [['mqtt:relay-1'], 'maple', 30_000])
+})
+
 test('what a site does more seldom at rest is one group, whole or absent', () => {
   const loaded = loadConfig(`${GOOD}rest: {look: 30s, line_meters: 2min}\n`, 'site.yaml')
   assert.equal(loaded.ok && loaded.value.rest, { lookMs: 30_000, lineMetersMs: 120_000 })
@@ -164,6 +176,9 @@ for (const [from, to, says] of [
     'is for a bench only',
   ],
   ['witnesses: [http://127.0.0.1:26658]', 'witnesses: [http://127.0.0.1:26657]', 'names the primary again'],
+  ['witnesses: [http://127.0.0.1:26658]', 'witnesses: ["mqtt:Relay 1"]', 'or a relay such as mqtt:relay-1'],
+  ['witnesses: [http://127.0.0.1:26658]', 'witnesses: []\n  stale_after: 4s', 'is not above ledger.follow'],
+  ['witnesses: [http://127.0.0.1:26658]', 'witnesses: ["mqtt:north"]\n  relay_as: north', 'a relay cannot ask itself'],
   ['voltage_min: 207V', 'voltage_min: 260V', 'is not below voltage_max'],
   ['protocol: modbus-rtu, page: eastron-sdm630', 'protocol: modbus-tcp, page: eastron-sdm630', 'a serial line'],
   ['sell: {reserve: 0.10, opening: 0.24}', 'buy: {limit: 0.2, opening: 0.3}', 'is above the limit'],
