@@ -20,6 +20,7 @@ const ENTRY_POINTS = [
   'hw/bench/main.ts',
   'hw/sim/main.ts',
   'hw/image/build.ts',
+  'test/cometbft/main.ts',
   'test/run.ts',
 ]
 

@@ -4,6 +4,8 @@ import { existsSync, mkdirSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 
+/** The machine's Go toolchain; no package of ours brings one. */
+const GO = 'go'
 /** The module's own go directive. */
 const LEAST_GO = 25
 /** A cold build takes a minute on two cores, a cold download as long again. */
@@ -18,14 +20,14 @@ export function findCometbft(version: string): Found {
   const folder = join(cacheFolder(), version)
   const path = join(folder, 'cometbft')
   if (existsSync(path)) return { ok: true, path }
-  const go = spawnSync('go', ['version'], { encoding: 'utf8' })
+  const go = spawnSync(GO, ['version'], { encoding: 'utf8' })
   const minor = /go1\.(\d+)/.exec(go.stdout ?? '')?.[1]
   if (minor === undefined) return { ok: false, why: 'no Go toolchain to build it with' }
   if (Number(minor) < LEAST_GO)
     return { ok: false, why: `Go 1.${minor} is too old to build it: 1.${LEAST_GO} is needed` }
   mkdirSync(folder, { recursive: true })
   try {
-    execFileSync('go', ['install', `github.com/cometbft/cometbft/cmd/cometbft@${version}`], {
+    execFileSync(GO, ['install', `github.com/cometbft/cometbft/cmd/cometbft@${version}`], {
       env: { ...process.env, GOBIN: folder, GOFLAGS: '-trimpath' },
       stdio: ['ignore', 'ignore', 'pipe'],
       timeout: BUILD_MS,

@@ -5,7 +5,6 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { LightAgent } from '../../agent/light/light.ts'
 import { createLightAgent } from '../../agent/light/run.ts'
 import { tielineLedger } from '../../agent/validator/cli.ts'
 import { createSystemTime } from '../../drivers/clock.ts'
@@ -66,7 +65,7 @@ export async function runFourNodes(run: Run): Promise<readonly Outcome[]> {
   const begun = performance.now()
   const seconds = () => (performance.now() - begun) / 1000
   const everyone: Node[] = []
-  let light: LightAgent | undefined
+  let closeLight = async () => {}
 
   /** One thing that must hold; what went wrong is its detail. */
   async function check(name: string, work: () => Promise<string>): Promise<void> {
@@ -97,7 +96,7 @@ export async function runFourNodes(run: Run): Promise<readonly Outcome[]> {
 
     const traffic = startTraffic(nodes)
     const watch = await startLight(nodes, folder, log)
-    light = watch.agent
+    closeLight = watch.close
     const from = { height: await first.height(), at: performance.now() }
 
     let joined: Promise<Node> | undefined
@@ -199,7 +198,7 @@ export async function runFourNodes(run: Run): Promise<readonly Outcome[]> {
       outcomes.push({ name: `${version}: the run`, ok: false, detail: String((error as Error).stack) })
     }
   } finally {
-    await light?.stop()
+    await closeLight()
     await Promise.all(everyone.map(node => node.stop()))
   }
   if (outcomes.every(({ ok }) => ok)) rmSync(folder, { recursive: true, force: true })
@@ -217,6 +216,7 @@ async function startLight(nodes: readonly Node[], folder: string, log: (line: st
   const hash = fromHex(anchor.signed_header.commit.block_id.hash)!
   const bad: string[] = []
   const disk = must(await openDisk(join(folder, 'light')))
+  const headers = must(await openHeaderStore({ disk, clock, chainId: genesis.chainId }))
   const agent = createLightAgent({
     config: {
       chainId: genesis.chainId,
@@ -231,7 +231,7 @@ async function startLight(nodes: readonly Node[], folder: string, log: (line: st
     clock,
     timers,
     disk,
-    headers: must(await openHeaderStore({ disk, clock, chainId: genesis.chainId })),
+    headers,
     verifier,
     log: (level, _, text, fault) => {
       if (level !== 'debug' && level !== 'info')
@@ -242,7 +242,12 @@ async function startLight(nodes: readonly Node[], folder: string, log: (line: st
   agent.onHealth(({ state, fault }) => {
     if (state !== 'ok') bad.push(`${state}${fault === undefined ? '' : ` ${faultLine(fault)}`}`)
   })
-  return { agent, bad }
+  const close = async () => {
+    await agent.stop()
+    await headers.close()
+    await disk.close()
+  }
+  return { agent, bad, close }
 }
 
 /** AppHash by height, in pages as /blockchain gives them. */
