@@ -1,4 +1,5 @@
 /** The ledger over the bus: the contract over a real broker and over a simulated one, and what a hostile broker can do. */
+import { createLightAgent } from '../../../agent/light/run.ts'
 import { startBroker } from '../../../drivers/bus/broker.ts'
 import { connectBus } from '../../../drivers/bus/mqtt.ts'
 import { createSystemTime } from '../../../drivers/clock.ts'
@@ -8,16 +9,20 @@ import { answerTopic, askTopic, createAssembly, framesOf, readFrame } from '../.
 import { createMqttProvider } from '../../../drivers/headers/mqtt-provider.ts'
 import { startMqttRelay } from '../../../drivers/headers/mqtt-relay.ts'
 import type { Bus, LedgerRpc } from '../../../drivers/ports.ts'
+import { openHeaderStore } from '../../../drivers/store/headers.ts'
 import { type BusFaults, createSimBroker, createSimBus } from '../../../hw/sim/bus.ts'
 import { createSimTime } from '../../../hw/sim/clock.ts'
+import { createSimDisk } from '../../../hw/sim/disk.ts'
 import { createSimRpc, type NodeFaults, withFaults } from '../../../hw/sim/ledger-rpc.ts'
 import { seededRandom } from '../../../hw/sim/random.ts'
-import { concat, toHex } from '../../../protocol/bytes.ts'
+import { concat, toHex, utf8 } from '../../../protocol/bytes.ts'
+import { hashHeader } from '../../../protocol/chain/header.ts'
 import { must } from '../../../protocol/result.ts'
 import { makeProducer } from '../../agent/validator/street.ts'
 import { ledgerRpcCases } from '../../contracts/ledger-rpc.ts'
 import { assert, suite } from '../../harness.ts'
 import { assertProperty, fc } from '../../property.ts'
+import { BEGIN, CHAIN_ID, verifier } from '../../protocol/ledger/parties.ts'
 
 const test = suite('the ledger over mqtt')
 
@@ -52,10 +57,10 @@ const drain = () => new Promise<void>(resolve => setImmediate(resolve))
 async function simulated(
   setup: { brokers?: number; faults?: BusFaults; limits?: object; nodeFaults?: NodeFaults } = {},
 ) {
-  const time = createSimTime(1_790_000_000_000, drain)
+  const time = createSimTime(BEGIN, drain)
   const random = seededRandom(7)
   const brokers = Array.from({ length: setup.brokers ?? 1 }, () => createSimBroker(time.timers, random, setup.faults))
-  const { producer } = makeProducer({ keep: 10 })
+  const { producer } = makeProducer({ keep: 100, clock: time.clock, timers: time.timers })
   const node = withFaults(
     createSimRpc({ name: 'node', producer, timers: time.timers, latencyMs: 1 }),
     setup.nodeFaults ?? {},
@@ -91,6 +96,49 @@ ledgerRpcCases(test, 'simulated bus', async validators => {
     rpc: createMqttProvider({ bus: createSimBus([broker]), relay: NAME, timers, entropy: systemEntropy }),
     close: async () => relay.stop(),
   }
+})
+
+test('a light client that reaches only brokers follows and proves over them, while they lose and repeat', async () => {
+  const { time, producer, rpc, during, brokers, relay } = await simulated({
+    brokers: 2,
+    faults: { drop: 0.1, duplicate: 0.3, delayMs: [1, 60] },
+  })
+  const far = createSimBus(brokers)
+  const witness = createSimRpc({ name: 'other node', producer, timers: time.timers, latencyMs: 1 })
+  must(await startMqttRelay({ bus: far, name: 'other', node: witness, clock: time.clock, timers: time.timers, log }))
+  const second = createMqttProvider({
+    bus: createSimBus(brokers),
+    relay: 'other',
+    timers: time.timers,
+    entropy: systemEntropy,
+  })
+  const { header } = producer.block(1n)!
+  time.timers.every(1_000, () => void producer.produce())
+  const disk = createSimDisk({ random: () => 0.5 }).mount()
+  const agent = createLightAgent({
+    config: {
+      chainId: CHAIN_ID,
+      trustingPeriodMs: 86_400_000,
+      maxClockDriftMs: 10_000,
+      trustLevel: { numerator: 1, denominator: 3 },
+      trust: { height: 1n, hash: hashHeader(header) },
+    },
+    primary: rpc,
+    witnesses: [second],
+    clock: time.clock,
+    timers: time.timers,
+    disk,
+    headers: must(await openHeaderStore({ disk, clock: time.clock, chainId: CHAIN_ID, segmentBytes: 65_536 })),
+    verifier,
+    log,
+  })
+  must(await during(agent.start()))
+  await time.advance(20_000)
+  const proven = must(await during(agent.prove(utf8('chain'))))
+  assert.ok(proven.headerHeight > 10n)
+  assert.is(agent.stats().refusals, 0)
+  assert.ok(relay.stats().answered > 20)
+  await during(agent.stop())
 })
 
 test('two brokers, of which one repeats and one reorders, answer once', async () => {
