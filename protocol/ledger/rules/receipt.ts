@@ -22,6 +22,9 @@ import type { BodyOf } from '../tx.ts'
  */
 export const READING_SLACK_MS = 30_000
 
+/** What a record holds. A meter whose owner has its key can sign any number, a thousand times what there is energy for. */
+const MAX_COUNTED_WH = 2n ** 53n
+
 export function applyReceipt(
   draft: Draft,
   sender: Uint8Array,
@@ -130,5 +133,6 @@ export function judgeReadings(
     return refuse('ledger.reading-register', { obis, begin: from, end: to })
   }
   const energy = wholeWattHours(milliwattHours(to - from))
+  if (energy > MAX_COUNTED_WH) return refuse('ledger.reading-register', { obis, energy, most: MAX_COUNTED_WH })
   return ok({ energy, begin: begin.hash, end: end.hash, stopped: end.reading.time })
 }

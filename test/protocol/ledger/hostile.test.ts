@@ -1,0 +1,32 @@
+/** What somebody tries who wants to stop the ledger, to lock what is not theirs, or to make every node pay for it. */
+import { auditLedger } from '../../../protocol/ledger/audit.ts'
+import { assert, suite } from '../../harness.ts'
+import { Bench, buyer, commitOf, nameOf, receiptOf, seller, sideOf, terms } from './parties.ts'
+
+const test = suite('protocol/ledger/hostile')
+
+const registersOf = (value: bigint, scaler: number) => [{ obis: '1-0:2.8.0', value, scaler, unit: 'Wh' as const }]
+
+test('a register that counted more than a record holds is refused: encoding it would have stopped every node', () => {
+  for (const [value, scaler, expected] of [
+    [2n ** 63n - 1n, 9, 'ledger.reading-register'],
+    [2n ** 63n - 1n, -3, 'ledger.reading-register'],
+    [2n ** 53n + 1n, 0, 'ledger.reading-register'],
+    [2n ** 53n, 0, 'taken'],
+  ] as const) {
+    const ledger = new Bench()
+    const commit = commitOf(terms)
+    ledger.send(buyer, commit)
+    ledger.block([], 120_000)
+    const side = sideOf('seller', commit.body.contract)
+    const receipt = receiptOf(side, 0n, {
+      begin: { registers: registersOf(0n, scaler) },
+      end: { registers: registersOf(value, scaler) },
+    })
+    assert.is(nameOf(ledger.send(seller, receipt)), expected, `${value}e${scaler}`)
+    assert.is(ledger.deal(commit.body.contract)!.sellerReceipt?.energy, expected === 'taken' ? value : undefined)
+    assert.equal(auditLedger(ledger.app.entries(ledger.app.height)!).problems, [])
+  }
+})
+
+test.run()
