@@ -8,6 +8,7 @@ export interface Appointment {
 }
 
 export interface Agenda {
+  /** Once is enough: a slot of a line that is changed a million times before it is over stands here once. */
   add(appointment: Appointment): void
   /** Takes everything due at `now`, by time and then by key. A record that was replaced since may come without reason, or twice. */
   takeDue(now: Instant): readonly Appointment[]
@@ -17,6 +18,8 @@ const before = (a: Appointment, b: Appointment): boolean => (a.at === b.at ? a.k
 
 export function createAgenda(): Agenda {
   const heap: Appointment[] = []
+  /** What each key was last put down for. */
+  const newest = new Map<string, Instant>()
 
   function takeFirst(): Appointment {
     const first = heap[0]!
@@ -37,6 +40,8 @@ export function createAgenda(): Agenda {
 
   return {
     add(appointment) {
+      if (newest.get(appointment.key) === appointment.at) return
+      newest.set(appointment.key, appointment.at)
       let at = heap.length
       while (at > 0) {
         const parent = (at - 1) >> 1
@@ -48,7 +53,11 @@ export function createAgenda(): Agenda {
     },
     takeDue(now) {
       const due: Appointment[] = []
-      while (heap.length > 0 && heap[0]!.at <= now) due.push(takeFirst())
+      while (heap.length > 0 && heap[0]!.at <= now) {
+        const first = takeFirst()
+        if (newest.get(first.key) === first.at) newest.delete(first.key)
+        due.push(first)
+      }
       return due
     },
   }

@@ -1,5 +1,7 @@
 /** What somebody tries who wants to stop the ledger, to lock what is not theirs, or to make every node pay for it. */
+import { createAgenda } from '../../../protocol/ledger/agenda.ts'
 import { auditLedger } from '../../../protocol/ledger/audit.ts'
+import { instant } from '../../../protocol/time.ts'
 import { assert, suite } from '../../harness.ts'
 import { Bench, buyer, commitOf, nameOf, receiptOf, seller, sideOf, terms } from './parties.ts'
 
@@ -27,6 +29,23 @@ test('a register that counted more than a record holds is refused: encoding it w
     assert.is(ledger.deal(commit.body.contract)!.sellerReceipt?.energy, expected === 'taken' ? value : undefined)
     assert.equal(auditLedger(ledger.app.entries(ledger.app.height)!).problems, [])
   }
+})
+
+test('a record that is changed over and over stands on the agenda once for each time', () => {
+  const agenda = createAgenda()
+  const [soon, late] = [instant(1), instant(2)]
+  for (let i = 0; i < 1000; i++) for (const key of ['slot/L1/1', 'slot/L2/1']) agenda.add({ at: soon, key })
+  agenda.add({ at: late, key: 'slot/L1/1' })
+  const due = agenda.takeDue(soon)
+  assert.equal(due, [
+    { at: soon, key: 'slot/L1/1' },
+    { at: soon, key: 'slot/L2/1' },
+  ])
+  // A block that was executed and forgotten gives back what it took.
+  for (const appointment of due) agenda.add(appointment)
+  assert.is(agenda.takeDue(late).length, 3)
+  agenda.add({ at: late, key: 'slot/L1/1' })
+  assert.is(agenda.takeDue(late).length, 1)
 })
 
 test.run()
