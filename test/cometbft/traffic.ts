@@ -28,6 +28,7 @@ import { sleep, until } from './process.ts'
 const BATCH = 10
 const GIVE_UP_MS = 4_000
 const SEND_MS = 60_000
+const SHOWS_MS = 5_000
 
 export interface Traffic {
   /** One transaction outside the stream, sent again until what it is for is so: an answer may be lost, and it be in all the same. */
@@ -139,11 +140,13 @@ export function startTraffic(nodes: readonly Node[]): Traffic {
   ]
   return {
     async send(sender, content, isSo) {
-      let isIn = false
+      let next = 0
       await until(`${content.kind} by ${sender.id.slice(0, 8)}`, SEND_MS, async () => {
         if (await isSo()) return true
-        // In a block it may take two more to show; sent twice it would count twice.
-        if (!isIn) isIn = await inTurn(sender, () => sendAll(sender, [content]))
+        // What is in a block takes two more to show, and sent again at once it would count twice; but an older one from
+        // another node's mempool may have taken its place in the sequence, and it be lost.
+        if (performance.now() < next) return false
+        if (await inTurn(sender, () => sendAll(sender, [content]))) next = performance.now() + SHOWS_MS
         return isSo()
       })
     },
