@@ -184,9 +184,11 @@ function attackReason(
   if (validatorsFault(validators) !== undefined || !equalBytes(header.validatorsHash, hashValidators(validators)))
     return "the validators are not the header's"
   if (commit.signatures.length !== validators.length) return 'the commit is of another set'
-  if (equalBytes(hashHeader(header), hashHeader(trusted.header))) return 'the block is ours'
+  // Votes are counted and blamed by address, and their signatures checked by place.
   for (const [i, vote] of commit.signatures.entries())
-    if (vote.flag === FLAG_COMMIT && !isSigned(conflicting, i, chainId, verifier)) return `vote ${i} is not signed`
+    if (vote.flag !== FLAG_ABSENT && !equalBytes(vote.validatorAddress, validators[i]!.address))
+      return `vote ${i} is in another's name`
+  if (equalBytes(hashHeader(header), hashHeader(trusted.header))) return 'the block is ours'
   if (commonHeight === header.height && isLunatic(header, trusted.header))
     return 'a lunatic header needs an earlier common height'
   const powerOf = (set: readonly Validator[]) => {
@@ -200,6 +202,9 @@ function attackReason(
     return 'too little of the common power has signed'
   if (powerOf(validators) <= (totalPower(validators) * 2n) / 3n) return 'too little of its own power has signed'
   if (evidence.totalPower !== totalPower(common.validators)) return 'the powers are others'
+  // Last, because a stranger may send a set of any size with true signatures of its own.
+  for (const [i, vote] of commit.signatures.entries())
+    if (vote.flag === FLAG_COMMIT && !isSigned(conflicting, i, chainId, verifier)) return `vote ${i} is not signed`
   const expected = byzantineOf(conflicting, trusted, common.validators)
   const isSame = (one: Validator, other: Validator | undefined) =>
     other !== undefined && equalBytes(one.publicKey, other.publicKey) && one.votingPower === other.votingPower

@@ -1,5 +1,6 @@
 /** Evidence that reaches the producer: taken into a block where it holds, refused with its reason where it does not. */
 import type { ProducedBlock } from '../../../agent/validator/producer.ts'
+import { createSigner } from '../../../drivers/crypto/signer.ts'
 import { equalBytes, toHex, utf8 } from '../../../protocol/bytes.ts'
 import { makeBlockId } from '../../../protocol/chain/block.ts'
 import { precommitSignBytes } from '../../../protocol/chain/commit.ts'
@@ -14,6 +15,7 @@ import {
 } from '../../../protocol/chain/evidence.ts'
 import { hashHeader } from '../../../protocol/chain/header.ts'
 import type { BlockId } from '../../../protocol/chain/light-block.ts'
+import { firstTurn, hashValidators, validatorOf } from '../../../protocol/chain/validators.ts'
 import { sha256 } from '../../../protocol/crypto/hash.ts'
 import { type BlockInput, createApp, type LedgerApp } from '../../../protocol/ledger/app.ts'
 import { type Fault, faultLine, must, type Result } from '../../../protocol/result.ts'
@@ -160,6 +162,36 @@ test('an attack on a light client blames everyone who signed the other chain', a
     told.at(-1),
     attack.byzantine.map(one => toHex(one.address)),
   )
+})
+
+test('nobody is blamed for votes that others cast in its name', async () => {
+  const { producer } = await chain(6)
+  const [common, trusted] = [producer.lightBlock(3n)!, producer.lightBlock(6n)!]
+  // A set of the forger's: one with nearly all the power, and one for each honest validator to be framed.
+  const forgers = Array.from({ length: 5 }, (_, i) => createSigner(sha256(utf8(`forger ${i}`))))
+  const keyed = forgers.map(({ publicKey }, i) => validatorOf(publicKey, i === 0 ? 1000n : 1n))
+  const validators = must(firstTurn(keyed)).validators
+  const header = { ...trusted.header, appHash: sha256(utf8('a lie')), validatorsHash: hashValidators(validators) }
+  const blockId = { hash: hashHeader(header), partSetHeader: { total: 1, hash: sha256(utf8('parts')) } }
+  const { height, time: timestamp } = header
+  const names = common.validators.map(({ address }) => address)
+  const signatures = await Promise.all(
+    validators.map(async ({ address, publicKey, votingPower }) => {
+      const signer = forgers.find(one => equalBytes(one.publicKey, publicKey))!
+      const signature = await signer.sign(precommitSignBytes(CHAIN_ID, height, 0, blockId, timestamp))
+      return { flag: 2 as const, validatorAddress: votingPower > 1n ? address : names.pop()!, timestamp, signature }
+    }),
+  )
+  const framing: Evidence = {
+    kind: 'light-client-attack',
+    conflicting: { header, commit: { height, round: 0, blockId, signatures }, validators },
+    commonHeight: 3n,
+    byzantine: [...common.validators].sort((a, b) => (toHex(a.address) < toHex(b.address) ? -1 : 1)),
+    totalPower: 40n,
+    time: common.header.time,
+  }
+  assert.match(why(producer.report(framing)), /another's name/)
+  assert.equal(producer.evidence(), [])
 })
 
 test('evidence of a height that is no longer kept is too old', async () => {
