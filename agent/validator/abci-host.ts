@@ -155,9 +155,13 @@ export function createAbciHost(options: HostOptions): AbciHost {
     const { height } = ledger
     const state = { entries: ledger.entries(height)!, headerHashes: ledger.headerHashes(height)! }
     function* chunks(): Generator<Uint8Array> {
-      for (const chunk of cutState(state)) {
+      const cut = cutState(state)
+      for (;;) {
+        // Blocks may have come while the last chunk was written; the state would be read on here.
         if (ledger.entries(height) === undefined) throw new TooOld()
-        yield chunk
+        const next = cut.next()
+        if (next.done === true) return
+        yield next.value
       }
     }
     making = snapshots

@@ -16,7 +16,10 @@ export interface SnapshotStore {
   list(): readonly AbciSnapshot[]
   /** Undefined where there is no such chunk, or the disk does not give it. */
   chunk(height: bigint, format: number, chunk: number): Promise<Uint8Array | undefined>
-  /** Keeps a snapshot, each chunk on the disk before the next is asked for; the oldest gives way. */
+  /**
+   * Keeps a snapshot, each chunk on the disk before the next is asked for; the oldest gives way. Where it cannot be kept, or
+   * `chunks` throws, nothing of it is left.
+   */
   keep(height: bigint, chunks: Iterable<Uint8Array>): Promise<Result<void>>
 }
 
@@ -62,10 +65,10 @@ export async function openSnapshots(disk: Disk, kept: number = KEPT): Promise<Re
     return ok(Number.isInteger(chunks) && isSoundOffer(offer) ? offer : undefined)
   }
 
-  async function forget(height: bigint): Promise<Result<void>> {
-    const offer = offers.get(height)
+  /** The offer goes first: without it the rest is removed at the next opening. */
+  async function forget(height: bigint, chunks: number): Promise<Result<void>> {
     offers.delete(height)
-    const names = [offerName(height), ...Array.from({ length: offer?.chunks ?? 0 }, (_, i) => chunkName(height, i))]
+    const names = [offerName(height), ...Array.from({ length: chunks }, (_, i) => chunkName(height, i))]
     for (const name of names) {
       const removed = await disk.remove(name)
       if (!removed.ok && removed.fault.code !== 'disk.missing') return removed
@@ -83,21 +86,26 @@ export async function openSnapshots(disk: Disk, kept: number = KEPT): Promise<Re
     },
     async keep(height, chunks) {
       const hashes: Uint8Array[] = []
-      for (const chunk of chunks) {
-        if (hashes.length >= MAX_CHUNKS) {
-          return fail({ code: 'snapshot.too-large', height, limit: MAX_CHUNKS })
+      try {
+        for (const chunk of chunks) {
+          if (hashes.length >= MAX_CHUNKS) {
+            return fail({ code: 'snapshot.too-large', height, limit: MAX_CHUNKS })
+          }
+          const written = await disk.replace(chunkName(height, hashes.length), chunk)
+          if (!written.ok) return written
+          hashes.push(sha256(chunk))
         }
-        const written = await disk.replace(chunkName(height, hashes.length), chunk)
+        const offer = snapshotOf(height, hashes)
+        const written = await disk.replace(offerName(height), encode([height, offer.metadata]))
         if (!written.ok) return written
-        hashes.push(sha256(chunk))
+        offers.set(height, offer)
+      } finally {
+        // The ledger itself may need the space.
+        if (!offers.has(height)) await forget(height, hashes.length)
       }
-      const offer = snapshotOf(height, hashes)
-      const written = await disk.replace(offerName(height), encode([height, offer.metadata]))
-      if (!written.ok) return written
-      offers.set(height, offer)
-      const old = [...offers.keys()].sort((a, b) => (a > b ? -1 : 1)).slice(kept)
+      const old = [...offers.values()].sort((a, b) => (a.height > b.height ? -1 : 1)).slice(kept)
       for (const oldest of old) {
-        const forgotten = await forget(oldest)
+        const forgotten = await forget(oldest.height, oldest.chunks)
         if (!forgotten.ok) return forgotten
       }
       return done
