@@ -84,7 +84,7 @@ test('a snapshot that blocks overtake is given up, and the node goes on', async 
 })
 
 test('a snapshot that does not fit leaves the space to the ledger', async () => {
-  const disk = freshDisk(1_500_000)
+  const disk = freshDisk(1_200_000)
   const node = await atBlockOne(disk)
   await makeBlocks(node, 1, 10)
   await node.host.settled()
