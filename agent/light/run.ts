@@ -23,6 +23,7 @@ import { lookBack, lookUpTx } from './history.ts'
 import type { LightAgent, LightConfig, LightPorts } from './light.ts'
 import { noteState, noteWithheld, type Standing, someoneIsPast } from './notes.ts'
 import { lookUpKey, type Proven } from './proof.ts'
+import { createRoster } from './roster.ts'
 import { seek } from './seek.ts'
 import { createSource, type Looked, type Source } from './source.ts'
 import { createLightStore } from './store.ts'
@@ -53,8 +54,9 @@ export function createLightAgent(ports: LightPorts): LightAgent {
   // Whoever looks seldom has a head as old as that between two looks.
   const staleAfterMs = config.staleAfterMs ?? Math.max(STALE_AFTER_MS, followMs + 2 * deadlineMs)
 
-  let primary = source(ports.primary)
-  let witnesses: readonly Source[] = ports.witnesses.map(source)
+  const roster = createRoster(source(ports.primary), ports.witnesses.map(source), clock, text => log('warn', text))
+  /** Who served the newest verified block: its own word confirms nothing, whatever its place is meanwhile. */
+  let shownBy: Source | undefined
   /** From the last block that a witness confirmed to the newest verified; empty before the start. */
   let trace: readonly VerifiedBlock[] = []
   /** Whether a witness has confirmed, since the start, what `trace` begins with. */
@@ -92,7 +94,7 @@ export function createLightAgent(ports: LightPorts): LightAgent {
     const found = { blocked, idleMs: clock.mono() - roseAt, lagMs: lag(), staleAfterMs }
     const stepMs = offset === undefined ? 0 : wallOffset() - offset
     const ourClock = clockFault({ ...found, stepMs, behindMs, othersAhead, driftMs: config.maxClockDriftMs })
-    const witnessing = { witnesses: witnesses.length, witnessed }
+    const witnessing = { witnesses: roster.witnesses().length, witnessed }
     const { state, fault } = judge({ ...found, ...witnessing, diverged, refusal, ourClock })
     if (state === health.state && fault?.code === health.fault?.code) return
     health = { state, since: clock.mono(), ...(fault === undefined ? {} : { fault }) }
@@ -102,8 +104,9 @@ export function createLightAgent(ports: LightPorts): LightAgent {
     if (head && (state === 'stale' || state === 'no-witness')) void noteState(store, state, fault, head, clock.now())
   }
 
-  function keep(verified: readonly VerifiedBlock[]): void {
+  function keep(verified: readonly VerifiedBlock[], from: Source): void {
     if (verified.length < 2) return
+    shownBy = from
     counts.headersVerified += verified.length - 1
     trace = thinned([...trace, ...verified.slice(1)])
     roseAt = clock.mono()
@@ -112,13 +115,13 @@ export function createLightAgent(ports: LightPorts): LightAgent {
   /** A source sent something false: keep it as evidence, go on without that source where there is another. */
   async function refuse(from: Source, fault: Fault, name: string, content: object): Promise<void> {
     counts.refusals++
-    const wasPrimary = from === primary
+    const wasPrimary = from === roster.primary()
     // A wrong clock of ours would say the same every second.
     if (fault.code !== refusal?.code) log('error', `${from.name} sent something that does not verify`, fault)
     if (wasPrimary) refusal = { ...fault, source: from.name }
     if (!maybeOurClock(fault)) {
-      if (wasPrimary) promoteWitness(false)
-      else witnesses = witnesses.filter(one => one !== from)
+      roster.bar(from)
+      if (wasPrimary) promotedAt = clock.mono()
     }
     settle()
     if (maybeOurClock(fault)) return
@@ -131,22 +134,16 @@ export function createLightAgent(ports: LightPorts): LightAgent {
       light_block: lightBlockJson(block),
     })
 
-  /** The first witness becomes the primary; a primary that was only silent goes on as a witness. */
-  function promoteWitness(keepOld: boolean): void {
-    const [next, ...others] = witnesses
-    if (next === undefined) return
-    log('warn', `${next.name} takes the place of ${primary.name}`)
-    witnesses = keepOld ? [...others, primary] : others
-    primary = next
-    primary.strikes = 0
-    promotedAt = clock.mono()
+  function promoteWitness(): void {
+    if (roster.promote()) promotedAt = clock.mono()
   }
 
   function silent(fault: Fault): Result<void> {
+    const primary = roster.primary()
     primary.strikes++
     if (primary.strikes >= STRIKES_MAX) {
       primary.strikes = 0
-      promoteWitness(true)
+      promoteWitness()
     }
     settle()
     return fail(fault)
@@ -161,7 +158,8 @@ export function createLightAgent(ports: LightPorts): LightAgent {
       settle()
       return fail(blocked)
     }
-    const from = primary
+    roster.readmit()
+    const from = roster.primary()
     const status = await from.status()
     if (!status.ok) return silent(status.fault)
     if (status.value.chainId !== config.chainId) {
@@ -170,7 +168,7 @@ export function createLightAgent(ports: LightPorts): LightAgent {
       return fail(fault)
     }
     const { verified, end } = await climb(bench, from, ground, status.value.height)
-    keep(verified)
+    keep(verified, from)
     if (end.kind === 'silent') return silent(end.fault)
     if (end.kind === 'refused') {
       const { fault, ...ours } = judgeRefusal(bench, end)
@@ -185,12 +183,12 @@ export function createLightAgent(ports: LightPorts): LightAgent {
     await compare()
     const late = (lag() ?? 0) > staleAfterMs
     if (!late) offset = wallOffset()
-    othersAhead = late && (await someoneIsPast(witnesses, trace.at(-1)!.header.height))
+    othersAhead = late && (await someoneIsPast(roster.witnesses(), trace.at(-1)!.header.height))
     settle()
     // A primary that answers but stands still, or serves only what is old, is as good as silent.
     if (health.state === 'stale' && clock.mono() - promotedAt > staleAfterMs) {
       standing = { source: from.name, height: status.value.height, at: clock.now() }
-      promoteWitness(true)
+      promoteWitness()
     } else if (standing !== undefined && status.value.height > standing.height) {
       await noteWithheld(bench, store, standing, from, ground)
       standing = undefined
@@ -198,12 +196,12 @@ export function createLightAgent(ports: LightPorts): LightAgent {
     return diverged === undefined ? done : fail(diverged)
   }
 
-  /** Asks every witness for the header that we hold newest. */
+  /** Asks everybody but the one that served it for the header that we hold newest. */
   async function compare(): Promise<void> {
     const newest = trace.at(-1)!
     if (trace.length === 1 && witnessed) return
     const { height } = newest.header
-    const asked = witnesses
+    const asked = roster.everyone().filter(one => one !== (shownBy ?? roster.primary()))
     const answers = await Promise.all(asked.map(witness => witness.headerAt(height, config.chainId)))
     let agreed = 0
     let open = 0
@@ -233,7 +231,7 @@ export function createLightAgent(ports: LightPorts): LightAgent {
     if (step.kind === 'silent') {
       // A witness that contradicts and then falls silent holds payments up; it may do so only a few times.
       witness.strikes++
-      if (witness.strikes >= STRIKES_MAX) witnesses = witnesses.filter(one => one !== witness)
+      if (witness.strikes >= STRIKES_MAX) roster.bar(witness)
       log('warn', `${witness.name} contradicts the newest header and does not say why`, step.fault)
       return 'open'
     }
@@ -250,7 +248,7 @@ export function createLightAgent(ports: LightPorts): LightAgent {
   async function diverge(witness: Source, attack: Attack, witnessTrace: readonly VerifiedBlock[]): Promise<void> {
     const { kind, ours, theirs } = attack
     const { height } = theirs.header
-    const accused = primary
+    const accused = shownBy ?? roster.primary()
     // Listeners first: the relays open before anything is written.
     diverged = {
       code: 'light.diverged',
@@ -292,8 +290,6 @@ export function createLightAgent(ports: LightPorts): LightAgent {
     return health.state === 'ok' || health.state === 'refused' ? undefined : health.fault
   }
 
-  const everyone = () => [primary, ...witnesses]
-
   const seeking = <T>(
     sources: () => readonly Source[],
     ask: (from: Source, under: VerifiedBlock) => Promise<Looked<T>>,
@@ -324,7 +320,7 @@ export function createLightAgent(ports: LightPorts): LightAgent {
   async function begin(): Promise<Result<void>> {
     // What was said once is not said again each second.
     const told = blocked === undefined ? ports.log : () => {}
-    const ground = await findGround(bench, store, config.trust, everyone(), told)
+    const ground = await findGround(bench, store, config.trust, roster.everyone(), told)
     if (!ground.ok) {
       if (ground.fault.code === 'light.diverged') diverged = ground.fault
       else blocked = ground.fault
@@ -380,15 +376,15 @@ export function createLightAgent(ports: LightPorts): LightAgent {
     follow,
     prove: (key, atLeast = 1n) =>
       seeking(
-        () => [primary],
+        () => [roster.primary()],
         (from, under) => lookUpKey(from, under, key, clock),
         atLeast,
       ),
-    proveTx: hash => seeking(everyone, (from, under) => lookUpTx(from, under, hash, config), 1n),
+    proveTx: hash => seeking(roster.everyone, (from, under) => lookUpTx(from, under, hash, config), 1n),
     headerAt: async height =>
       height < 1n
         ? fail({ code: 'light.height', expected: 'above 0', received: height })
-        : seeking(everyone, (from, under) => lookBack(from, under, height, config), height - 1n),
+        : seeking(roster.everyone, (from, under) => lookBack(from, under, height, config), height - 1n),
     health: () => health,
     onHealth(listener) {
       listeners.add(listener)

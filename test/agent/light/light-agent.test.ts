@@ -121,6 +121,20 @@ test('where only liars are left nothing is proven; it heals when they stop', asy
   await bench.during(bench.agent.stop())
 })
 
+test('whoever lied is heard again after an hour, as a witness', async () => {
+  const bench = await started({ witnesses: 1 })
+  bench.primary.twist = forged
+  await bench.time.advance(2000)
+  bench.primary.twist = undefined
+  assert.is(bench.state(), 'no-witness')
+  await bench.time.advance(3_590_000)
+  assert.is(bench.state(), 'no-witness')
+  await bench.time.advance(15_000)
+  assert.is(bench.state(), 'ok')
+  assert.match(bench.transcript.join('\n'), /primary is heard again/)
+  await bench.during(bench.agent.stop())
+})
+
 test('a block or a state of another height than asked for is no answer, and no lie either', async () => {
   const bench = await started()
   bench.primary.heightError = -1n
