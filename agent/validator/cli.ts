@@ -125,7 +125,7 @@ async function runAudit(url: string, json: boolean, terminal: Terminal): Promise
     else terminal.err(`${faultLine(found.fault)}\n`)
     return found.fault.code === 'audit.url'
       ? EXIT.usage
-      : found.fault.code === 'audit.app-hash'
+      : found.fault.code === 'audit.app-hash' || found.fault.code === 'audit.key-twice'
         ? EXIT.no
         : EXIT.unavailable
   }

@@ -42,7 +42,8 @@ export async function runExport(
   const written = url === undefined ? await fromFolder(data!, clock, write) : await fromNode(url, write)
   if (written.ok) return EXIT.ok
   const { fault } = written
-  return complain(faultLine(fault), fault.code === 'audit.app-hash' ? EXIT.no : exitOf(fault))
+  const isFalse = fault.code === 'audit.app-hash' || fault.code === 'audit.key-twice'
+  return complain(faultLine(fault), isFalse ? EXIT.no : exitOf(fault))
 }
 
 type Write = (state: WholeState) => Promise<Result<void>>

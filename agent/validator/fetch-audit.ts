@@ -46,7 +46,8 @@ export async function fetchState(url: string): Promise<Result<WholeState>> {
   if (!entries.ok) return entries
   const next = await node.lightBlock(height + 1n)
   if (!next.ok) return next
-  const computed = createStateTree(1).commit(height, entries.value)
+  const tree = createStateTree(1)
+  const computed = tree.commit(height, entries.value)
   const { appHash, chainId } = next.value.header
   if (!equalBytes(computed, appHash)) {
     const fault: Fault = {
@@ -57,6 +58,11 @@ export async function fetchState(url: string): Promise<Result<WholeState>> {
       computed: toHex(computed),
     }
     return fail(fault)
+  }
+  // Of a key that comes twice the tree has the last value, a sum would have both.
+  const keys = tree.count.leaves
+  if (keys !== entries.value.length) {
+    return fail({ code: 'audit.key-twice', node: url, height, keys, received: entries.value.length })
   }
   return ok({ chainId, height, appHash, entries: entries.value })
 }

@@ -103,7 +103,7 @@ export interface Producer {
   lightBlock(height: bigint): LightBlock | undefined
   /** State after block `height` with its proof against the AppHash in header `height` + 1. */
   query(key: Uint8Array, height: bigint): StateAnswer | undefined
-  entries(height: bigint): Entries | undefined
+  entries(height: bigint, after?: Uint8Array): Entries | undefined
   /** That the header of `height` is one of those before the state after block `at`. */
   headerProof(height: bigint, at: bigint): HeaderProof | undefined
   submit(tx: Uint8Array): Submission
@@ -287,7 +287,7 @@ export function createProducer(options: ProducerOptions): Producer {
     },
     lightBlock: height => lightBlockOf(blocks.get(height)),
     query: (key, height) => app.query(key, height),
-    entries: height => app.entries(height),
+    entries: (height, after) => app.entries(height, after),
     headerProof: (height, at) => app.headerProof(height, at),
     submit: tx => mempool.submit(tx),
     tx(hash) {

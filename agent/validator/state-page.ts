@@ -1,5 +1,4 @@
 /** The whole state of a ledger in pages, as `/state` answers them: canonical CBOR [[key, value], ...]. */
-import { equalBytes } from '../../protocol/bytes.ts'
 import { encode } from '../../protocol/cbor.ts'
 
 type Entries = Iterable<readonly [key: Uint8Array, value: Uint8Array]>
@@ -10,20 +9,14 @@ type Entries = Iterable<readonly [key: Uint8Array, value: Uint8Array]>
  */
 const PAGE_BYTES = 1024 * 1024
 
-/**
- * The entries after the one with this key, as many as a page holds; from the first for no key. An empty page is the end, and is
- * also what a key that is not in the state gets.
- */
-export function pageState(entries: Entries, after: Uint8Array, pageBytes: number = PAGE_BYTES): Uint8Array {
+/** The first of these entries, as many as a page holds. An empty page is the end. */
+export function pageState(entries: Entries): Uint8Array {
   const page: [Uint8Array, Uint8Array][] = []
   let bytes = 0
-  let found = after.length === 0
   for (const [key, value] of entries) {
-    if (found) {
-      bytes += key.length + value.length
-      if (bytes > pageBytes && page.length > 0) break
-      page.push([key, value])
-    } else found = equalBytes(key, after)
+    bytes += key.length + value.length
+    if (bytes > PAGE_BYTES && page.length > 0) break
+    page.push([key, value])
   }
   return encode(page)
 }

@@ -45,8 +45,8 @@ export function answerQuery(
   if (state === undefined) return refuse('notBegun', 'this ledger has not begun')
   switch (path) {
     case '/state': {
-      const entries = state.entries(height)
-      return entries === undefined ? gone() : give(pageState(entries, data))
+      const entries = state.entries(height, data.length === 0 ? undefined : data)
+      return entries === undefined ? gone() : give(pageState(entries))
     }
     case HEADER_PATH: {
       const found = state.headerProof(heightOfData(data), height)

@@ -80,9 +80,22 @@ export function proveUnder(nodes: Nodes, root: NodeRef, key: Uint8Array): Uint8A
   })
 }
 
-/** Every leaf, from left to right. */
-export function* leavesUnder(nodes: Nodes, root: NodeRef): IterableIterator<NodeRef> {
-  const open = [root]
+/** What lies to the right of a path, in subtrees, the nearest last. */
+function rightOf(nodes: Nodes, root: NodeRef, path: Uint8Array): NodeRef[] {
+  const found: NodeRef[] = []
+  let node = root
+  for (let depth = 0; node !== EMPTY && !isLeaf(node); depth++) {
+    const goesLeft = bitAt(path, depth) === 0
+    if (goesLeft) found.push(nodes.right(node))
+    node = goesLeft ? nodes.left(node) : nodes.right(node)
+  }
+  if (node !== EMPTY && compareBytes(sha256(nodes.key(node)), path) > 0) found.push(node)
+  return found
+}
+
+/** Every leaf from left to right, or those to the right of a path. */
+export function* leavesUnder(nodes: Nodes, root: NodeRef, after?: Uint8Array): IterableIterator<NodeRef> {
+  const open = after === undefined ? [root] : rightOf(nodes, root, after)
   while (open.length > 0) {
     const node = open.pop()!
     if (node === EMPTY) continue

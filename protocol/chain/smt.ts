@@ -27,8 +27,11 @@ export interface Snapshot {
   get(key: Uint8Array): Uint8Array | undefined
   /** A protobuf ics23.CommitmentProof: existence where the key has a value, else its absence. */
   prove(key: Uint8Array): Uint8Array
-  /** Copies of every key and value, in the order of the hashed keys. Throws once the version has expired on the way. */
-  entries(): IterableIterator<readonly [key: Uint8Array, value: Uint8Array]>
+  /**
+   * Copies of every key and value, in the order of the hashed keys, or of those behind the place of one key, whether it is
+   * there or not. Throws once the version has expired on the way.
+   */
+  entries(after?: Uint8Array): IterableIterator<readonly [key: Uint8Array, value: Uint8Array]>
 }
 
 export interface StateTree {
@@ -159,9 +162,9 @@ function snapshotOf(nodes: Nodes, root: NodeRef, version: bigint, isKept: () => 
       hold()
       return proveUnder(nodes, root, key)
     },
-    *entries() {
+    *entries(after) {
       hold()
-      for (const leaf of leavesUnder(nodes, root)) {
+      for (const leaf of leavesUnder(nodes, root, after && sha256(after))) {
         yield [nodes.key(leaf), nodes.value(leaf)] as const
         hold()
       }

@@ -114,8 +114,11 @@ export interface LedgerApp {
   commit(): void
   /** Undefined for a height that is not kept, older or newer. */
   query(key: Uint8Array, height: bigint): StateAnswer | undefined
-  /** Everything in the state after a block, as an audit or a snapshot wants it; undefined for a height that is not kept. */
-  entries(height: bigint): Iterable<readonly [key: Uint8Array, value: Uint8Array]> | undefined
+  /**
+   * Everything in the state after a block, as an audit or a snapshot wants it, in the order of the state tree, or what comes
+   * behind a key; undefined for a height that is not kept.
+   */
+  entries(height: bigint, after?: Uint8Array): Iterable<readonly [key: Uint8Array, value: Uint8Array]> | undefined
   /** The header hashes of blocks 1 to `height`, which go with its entries; undefined where those are not kept. */
   headerHashes(height: bigint): Iterable<Uint8Array> | undefined
   /** Proof of the header hash of block `height` under the state after block `at`; undefined where either is not there. */
@@ -299,7 +302,7 @@ function runApp(tree: StateTree, begun: bigint, headers: Accumulator, agenda: Ag
       pending = state.draft()
     },
     query,
-    entries: at => kept(at)?.entries(),
+    entries: (at, after) => kept(at)?.entries(after),
     headerHashes: at => (kept(at) === undefined ? undefined : headers.hashes(Number(at))),
     headerProof(of, at) {
       if (of < 1n || of > at) return undefined

@@ -56,6 +56,8 @@ function compare(flat: StateTree, objects: ReturnType<typeof createObjectTree>, 
     assert.is(toHex(a.root), toHex(b.root))
     assert.equal([...a.entries()], [...b.entries()])
     for (const key of [...keys, utf8('never written')]) {
+      const behind = [...b.entries()].filter(([other]) => compareBytes(digest(other), digest(key)) > 0)
+      assert.equal([...a.entries(key)], behind)
       assert.equal(a.get(key), b.get(key))
       if (b.root.some(byte => byte !== 0)) assert.ok(equalBytes(a.prove(key), b.prove(key)))
     }
