@@ -125,7 +125,7 @@ export function makeNetwork(plan: Plan, intervalMs: number): Network {
     const listen = i === 1 ? `unix://${join(folder, 'abci-1.sock')}` : `tcp://127.0.0.1:${basePort + 10 * i + 2}`
     return new Node(plan, `node${i}`, rpc as string, listen)
   })
-  const [first, second] = nodes as [Node, Node]
+  const first = nodes[0]!
 
   return {
     nodes,
@@ -140,6 +140,8 @@ export function makeNetwork(plan: Plan, intervalMs: number): Network {
       const trusted = await first.get(`commit?height=${(await first.height()) - 5}`)
       const { height } = trusted.signed_header.header
       const peers = made.map(({ node_id }, i) => `${node_id}@127.0.0.1:${basePort + 10 * i}`).join(',')
+      // All of them: whoever is killed meanwhile is dropped as a witness, and the last one must not be.
+      const witnesses = nodes.map(({ rpc }) => rpc).join(',')
       const text = readFileSync(join(first.home, 'config', 'config.toml'), 'utf8')
         .replace(/^moniker = .*$/m, 'moniker = "fresh"')
         .replace(/^persistent_peers = .*$/m, `persistent_peers = "${peers}"`)
@@ -149,7 +151,7 @@ export function makeNetwork(plan: Plan, intervalMs: number): Network {
         `${text}
 [statesync]
 enable = true
-rpc_servers = "${first.rpc},${second.rpc}"
+rpc_servers = "${witnesses}"
 trust_height = ${height}
 trust_hash = "${trusted.signed_header.commit.block_id.hash}"
 trust_period = "24h"
