@@ -97,7 +97,7 @@ const ledgerDeal = (bench: Stage, hash: string): DealRecord | undefined =>
   ledgerDeals(bench.running).find(found => found.hash === hash)?.deal
 
 /** From the strike until both ends of the line were open, by the wires; undefined while one is closed. */
-export function openedAfter({ running }: Stage, line: string, strike: Mono): number | undefined {
+export function openedAfter({ running }: Pick<Stage, 'running'>, line: string, strike: Mono): number | undefined {
   const ends = (['seller', 'buyer'] as const).map(kind => {
     if (running.wires.position({ kind, of: line }) === 'closed') return undefined
     const move = running.moves.findLast(

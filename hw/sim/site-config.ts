@@ -48,6 +48,7 @@ export interface StreetPlaces {
   readonly trust: { readonly height: bigint; readonly hash: Uint8Array }
   readonly primary: string
   readonly witnesses: readonly string[]
+  readonly relayAs: string | undefined
   readonly brokers: readonly string[]
   readonly data: string
   /** Device path or host:port of a site's line. */
@@ -105,6 +106,7 @@ export function siteConfigText(street: Street, site: StreetSite, places: StreetP
       primary: places.primary,
       witnesses: places.witnesses,
       follow: `${pace.followMs}ms`,
+      ...(places.relayAs === undefined ? {} : { relay_as: places.relayAs }),
     },
     brokers: places.brokers,
     lines: {

@@ -63,6 +63,8 @@ export interface StreetPorts {
   /** Where a site finds its nodes and brokers, and keeps its data. */
   primaryOf(site: string): string
   witnessesOf(site: string): readonly string[]
+  /** Under which name a site serves its primary over the brokers. */
+  relayAsOf?(site: string): string | undefined
   readonly brokers: readonly string[]
   dataOf(site: string): string
   /** The world of a site's agent; called at each start of it. */
@@ -239,6 +241,7 @@ export async function openStreet(
       trust,
       primary: ports.primaryOf(site.name),
       witnesses: ports.witnessesOf(site.name),
+      relayAs: ports.relayAsOf?.(site.name),
       brokers: ports.brokers,
       data: ports.dataOf(site.name),
       lineAt: (name, line) => lines.get(`${name} ${line}`)!.place,
