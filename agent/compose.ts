@@ -195,7 +195,7 @@ export async function startAgent(config: SiteConfig, realWorld: World, seams: Se
   const followed = await light.start()
   closers.push(() => light.stop())
   // Without trust in the ledger no relay closes; the meters are read and signed all the same.
-  if (!followed.ok) log('error', 'light', 'nothing of the ledger is believed yet', followed.fault)
+  if (!followed.ok) log('error', 'light', `nothing of the ledger is believed yet: ${followed.fault.code}`)
   const account = createLedgerAccount({
     chainId: config.ledger.chain,
     signer: keys.value.account,

@@ -23,7 +23,8 @@ export async function findGround(
     log('warn', 'light', 'the block kept on disk cannot be read; starting from the configuration', kept.fault)
   const last = kept.ok ? kept.value : undefined
   if (last?.kind === 'diverged' && trust.height <= last.height) {
-    const hint = 'find out which chain stands, then set trust.height above this height and trust.hash to its hash'
+    const hint =
+      'find out which chain stands, then set ledger.trust.height above this height and ledger.trust.hash to its hash'
     return fail({ code: 'light.diverged', height: last.height, evidence: last.evidence, hint })
   }
   if (last?.kind === 'block' && last.block.header.height > trust.height) {

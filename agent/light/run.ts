@@ -256,7 +256,7 @@ export function createLightAgent(ports: LightPorts): LightAgent {
       height,
       primary: accused.name,
       witness: witness.name,
-      hint: 'validators signed two chains: find out which one stands, then set trust.height above this height and its hash',
+      hint: 'validators signed two chains: find out which one stands, then set ledger.trust.height above this height and ledger.trust.hash to its hash',
     }
     cancelTimer?.()
     settle()

@@ -128,7 +128,7 @@ export function expiry(header: Header, options: LightOptions, now: Instant): Lig
     time: timeText(header.time),
     ageMs: age / MS,
     limitMs: options.trustingPeriodMs,
-    hint: 'set trust.height and trust.hash to a recent block (its height and block_id.hash, as /commit of a node shows them), compare it with a second source that you trust, and start again',
+    hint: 'what was believed last is older than ledger.trusting_period: set ledger.trust.height and ledger.trust.hash in the configuration to a recent block (height and block_id.hash, as /commit of a node shows them), compare it with a second source that you trust, and start again',
   }
 }
 

@@ -1,6 +1,7 @@
 /**
- * Whether a header is believed. The judgement changes nothing; a block that it lets through carries a brand that nothing
- * else makes, so whoever asks for a `VerifiedBlock` cannot be handed one that was not judged.
+ * Whether a header is believed. The judgement changes nothing; what it lets through carries a brand, so whoever asks for a
+ * `VerifiedBlock` cannot be handed one that was not judged: only this file makes those, and of a `VerifiedHeader` besides it
+ * only accumulated.ts, by a proof of its own.
  */
 import { equalBytes, toHex } from '../bytes.ts'
 import { nanosOf, timeText } from '../chain/chain-time.ts'
@@ -91,7 +92,7 @@ export function verifyAnchor(
       height: anchor.height,
       expected: toHex(anchor.hash),
       received: toHex(hash),
-      hint: 'the source serves another block than the one to start from: check trust.height, trust.hash and the chain',
+      hint: 'the source serves another block than the one to start from: check ledger.trust.height, ledger.trust.hash and ledger.chain',
     })
   const fault = firstFault(ANCHOR_RULES, claim)
   return fault === undefined ? ok(believed(block, votes.signers())) : fail(fault)

@@ -184,7 +184,7 @@ test('a ground older than the trusting period is refused with what to do', async
   await bench.time.advance(3_600_000)
   const result = await bench.during(bench.agent.start())
   assert.is(result.ok ? 'ok' : result.fault.code, 'light.expired')
-  assert.match(result.ok ? '' : (result.fault.hint ?? ''), /set trust.height and trust.hash/)
+  assert.match(result.ok ? '' : (result.fault.hint ?? ''), /set ledger.trust.height and ledger.trust.hash/)
 })
 
 test('a configured hash that no node has is refused with what to do', async () => {
@@ -287,7 +287,10 @@ test('weeks offline: the ground expires while it runs, nothing is believed, and 
   await bench.time.advance(5_000)
   const { state, fault } = bench.agent.health()
   assert.equal([state, fault?.code], ['stale', 'light.expired'])
-  assert.match(fault?.hint ?? '', /set trust.height and trust.hash to a recent block/)
+  assert.match(
+    fault?.hint ?? '',
+    /set ledger.trust.height and ledger.trust.hash in the configuration to a recent block/,
+  )
   await bench.during(bench.agent.stop())
   const { header, commit } = bench.ledger.chain.at(-1)!
   const anew = await bench.again({ trust: { height: header.height, hash: commit.blockId.hash } })

@@ -1,0 +1,96 @@
+/** What `tieline run` says to a user whose board was offline for weeks, and that doing what it says is enough. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { EXIT } from '../../agent/cli/exit-codes.ts'
+import { tieline } from '../../agent/cli/tieline.ts'
+import { rpcRoutes } from '../../agent/validator/rpc.ts'
+import { startBroker } from '../../drivers/bus/broker.ts'
+import { createSystemTime } from '../../drivers/clock.ts'
+import { serveHttp } from '../../drivers/http/server.ts'
+import { createSimTime } from '../../hw/sim/clock.ts'
+import { toHex } from '../../protocol/bytes.ts'
+import { hashHeader } from '../../protocol/chain/header.ts'
+import { must } from '../../protocol/result.ts'
+import { assert, suite } from '../harness.ts'
+import { CHAIN_ID, genesis } from '../protocol/ledger/parties.ts'
+import { makeProducer } from './validator/street.ts'
+
+const test = suite('cli and a ledger that has gone on')
+
+const WEEKS_MS = 21 * 86_400_000
+
+test('after weeks offline it says in one line what to set and where, and with that it runs', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tieline-cli-ledger-'))
+  const { clock, timers } = createSystemTime()
+  const then = createSimTime(clock.now() - WEEKS_MS, async () => {})
+  const { producer } = makeProducer({ keep: 10, clock: then.clock, genesis: { ...genesis, time: then.clock.now() } })
+  await producer.produce()
+  await then.advance(WEEKS_MS - 1_000)
+  // A block's time is that of the votes for the one before.
+  for (let i = 0; i < 2; i++) await producer.produce()
+  const served = must(
+    await serveHttp({
+      host: '127.0.0.1',
+      port: 0,
+      routes: rpcRoutes(producer, timers),
+      onBug: error => {
+        throw error
+      },
+    }),
+  )
+  const broker = must(await startBroker())
+  const hashOf = (height: bigint) => toHex(hashHeader(producer.lightBlock(height)!.header))
+  const site = (height: bigint) => `version: 1
+site: maple
+role: household
+data: data
+keys: {account: account.key, metering: metering.key, sealing: sealing.key}
+ledger:
+  chain: ${CHAIN_ID}
+  trust: {height: ${height}, hash: ${hashOf(height)}}
+  primary: ${served.url}
+  witnesses: []
+brokers: [${broker.url}]
+lines: {lan: {tcp: 127.0.0.1:9}}
+meters: {grid: {line: lan, protocol: modbus-tcp, page: shelly-pro-3em, unit: 1}}
+trade: {slot: 60s, energy: 1kWh}
+page: {off: true}
+`
+  const file = join(folder, 'site.yaml')
+  async function run(command: string, height: bigint, until: RegExp) {
+    writeFileSync(file, site(height))
+    let err = ''
+    let interrupt = () => {}
+    const interrupted = new Promise<void>(resolve => {
+      interrupt = resolve
+    })
+    const hear = (text: string) => {
+      err += text
+      if (until.test(err)) interrupt()
+    }
+    const terminal = { out: () => {}, err: hear, colour: false, env: { TIELINE_PASSPHRASE: 'a long one' } }
+    const late = timers.after(8_000, interrupt)
+    const exit = await tieline([command, '--config', file], terminal, interrupted)
+    late()
+    return { exit, err }
+  }
+  await run('keys', 1n, /never/)
+  const expired = await run('run', 1n, /maple runs/)
+  assert.is(expired.exit, EXIT.ok, 'the meters are read and signed all the same')
+  const said = expired.err.split('\n').filter(line => line.includes('ledger.trust.'))
+  assert.is(said[0]?.startsWith('warn  light '), true, expired.err)
+  for (const word of ['light.expired', 'ledger.trust.height', 'ledger.trust.hash', 'in the configuration', '/commit'])
+    assert.ok(said[0]?.includes(word), word)
+  assert.match(expired.err, /^error light {5}nothing of the ledger is believed yet: light\.expired$/m)
+  const anew = await run('run', 3n, /maple runs/)
+  assert.match(anew.err, /trust begins at height 3$/m)
+  assert.not.match(anew.err, /light\.expired/)
+  // What was kept meanwhile is not older than the configuration: the old anchor does not come back.
+  assert.match((await run('run', 1n, /maple runs/)).err, /trust begins at height 3$/m)
+  await broker.close()
+  await served.close()
+  rmSync(folder, { recursive: true, force: true })
+}, 60_000)
+
+test.run()
