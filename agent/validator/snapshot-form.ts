@@ -8,8 +8,8 @@
  * All nodes cut the same state alike, so any of them can give any chunk. The hash proves nothing: whoever offers a snapshot
  * made it. What counts is that the state it adds up to has the AppHash that a light client verified.
  */
-import { concat, equalBytes } from '../../protocol/bytes.ts'
-import { decode, encode } from '../../protocol/cbor.ts'
+import { compareBytes, concat, equalBytes } from '../../protocol/bytes.ts'
+import { type Cbor, decode, encode } from '../../protocol/cbor.ts'
 import type { AbciSnapshot } from '../../protocol/chain/abci-request.ts'
 import { sha256 } from '../../protocol/crypto/hash.ts'
 import type { SavedState } from '../../protocol/ledger/app.ts'
@@ -79,27 +79,49 @@ export const isItsChunk = ({ metadata }: AbciSnapshot, index: number, chunk: Uin
   chunk.length <= MAX_CHUNK_BYTES &&
   equalBytes(sha256(chunk), metadata.subarray(index * HASH_BYTES, (index + 1) * HASH_BYTES))
 
-/** The state that chunks add up to; nothing in it is checked yet. */
+/**
+ * The state that chunks add up to. That it has this form and order is checked, a chunk at a time; what its records say is not.
+ * Entries are decoded again whenever they are read: a liar's gigabyte of the smallest would take a hundred in memory.
+ */
 export function joinState(chunks: readonly Uint8Array[]): Result<SavedState, SnapshotFault> {
-  const entries: Entry[] = []
   const headerHashes: Uint8Array[] = []
+  let last: Uint8Array = new Uint8Array(0)
+  let pages = 0
   for (const [chunk, bytes] of chunks.entries()) {
     const bad = (reason: string) => fail({ code: 'snapshot.chunk', chunk, reason } as const)
-    const item = decode(bytes, MAX_CHUNK_BYTES)
-    if (!item.ok) return bad(item.fault.code)
-    if (!Array.isArray(item.value) || item.value.length !== 2) return bad('is not a pair')
-    const [kind, content] = item.value
-    if (kind === ENTRIES && Array.isArray(content)) {
-      if (headerHashes.length > 0) return fail({ code: 'snapshot.order', chunk })
-      for (const pair of content) {
-        if (!Array.isArray(pair) || pair.length !== 2) return bad('an entry is not a pair')
-        const [key, value] = pair
-        if (!(key instanceof Uint8Array && value instanceof Uint8Array)) return bad('an entry is not of bytes')
-        entries.push([key, value])
-      }
-    } else if (kind === HASHES && content instanceof Uint8Array && content.length % HASH_BYTES === 0) {
+    const content = readChunk(bytes)
+    if (typeof content === 'string') return bad(content)
+    if (content instanceof Uint8Array) {
       for (let at = 0; at < content.length; at += HASH_BYTES) headerHashes.push(content.subarray(at, at + HASH_BYTES))
-    } else return bad('is neither entries nor hashes')
+      continue
+    }
+    if (headerHashes.length > 0) return fail({ code: 'snapshot.order', chunk })
+    pages++
+    for (const pair of content) {
+      if (!isEntry(pair)) return bad('an entry is not a pair of bytes')
+      const place = sha256(pair[0])
+      if (compareBytes(place, last) <= 0) return fail({ code: 'snapshot.order', chunk })
+      last = place
+    }
+  }
+  const entries = {
+    *[Symbol.iterator]() {
+      for (const bytes of chunks.slice(0, pages)) yield* readChunk(bytes) as readonly Entry[]
+    },
   }
   return ok({ entries, headerHashes })
+}
+
+const isEntry = (item: Cbor): item is [Uint8Array, Uint8Array] =>
+  Array.isArray(item) && item.length === 2 && item.every(one => one instanceof Uint8Array)
+
+/** The list of entries in a chunk, or its row of hashes, or why it is neither. */
+function readChunk(bytes: Uint8Array): readonly Cbor[] | Uint8Array | string {
+  const item = decode(bytes, MAX_CHUNK_BYTES)
+  if (!item.ok) return item.fault.code
+  if (!Array.isArray(item.value) || item.value.length !== 2) return 'is not a pair'
+  const [kind, content] = item.value
+  if (kind === ENTRIES && Array.isArray(content)) return content
+  if (kind === HASHES && content instanceof Uint8Array && content.length % HASH_BYTES === 0) return content
+  return 'is neither entries nor hashes'
 }

@@ -1,12 +1,13 @@
 /** Snapshots that cannot be finished: of a state that is too old before all of it is written, and on a full disk. */
 import { createAbciHost } from '../../../agent/validator/abci-host.ts'
 import { openLedgerStore } from '../../../agent/validator/ledger-store.ts'
+import { joinState } from '../../../agent/validator/snapshot-form.ts'
 import { openSnapshots } from '../../../agent/validator/snapshot-store.ts'
 import type { Disk } from '../../../drivers/ports.ts'
 import { createSimTime } from '../../../hw/sim/clock.ts'
 import { createSimDisk } from '../../../hw/sim/disk.ts'
 import { seededRandom } from '../../../hw/sim/random.ts'
-import { fromUtf8, toHex, utf8 } from '../../../protocol/bytes.ts'
+import { concat, fromUtf8, hex, toHex, utf8 } from '../../../protocol/bytes.ts'
 import { chainTime } from '../../../protocol/chain/chain-time.ts'
 import { KEPT_VERSIONS } from '../../../protocol/chain/smt.ts'
 import { sha256 } from '../../../protocol/crypto/hash.ts'
@@ -90,6 +91,18 @@ test('a snapshot that does not fit leaves the space to the ledger', async () => 
   await node.host.settled()
   assert.match(node.lines.at(-1)!, /warn no snapshot at 10 disk.full/)
   assert.equal(must(await disk.list()), [])
+})
+
+test('a liar’s smallest entries are refused at the first one out of order', () => {
+  // 1 MiB of CBOR [0, [[h'', h''], ...]]; 64 of them decoded would be some gigabytes.
+  const count = 349_000
+  const head = hex(`82 00 9a ${count.toString(16).padStart(8, '0')}`)
+  const chunk = concat(
+    head,
+    new Uint8Array(3 * count).map((_, i) => (i % 3 === 0 ? 0x82 : 0x40)),
+  )
+  const refused = joinState(Array.from({ length: 64 }, () => chunk))
+  assert.equal(refused, { ok: false, fault: { code: 'snapshot.order', chunk: 0 } })
 })
 
 test.run()
