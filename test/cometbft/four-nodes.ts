@@ -39,6 +39,9 @@ const SNAPSHOT_INTERVAL = 40
 const STARTED_MS = 60_000
 /** A node that was killed dials its peers again after some seconds, and more after each failure. */
 const BACK_MS = 90_000
+/** Five seconds of looking around, a snapshot, and what was decided meanwhile. */
+const JOINED_MS = 30_000
+const JOINS = 4
 const KILLS = 3
 /** What the traffic is made of. */
 const KINDS = ['transfer', 'mint', 'burn', 'open', 'commit', 'receipt', 'role', 'stake', 'unstake']
@@ -102,10 +105,23 @@ export async function runFourNodes(run: Run): Promise<readonly Outcome[]> {
     let joined: Promise<Node> | undefined
     const joinWhenReady = async (): Promise<Node> => {
       await until('a snapshot to start from', BACK_MS, async () => (await first.height()) > 2 * SNAPSHOT_INTERVAL + 2)
-      const fresh = await network.joinBySnapshot()
-      everyone.push(fresh)
-      await until('the fresh node follows', BACK_MS, async () => fresh.isFollowing(await first.height()))
-      return fresh
+      // A witness that is being killed at that moment ends CometBFT's state sync for good; whoever runs a node tries again.
+      for (let attempt = 1; ; attempt++) {
+        const fresh = await network.joinBySnapshot(`fresh${attempt}`)
+        everyone.push(fresh)
+        try {
+          await until('the fresh node follows', JOINED_MS, async () => {
+            if (!fresh.comet.alive) throw new Error('the fresh node ended')
+            return fresh.isFollowing(await first.height())
+          })
+          return fresh
+        } catch (error) {
+          if (attempt === JOINS) throw error
+          log(`${version}: ${(error as Error).message}; once more`)
+          await fresh.stop()
+          everyone.pop()
+        }
+      }
     }
     joined = joinWhenReady()
     joined.catch(() => {})

@@ -90,8 +90,8 @@ export class Node {
 
 export interface Network {
   readonly nodes: readonly Node[]
-  /** A node that is no validator and takes its state from a snapshot, trusting a header of the first node's. */
-  joinBySnapshot(): Promise<Node>
+  /** A node of this name that is no validator and takes its state from a snapshot, trusting a header of the first node's. */
+  joinBySnapshot(name: string): Promise<Node>
 }
 
 /** Shorter than CometBFT's defaults, which are for machines far apart: a dead proposer costs a tenth. */
@@ -129,9 +129,9 @@ export function makeNetwork(plan: Plan, intervalMs: number): Network {
 
   return {
     nodes,
-    async joinBySnapshot() {
+    async joinBySnapshot(name) {
       const port = basePort + 40
-      const node = new Node(plan, 'fresh', `http://127.0.0.1:${port + 1}`, `tcp://127.0.0.1:${port + 2}`)
+      const node = new Node(plan, name, `http://127.0.0.1:${port + 1}`, `tcp://127.0.0.1:${port + 2}`)
       const config = join(node.home, 'config')
       mkdirSync(config, { recursive: true })
       mkdirSync(join(node.home, 'data'), { recursive: true })
@@ -143,7 +143,7 @@ export function makeNetwork(plan: Plan, intervalMs: number): Network {
       // All of them: whoever is killed meanwhile is dropped as a witness, and the last one must not be.
       const witnesses = nodes.map(({ rpc }) => rpc).join(',')
       const text = readFileSync(join(first.home, 'config', 'config.toml'), 'utf8')
-        .replace(/^moniker = .*$/m, 'moniker = "fresh"')
+        .replace(/^moniker = .*$/m, `moniker = "${name}"`)
         .replace(/^persistent_peers = .*$/m, `persistent_peers = "${peers}"`)
         .replace(/tcp:\/\/127\.0\.0\.1:(\d+)/g, (_, at: string) => `tcp://127.0.0.1:${Number(at) + 40}`)
       writeFileSync(
