@@ -10,8 +10,8 @@ export interface Appointment {
 export interface Agenda {
   /** Once is enough: a slot of a line that is changed a million times before it is over stands here once. */
   add(appointment: Appointment): void
-  /** Takes everything due at `now`, by time and then by key. A record that was replaced since may come without reason, or twice. */
-  takeDue(now: Instant): readonly Appointment[]
+  /** Takes the first that is due at `now`, by time and then by key. What a record was replaced by may not be due, or come twice. */
+  takeDue(now: Instant): Appointment | undefined
 }
 
 const before = (a: Appointment, b: Appointment): boolean => (a.at === b.at ? a.key < b.key : a.at < b.at)
@@ -52,13 +52,10 @@ export function createAgenda(): Agenda {
       heap[at] = appointment
     },
     takeDue(now) {
-      const due: Appointment[] = []
-      while (heap.length > 0 && heap[0]!.at <= now) {
-        const first = takeFirst()
-        if (newest.get(first.key) === first.at) newest.delete(first.key)
-        due.push(first)
-      }
-      return due
+      if (heap.length === 0 || heap[0]!.at > now) return undefined
+      const first = takeFirst()
+      if (newest.get(first.key) === first.at) newest.delete(first.key)
+      return first
     },
   }
 }

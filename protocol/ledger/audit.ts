@@ -11,6 +11,8 @@
  *     no line and no meter is sold twice for one moment
  *     somebody validates, for whole units of stake, and whoever misbehaved has none
  *     headers accumulated = height
+ *
+ * Nothing is kept beyond its time; while a block had more to let fall than it may, the audit names what is late.
  */
 import { fromUtf8, toHex } from '../bytes.ts'
 import { type Money, micros, type WattHours, wattHours } from '../quantity.ts'

@@ -10,7 +10,7 @@ import { moveValidators, punish, releaseStake } from './rules/validators.ts'
 import type { Draft } from './state.ts'
 import { DEALS, tableOf, UNBONDING } from './tables.ts'
 
-/** A record whose time has come by block time, or that was replaced since it was put on the agenda. */
+/** A record whose time has come by block time. */
 export function fallDue(draft: Draft, key: string, { time }: Applying): void {
   const table = tableOf(key)
   if (table === DEALS) settleDue(draft, key.slice(DEALS.prefix.length), time)

@@ -1,9 +1,30 @@
 /** What somebody tries who wants to stop the ledger, to lock what is not theirs, or to make every node pay for it. */
-import { createAgenda } from '../../../protocol/ledger/agenda.ts'
+import { fromUtf8 } from '../../../protocol/bytes.ts'
+import { type Appointment, createAgenda } from '../../../protocol/ledger/agenda.ts'
+import { resumeApp } from '../../../protocol/ledger/app.ts'
 import { auditLedger } from '../../../protocol/ledger/audit.ts'
-import { instant } from '../../../protocol/time.ts'
+import type { TxContent } from '../../../protocol/ledger/tx.ts'
+import { micros, microsPerKwh, wattHours } from '../../../protocol/quantity.ts'
+import { must } from '../../../protocol/result.ts'
+import { type Instant, instant } from '../../../protocol/time.ts'
+import { encodeContract } from '../../../protocol/trade/contract.ts'
 import { assert, suite } from '../../harness.ts'
-import { Bench, buyer, commitOf, nameOf, receiptOf, seller, sideOf, terms } from './parties.ts'
+import {
+  BEGIN,
+  Bench,
+  buyer,
+  commitOf,
+  genesis,
+  nameOf,
+  type Party,
+  partyOf,
+  RICH,
+  receiptOf,
+  seller,
+  sideOf,
+  signTx,
+  terms,
+} from './parties.ts'
 
 const test = suite('protocol/ledger/hostile')
 
@@ -36,16 +57,82 @@ test('a record that is changed over and over stands on the agenda once for each 
   const [soon, late] = [instant(1), instant(2)]
   for (let i = 0; i < 1000; i++) for (const key of ['slot/L1/1', 'slot/L2/1']) agenda.add({ at: soon, key })
   agenda.add({ at: late, key: 'slot/L1/1' })
-  const due = agenda.takeDue(soon)
+  const all = (now: Instant) => {
+    const due: Appointment[] = []
+    for (let next = agenda.takeDue(now); next !== undefined; next = agenda.takeDue(now)) due.push(next)
+    return due
+  }
+  const due = all(soon)
   assert.equal(due, [
     { at: soon, key: 'slot/L1/1' },
     { at: soon, key: 'slot/L2/1' },
   ])
   // A block that was executed and forgotten gives back what it took.
   for (const appointment of due) agenda.add(appointment)
-  assert.is(agenda.takeDue(late).length, 3)
+  assert.is(all(late).length, 3)
   agenda.add({ at: late, key: 'slot/L1/1' })
-  assert.is(agenda.takeDue(late).length, 1)
+  assert.is(all(late).length, 1)
+})
+
+test('however much falls due at once, a block lets ten thousand fall, and a node that began anew the same ones', () => {
+  const distributor = partyOf('distributor')
+  const DAY_MS = 86_400_000
+  const ledger = new Bench({
+    ...genesis,
+    accounts: [...genesis.accounts, { publicKey: distributor.publicKey, balance: RICH }],
+    roles: [{ role: 'distributor', holder: distributor.address }],
+    peers: [{ chainId: 'other-1', trustingPeriodMs: DAY_MS, maxClockDriftMs: 0, relayMarginMs: 0 }],
+  })
+  const all = (sender: Party, contents: readonly TxContent[]) => {
+    const from = ledger.sequence(sender)
+    const outcomes = ledger.block(contents.map((content, i) => signTx(sender, from + BigInt(i), content)))
+    assert.equal(
+      outcomes.filter(({ code }) => code !== 0),
+      [],
+    )
+  }
+  const streets = Array.from({ length: 14 }, (_, street) => Array.from({ length: 8 }, (_, i) => `L${street}.${i}`))
+  all(
+    distributor,
+    streets.flat().flatMap((line): TxContent[] => {
+      const above = Number(line.slice(-1)) - 1
+      const feeder = above < 0 ? {} : { feeder: `${line.slice(0, -1)}${above}` }
+      return [
+        { kind: 'capacity', body: { line, energy: wattHours(100n), ...feeder } },
+        { kind: 'tariff', body: { line, from: instant(BEGIN + 5000), price: microsPerKwh(1n) } },
+      ]
+    }),
+  )
+  ledger.block([], 10_000)
+  const [start, end] = [instant(BEGIN + DAY_MS), instant(BEGIN + 2 * DAY_MS)]
+  all(
+    seller,
+    streets.map(([...path]): TxContent => {
+      const contract = encodeContract({ ...terms, chainId: 'other-1', line: path.at(-1)!, start, end })
+      return { kind: 'reserve', body: { contract, feeMost: micros(1000n) } }
+    }),
+  )
+  const slots = () => {
+    const keys = [...ledger.app.entries(ledger.app.height)!].map(([key]) => fromUtf8(key)!)
+    return keys.filter(key => key.startsWith('slot/')).length
+  }
+  const reserved = slots()
+  assert.is(reserved, 14 * 8 * 96)
+  ledger.block([], 3 * DAY_MS)
+  // The reservations themselves fall due after the slots.
+  assert.is(slots(), reserved - 10_000)
+  const { app } = ledger
+  const hashes = app.headerHashes(app.height)!
+  const again = must(resumeApp({ entries: app.entries(app.height)!, headerHashes: hashes }))
+  for (const left of [0, 0]) {
+    ledger.block([])
+    const { input, output } = ledger.executed.at(-1)!
+    assert.equal(again.finalizeBlock(input).appHash, output.appHash)
+    again.commit()
+    assert.is(slots(), left)
+  }
+  assert.equal(auditLedger(app.entries(app.height)!).problems, [])
+  assert.is(auditLedger(app.entries(app.height)!).money.reserved, 0n)
 })
 
 test.run()
