@@ -1,13 +1,13 @@
 /** What follows from two signed chains: evidence against each side, for the node of the other and for a person. */
-import { toHex } from '../../protocol/bytes.ts'
+import { equalBytes, toHex } from '../../protocol/bytes.ts'
 import type { DuplicateVote, LightClientAttack } from '../../protocol/chain/evidence.ts'
 import { evidenceJson } from '../../protocol/chain/evidence-json.ts'
 import { lightBlockJson } from '../../protocol/chain/rpc-json.ts'
 import type { Attack } from '../../protocol/light/detect.ts'
 import { duplicateVotesOf, evidenceOf } from '../../protocol/light/evidence.ts'
-import type { VerifiedBlock } from '../../protocol/light/verify.ts'
+import { type VerifiedBlock, verify } from '../../protocol/light/verify.ts'
 import type { Fault } from '../../protocol/result.ts'
-import { type Bench, examineSource } from './drive.ts'
+import { type Bench, climb, examineSource } from './drive.ts'
 import type { Source } from './source.ts'
 
 export interface Accusation {
@@ -20,18 +20,25 @@ export interface Accusation {
   readonly doubleVotes: readonly DuplicateVote[]
 }
 
+interface Found {
+  readonly attack: Attack
+  readonly witnessTrace: readonly VerifiedBlock[]
+}
+
 /**
- * `attack` was found by following the witness along the primary's trace, so the primary's block is one step from the common
- * one, as evidence needs it. For the other side the primary is followed along the witness's trace in turn; one that falls
- * silent is accused by the blocks it has shown.
+ * `attack` was found by following the witness along the primary's trace. Evidence needs a primary's block that is one step
+ * from the common one: where the trace was thinned, the primary is asked again for the way between them. For the other side
+ * the primary is followed along the witness's trace in turn. One that falls silent is accused by the blocks it has shown.
  */
 export async function accuse(
   bench: Bench,
   primary: Source,
-  attack: Attack,
-  witnessTrace: readonly VerifiedBlock[],
+  witness: Source,
+  seen: Attack,
+  seenTrace: readonly VerifiedBlock[],
 ): Promise<Accusation> {
   const { options, verifier } = bench
+  const { attack, witnessTrace } = await inOneStepOf(bench, primary, witness, { attack: seen, witnessTrace: seenTrace })
   const evidence = (one: Attack) => evidenceOf(one, options.chainId, verifier)
   const turned = { ...attack, ours: attack.theirs, theirs: attack.ours }
   const inOneStep = witnessTrace.length === 2
@@ -42,6 +49,16 @@ export async function accuse(
     againstWitness: evidence(other?.kind === 'attack' ? other.attack : turned),
     doubleVotes: duplicateVotesOf(attack, options.chainId, verifier),
   }
+}
+
+/** The same attack, found along every step between its common block and the primary's. */
+async function inOneStepOf(bench: Bench, primary: Source, witness: Source, found: Found): Promise<Found> {
+  const { common, ours } = found.attack
+  if (verify(common, ours.block, bench.options, bench.clock.now(), bench.verifier).kind === 'trusted') return found
+  const { verified, end } = await climb(bench, primary, common, ours.header.height)
+  if (end.kind !== 'done' || !equalBytes(verified.at(-1)!.hash, ours.hash)) return found
+  const again = await examineSource(bench, witness, verified)
+  return again.kind === 'attack' ? again : found
 }
 
 /** What is kept on disk: whoever reads it needs nothing else, and can hand each piece to a node's /broadcast_evidence. */

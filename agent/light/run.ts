@@ -260,11 +260,13 @@ export function createLightAgent(ports: LightPorts): LightAgent {
     }
     cancelTimer?.()
     settle()
-    const accusation = await accuse(bench, accused, attack, witnessTrace)
     const name = `${kind}-${height}-${toHex(ours.hash).slice(0, 8)}-${toHex(theirs.hash).slice(0, 8)}`
-    const content = accusationJson(accusation, accused.name, witness.name)
-    const saved = await store.saveDivergence(height, name, content)
-    if (!saved.ok) log('error', 'the divergence could not be saved', saved.fault)
+    // Before anybody is asked for more, and before much is written: it keeps a restart from believing either chain.
+    const marked = await store.markDiverged(height, name)
+    if (!marked.ok) log('error', 'the divergence could not be marked', marked.fault)
+    const accusation = await accuse(bench, accused, witness, attack, witnessTrace)
+    const saved = await store.saveDivergence(name, accusationJson(accusation, accused.name, witness.name))
+    if (!saved.ok) log('error', 'the evidence could not be saved', saved.fault)
     log('error', 'validators signed two chains', { code: 'light.byzantine', addresses: byzantineOf(accusation) })
     await report(accusation, accused, witness, log)
   }

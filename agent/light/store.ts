@@ -28,8 +28,10 @@ export interface LightStore {
   saveBlock(trusted: VerifiedBlock): Promise<Result<void>>
   /** Trust begins here, whatever was kept of another beginning. */
   begin(anchor: VerifiedBlock): Promise<Result<void>>
-  /** Evidence against the validators, and the mark that nothing is believed any more: written whatever else was. */
-  saveDivergence(height: bigint, name: string, content: object): Promise<Result<string>>
+  /** The mark that nothing is believed any more, with the name of the evidence that is to follow. */
+  markDiverged(height: bigint, name: string): Promise<Result<void>>
+  /** Evidence against the validators: written whatever else was. */
+  saveDivergence(name: string, content: object): Promise<Result<void>>
   /** What happened without anybody's false signature; capped apart, so that it takes no evidence its place. */
   saveNote(name: string, content: object): Promise<Result<void>>
   /** The name of the file written; undefined once the cap is reached. */
@@ -77,13 +79,8 @@ export function createLightStore(disk: Disk, headers: HeaderStore, chainId: stri
     },
     saveBlock: trusted => headers.save(trusted.block, trusted.hash),
     begin: anchor => headers.beginAnew(anchor.block, anchor.hash),
-    async saveDivergence(height, name, content) {
-      const file = fileOf(name)
-      // The mark first: on a disk that takes little more it is what keeps a restart from believing either chain.
-      const marked = await headers.markDiverged(height, file)
-      const saved = await disk.replace(file, jsonBytes({ chain_id: chainId, ...content }))
-      return marked.ok ? (saved.ok ? ok(file) : saved) : marked
-    },
+    markDiverged: (height, name) => headers.markDiverged(height, fileOf(name)),
+    saveDivergence: (name, content) => disk.replace(fileOf(name), jsonBytes({ chain_id: chainId, ...content })),
     async saveNote(name, content) {
       if (notes >= EVIDENCE_MAX) return done
       notes++

@@ -5,7 +5,7 @@ import { createStateTree } from '../../../protocol/chain/smt.ts'
 import { fail, ok } from '../../../protocol/result.ts'
 import { assert, suite } from '../../harness.ts'
 import { CHAIN, seal } from '../../protocol/light/chain-maker.ts'
-import { type Bench, group, KEY, LOCKED, started } from './light-bench.ts'
+import { type Bench, forked, group, KEY, LOCKED, started } from './light-bench.ts'
 
 const test = suite('the light client and a primary in league with validators')
 
@@ -54,6 +54,28 @@ test('nobody confirms as a witness the header that it served as the primary', as
     const proven = await bench.during(bench.agent.prove(KEY))
     assert.ok(!proven.ok || proven.value.value === undefined, 'a payment was believed that the ledger does not know')
   }
+  await bench.during(bench.agent.stop())
+})
+
+test('a divergence is marked on disk before anybody is asked for more: a restart in its middle believes nothing', async () => {
+  // With this trust level every block is verified from the one before; a thinned trace then has more than a step between two.
+  const bench = await started({ witnesses: 1, config: { trustLevel: { numerator: 1, denominator: 1 } } })
+  const [witness] = bench.witnesses
+  witness!.mode = 'down'
+  const from = BigInt(bench.ledger.chain.length + 1)
+  await bench.time.advance(280_000)
+  witness!.twist = block => (block.header.height >= from ? forked(block) : block)
+  witness!.mode = 'fine'
+  bench.agent.onHealth(({ state }) => {
+    if (state === 'diverged') bench.primary.mode = 'hanging'
+  })
+  await bench.time.advance(1_500)
+  assert.is(bench.state(), 'diverged')
+  // The power goes now, with the primary's answer still awaited.
+  bench.primary.mode = 'fine'
+  witness!.twist = undefined
+  const restarted = await bench.during((await bench.again()).start())
+  assert.is(restarted.ok ? 'ok' : restarted.fault.code, 'light.diverged')
   await bench.during(bench.agent.stop())
 })
 
