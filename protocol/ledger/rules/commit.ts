@@ -23,7 +23,7 @@ import {
 } from '../tables.ts'
 import type { BodyOf } from '../tx.ts'
 import { bandAt } from './band.ts'
-import { checkReservation } from './reservation.ts'
+import { checkReservation, MAX_AHEAD_MS } from './reservation.ts'
 
 /** The three things whose time a deal takes. */
 const takenBy = (deal: { line: string; sellerMeter: string; buyerMeter: string }) =>
@@ -49,6 +49,9 @@ export function applyCommit(
     return refuse('ledger.not-the-buyer', { buyer: toHex(contract.buyer), sender: toHex(sender) })
   }
   if (contract.end <= time) return refuse('ledger.window-over', { end: contract.end, now: time })
+  if (contract.end > time + MAX_AHEAD_MS) {
+    return refuse('ledger.window-far', { end: contract.end, latest: time + MAX_AHEAD_MS })
+  }
   const { price } = contract
   const band = bandAt(draft, time)
   if (band !== undefined && (price < band.floor || price > band.ceiling)) {

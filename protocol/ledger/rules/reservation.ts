@@ -26,8 +26,11 @@ import type { BodyOf } from '../tx.ts'
 import { giveCapacity, pathOf, priceOf, takeCapacity } from './lines.ts'
 import { provenAbsence, provenValue } from './peers.ts'
 
-/** Eight days: a week ahead, from any hour of its first day. Farther slots would be records that nobody needs yet. */
-const MAX_AHEAD_MS = 8 * 86_400_000
+/**
+ * Eight days: a week ahead, from any hour of its first day. Farther slots would be records that nobody needs yet, and
+ * whoever sold a line for the year 9999, to himself, would have closed it for all.
+ */
+export const MAX_AHEAD_MS = 8 * 86_400_000
 
 export function applyReserve(
   draft: Draft,

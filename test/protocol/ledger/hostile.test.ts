@@ -135,4 +135,14 @@ test('however much falls due at once, a block lets ten thousand fall, and a node
   assert.is(auditLedger(app.entries(app.height)!).money.reserved, 0n)
 })
 
+test('nobody takes a line, or locks coins, for longer ahead than a week: a deal of the year 9999 would be sold by two for all', () => {
+  const DAY_MS = 86_400_000
+  const ledger = new Bench()
+  const windowTo = (end: number) => commitOf({ ...terms, start: instant(end - DAY_MS), end: instant(end) })
+  const week = () => ledger.time + 1000 + 8 * DAY_MS
+  assert.is(nameOf(ledger.send(buyer, windowTo(253_402_300_799_999))), 'ledger.window-far')
+  assert.is(nameOf(ledger.send(buyer, windowTo(week() + 1))), 'ledger.window-far')
+  assert.is(nameOf(ledger.send(buyer, windowTo(week()))), 'taken')
+})
+
 test.run()
