@@ -61,7 +61,7 @@ export const staking = record({
   /** Stake that makes one unit of voting power. */
   unit: [1, big<Money>(8n, MAX_MONEY)],
   /** How long stake stays bound after it was taken back: longer than any light client trusts a header. */
-  unbondingMs: [2, integer(0, MAX_UNBONDING_MS)],
+  unbondingMs: [2, integer(1, MAX_UNBONDING_MS)],
   /** The share of its stake that a validator loses when it misbehaves. */
   slashPermille: [3, integer(0, 1000)],
   /** At most this many validators. */

@@ -63,6 +63,7 @@ const refusals: readonly (readonly [what: string, expected: string, change: Part
   ['a unit of power of seven micro-coins', 'genesis.staking', { staking: { ...staking, unit: micros(7n) } }],
   ['a slash of more than everything', 'genesis.staking', { staking: { ...staking, slashPermille: 1001 } }],
   ['an unbonding time that ends before it begins', 'genesis.staking', { staking: { ...staking, unbondingMs: -1 } }],
+  ['stake that is free before it can be punished', 'genesis.staking', { staking: { ...staking, unbondingMs: 0 } }],
 ]
 for (const [what, expected, change] of refusals) {
   test(`${what} is refused`, () => {
