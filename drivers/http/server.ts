@@ -74,19 +74,26 @@ const BODY_LIMIT = 64 * 1024
 const HEADERS_TIMEOUT_MS = 5_000
 const REQUEST_TIMEOUT_MS = 10_000
 const MAX_CONNECTIONS = 256
+/** Whole answers that clients have not fetched, of all connections together: the largest is some megabytes. */
+const MAX_UNFETCHED = 64 * 1024 * 1024
+/** What is small is given even then: each connection waits for one answer at most. */
+const SMALL_REPLY = 64 * 1024
+/** A client on a slow line fetches the largest answer in this time. */
+const FETCH_TIMEOUT_MS = 120_000
 /** A page shows some kilobytes a second; this is a minute behind. */
 const MAX_EVENT_BACKLOG = 256 * 1024
 const LOOPBACK = ['127.0.0.1', '::1', 'localhost']
 
 export function serveHttp(options: HttpOptions): Promise<Result<HttpServer, ListenFault>> {
   const { port, host = '127.0.0.1' } = options
+  const unfetched: Unfetched = { bytes: 0 }
   const server = createServer(
     { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS, connectionsCheckingInterval: 1000 },
     (request, response) => {
-      answer(options, request, response).catch(error => {
+      answer(options, request, response, unfetched).catch(error => {
         options.onBug(error)
         if (response.headersSent) response.destroy()
-        else writeReply(request, response, problem(500, 'internal error'))
+        else writeReply(request, response, problem(500, 'internal error'), unfetched)
       })
     },
   )
@@ -132,9 +139,19 @@ function listenFault(error: NodeJS.ErrnoException, host: string, port: number): 
 
 const problem = (status: number, what: string): HttpReply => ({ kind: 'json', status, value: { error: what } })
 
-async function answer(options: HttpOptions, request: IncomingMessage, response: ServerResponse): Promise<void> {
+/** Bytes of answers handed over and not yet fetched. */
+interface Unfetched {
+  bytes: number
+}
+
+async function answer(
+  options: HttpOptions,
+  request: IncomingMessage,
+  response: ServerResponse,
+  unfetched: Unfetched,
+): Promise<void> {
   const { host = '127.0.0.1', routes, bodyLimit = BODY_LIMIT } = options
-  const reply = (made: HttpReply) => writeReply(request, response, made)
+  const reply = (made: HttpReply) => writeReply(request, response, made, unfetched)
   if (LOOPBACK.includes(host) && !isLoopbackName(request.headers.host)) {
     return reply(problem(421, 'this server answers to loopback names only'))
   }
@@ -195,7 +212,7 @@ function readBody(request: IncomingMessage, limit: number): Promise<Uint8Array |
   })
 }
 
-function writeReply(request: IncomingMessage, response: ServerResponse, reply: HttpReply): void {
+function writeReply(request: IncomingMessage, response: ServerResponse, reply: HttpReply, unfetched: Unfetched): void {
   response.setHeader('x-content-type-options', 'nosniff')
   // What was not read of a refused body must not be taken for the next request.
   if (!request.complete) response.setHeader('connection', 'close')
@@ -204,13 +221,23 @@ function writeReply(request: IncomingMessage, response: ServerResponse, reply: H
     return
   }
   const bytes = reply.kind === 'json' ? utf8(JSON.stringify(reply.value)) : reply.bytes
+  if (bytes.length > SMALL_REPLY && unfetched.bytes + bytes.length > MAX_UNFETCHED) {
+    return writeReply(request, response, problem(503, 'too many answers wait to be fetched'), unfetched)
+  }
   response.writeHead(reply.status, {
     'content-type': reply.kind === 'json' ? 'application/json' : reply.type,
     'content-length': bytes.length,
     'cache-control': 'no-cache',
     ...(reply.kind === 'bytes' ? reply.headers : {}),
   })
-  response.end(request.method === 'HEAD' ? undefined : bytes)
+  if (request.method === 'HEAD') return void response.end()
+  unfetched.bytes += bytes.length
+  const late = setTimeout(() => response.destroy(), FETCH_TIMEOUT_MS)
+  response.once('close', () => {
+    clearTimeout(late)
+    unfetched.bytes -= bytes.length
+  })
+  response.end(bytes)
 }
 
 function openEvents(request: IncomingMessage, response: ServerResponse, start: (sink: EventSink) => Cancel): void {

@@ -1,6 +1,6 @@
 /**
  * The server's side of a web socket (RFC 6455) that carries questions and answers: each text message gets one text back, in
- * the order of asking, the next question unread until then. No extensions, no subprotocols, no binary messages.
+ * the order of asking, the next question unread until that one is fetched. No extensions, no subprotocols, no binary messages.
  *
  * A web page may open a socket to any address, loopback too, and no browser asks the server first. Only the Origin header
  * tells: one that names another host is refused.
@@ -42,8 +42,12 @@ const ACCEPT_GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'
 const PING_MS = 27_000
 /** How long a peer may take to close its own side. */
 const GOODBYE_MS = 1_000
-/** Answers that a peer has not fetched: beyond this it does not read at all. */
-const MAX_BACKLOG = 8 * 1024 * 1024
+/** How long a peer may take to fetch an answer; the next question is read after that. */
+const FETCH_MS = 60_000
+/** Pongs that a peer has not fetched: beyond this it does not read at all. */
+const MAX_BACKLOG = 256 * 1024
+/** Of one message: our clients cut none, others at some kilobytes; a piece of a byte takes some hundred in memory. */
+const MAX_PIECES = 1024
 
 /** Answers an upgrade request. The socket is the handler's from here on. */
 export function acceptSocket(request: IncomingMessage, socket: Duplex, head: Uint8Array, options: SocketOptions): void {
@@ -87,8 +91,11 @@ function converse(socket: Duplex, head: Uint8Array, { answer, limit, onBug }: So
   let needed = 2
   let pieces: Uint8Array[] | undefined
   let pieceBytes = 0
+  let pieceCount = 0
   let busy = false
   let heard = true
+  let fetching = false
+  let late: NodeJS.Timeout | undefined
 
   const send = (bytes: Uint8Array) => {
     if (socket.destroyed || !socket.writable) return
@@ -105,12 +112,15 @@ function converse(socket: Duplex, head: Uint8Array, { answer, limit, onBug }: So
     setTimeout(() => socket.destroy(), GOODBYE_MS).unref()
   }
   const pings = setInterval(() => {
+    // Its time is counted already.
+    if (fetching) return
     if (!heard && !busy) return void socket.destroy()
     heard = false
     send(encodeFrame(PING, new Uint8Array(0)))
   }, PING_MS)
   socket.on('close', () => {
     clearInterval(pings)
+    clearTimeout(late)
     busy = true
   })
   socket.on('end', () => socket.end())
@@ -149,10 +159,12 @@ function converse(socket: Duplex, head: Uint8Array, { answer, limit, onBug }: So
     if (frame.payload.length > 0) pieces.push(frame.payload)
     pieceBytes += frame.payload.length
     if (pieceBytes > limit) return leave(TOO_BIG, `a message of more than ${limit} bytes`)
+    if (++pieceCount > MAX_PIECES) return leave(TOO_BIG, `a message in more than ${MAX_PIECES} pieces`)
     if (!frame.final) return
     const message = fromUtf8(concat(...pieces))
     pieces = undefined
     pieceBytes = 0
+    pieceCount = 0
     if (message === undefined) return leave(NOT_UTF8, 'a message that is not UTF-8')
     reply(message)
   }
@@ -169,11 +181,22 @@ function converse(socket: Duplex, head: Uint8Array, { answer, limit, onBug }: So
         },
       )
       .finally(() => {
-        if (socket.destroyed || !socket.writable) return
-        busy = false
-        socket.resume()
-        pull()
+        if (!socket.writableNeedDrain) return listen()
+        fetching = true
+        late = setTimeout(() => socket.destroy(), FETCH_MS)
+        socket.once('drain', () => {
+          clearTimeout(late)
+          fetching = false
+          listen()
+        })
       })
+  }
+
+  function listen(): void {
+    if (socket.destroyed || !socket.writable) return
+    busy = false
+    socket.resume()
+    pull()
   }
 
   if (head.length > 0) take(head)

@@ -152,6 +152,33 @@ test('a listener that does not read is disconnected, not buffered for ever', asy
   })
 })
 
+test('answers that nobody fetches are bounded over all connections, and the server goes on for the others', () => {
+  let asked = 0
+  const bytes = new Uint8Array(8 << 20)
+  const huge: HttpOptions['routes'] = {
+    ...routes,
+    'GET /huge': () => {
+      asked++
+      return { kind: 'bytes', status: 200, type: 'application/octet-stream', bytes }
+    },
+  }
+  return served({ routes: huge }, async ({ port, url }) => {
+    const sockets = Array.from({ length: 24 }, () => {
+      const socket = connect(port, '127.0.0.1', () => socket.write('GET /huge HTTP/1.1\r\nHost: localhost\r\n\r\n'))
+      socket.pause().on('error', () => {})
+      return socket
+    })
+    while (asked < 24) await new Promise(resolve => setTimeout(resolve, 10))
+    const refused = await fetch(`${url}/huge`)
+    assert.is(refused.status, 503)
+    assert.is((await fetch(`${url}/json`)).status, 200, 'small answers are given still')
+    for (const socket of sockets) socket.destroy()
+    await new Promise(resolve => setTimeout(resolve, 100))
+    const served = await fetch(`${url}/huge`)
+    assert.is((await served.arrayBuffer()).byteLength, 8 << 20)
+  })
+})
+
 test('closing disconnects everybody and frees the port', async () => {
   const server = must(await serveHttp({ port: 0, routes, onBug: () => {} }))
   const idle = connect(server.port, '127.0.0.1')

@@ -174,6 +174,39 @@ test('what breaks the protocol closes the socket with the code that says so', ()
     }
   }))
 
+test('a message in more pieces than any program cuts is refused before they fill the memory', () =>
+  served(async ({ port }) => {
+    const peer = await new Peer(port).opened()
+    // Each of one byte: a message of 60 kB would be as many arrays.
+    peer.socket.write(
+      concat(masked(1, utf8('a'), false), ...Array.from({ length: 1100 }, () => masked(0, utf8('a'), false))),
+    )
+    await peer.until(() => peer.frames().length >= 4)
+    assert.is(toHex(peer.frames().slice(0, 1)), '88')
+    assert.is((peer.frames()[2]! << 8) | peer.frames()[3]!, 1009)
+  }))
+
+test('who does not fetch an answer is asked for no further question, until it does', async () => {
+  let asked = 0
+  const answer = async () => {
+    asked++
+    return 'x'.repeat(4_000_000)
+  }
+  await served(
+    async ({ port }) => {
+      const peer = await new Peer(port, '/huge').opened()
+      // Reads on later, and throws it away.
+      peer.socket.pause().removeAllListeners('data')
+      for (let i = 0; i < 50; i++) peer.socket.write(HELLO)
+      await new Promise(resolve => setTimeout(resolve, 300))
+      assert.is(asked, 1, 'one answer waits in memory, and not as many as were asked for')
+      peer.socket.resume()
+      await peer.until(() => asked === 50)
+    },
+    { sockets: { '/huge': answer } },
+  )
+})
+
 test('a handshake that is none, another path and a page of another host are refused', () =>
   served(async ({ port, url }) => {
     for (const [path, change, status] of [
