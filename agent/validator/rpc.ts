@@ -35,15 +35,15 @@ type Dispatch = (request: unknown) => Promise<{ readonly status: number; readonl
 function dispatcher(methods: Readonly<Record<string, RpcMethod>>): Dispatch {
   const own = (name: unknown) => (typeof name === 'string' && Object.hasOwn(methods, name) ? methods[name] : undefined)
 
-  const call = (request: unknown): Promise<object> => {
+  const call = async (request: unknown): Promise<object> => {
     const {
       id = null,
       method,
       params,
-    } = (typeof request === 'object' && request !== null ? request : {}) as {
-      id?: unknown
-      method?: unknown
-      params?: unknown
+    } = (typeof request === 'object' && request !== null ? request : {}) as Readonly<Record<string, unknown>>
+    // What is echoed must be what it may be (JSON-RPC 2.0, 4): a list in lists without end could not even be written.
+    if (id !== null && typeof id !== 'string' && typeof id !== 'number') {
+      return refused(-32600, 'Invalid Request', 'id is neither a text nor a number').reply
     }
     return carryOut(id, own(method), () => jsonParams(params))
   }
@@ -58,7 +58,10 @@ function dispatcher(methods: Readonly<Record<string, RpcMethod>>): Dispatch {
     if (request.length === 0 || request.length > MAX_BATCH) {
       return refused(-32600, 'Invalid Request', `a batch of 1 to ${MAX_BATCH}, not ${request.length}`)
     }
-    return { status: 200, reply: await Promise.all(request.map(call)) }
+    // One after the other, so that no more than one old block is being read for each connection.
+    const replies: object[] = []
+    for (const each of request) replies.push(await call(each))
+    return { status: 200, reply: replies }
   }
 }
 

@@ -49,7 +49,9 @@ export function answerQuery(
       return entries === undefined ? gone() : give(pageState(entries))
     }
     case HEADER_PATH: {
-      const found = state.headerProof(heightOfData(data), height)
+      const header = heightOfData(data)
+      if (header < 1n || header > height) return refuse('gone', `headers 1 to ${height} are known, not ${header}`)
+      const found = state.headerProof(header, height)
       return found === undefined ? gone() : give(found.state.value, headerProofOps(data, found))
     }
     case '':

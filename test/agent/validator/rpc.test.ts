@@ -218,7 +218,8 @@ test('a header is proven by the accumulator in two steps, and an unknown path is
     ops.map((op: Json) => op.type),
     ['tieline:header', 'ics23:smt'],
   )
-  assert.is((await call('abci_query', { ...asked, data: toHex(utf8('9')) })).result.response.code, 1)
+  const unknown = (await call('abci_query', { ...asked, data: toHex(utf8('9')) })).result.response
+  assert.equal([unknown.code, unknown.log], [1, 'headers 1 to 4 are known, not 9'])
   assert.is((await call('abci_query', { ...asked, path: '/store/x/key' })).result.response.code, 3)
 })
 
@@ -290,6 +291,21 @@ test('JSON-RPC mistakes get the codes of its specification', async () => {
       ['b', -32601],
     ],
   )
+})
+
+test('an id that is no text or number is refused, however deep', async () => {
+  const { post } = await chain()
+  const depth = 400_000
+  for (const id of ['{}', '[1]', 'true', '['.repeat(depth) + ']'.repeat(depth)]) {
+    const { json } = await post(`[{"id":${id},"method":"health"},{"id":"a","method":"health"}]`)
+    assert.equal(
+      json.map((reply: Json) => [reply.id, reply.error?.code]),
+      [
+        [null, -32600],
+        ['a', undefined],
+      ],
+    )
+  }
 })
 
 test.run()
