@@ -24,10 +24,18 @@ export type ReceiptFault =
 /** The register that counts: energy sent into the line at the seller's end, taken from it at the buyer's. */
 export const dealRegister = (party: Party): string => (party === 'seller' ? OBIS.energyExport : OBIS.energyImport)
 
-/** What this party's line register stands at in a reading. */
+/**
+ * 4.6 PWh, in mWh: what lies between two registers is then a number of watt-hours that journal and ledger can write down.
+ * Whoever has a meter's key can sign any number.
+ */
+const MAX_REGISTER = 2n ** 62n
+
+/** What this party's line register stands at in a reading; one beyond every meter's range is none. */
 export function dealEnergy(reading: Reading, party: Party): Result<Energy, ReceiptFault> {
   const energy = registerEnergy(reading, dealRegister(party))
-  return energy === undefined ? fail({ code: 'receipt.no-register', obis: dealRegister(party) }) : ok(energy)
+  return energy === undefined || energy > MAX_REGISTER
+    ? fail({ code: 'receipt.no-register', obis: dealRegister(party) })
+    : ok(energy)
 }
 
 /** Whole watt-hours between two registers, rounded down: a fraction is nobody's. */
