@@ -69,6 +69,8 @@ export function createAbciHost(options: HostOptions): AbciHost {
   let restoring: Restoring | undefined
   let last: Promise<unknown> = Promise.resolve()
   let making: Promise<void> | undefined
+  /** Code of the trouble of which the operator was told last. */
+  let told: string | undefined
 
   /** Runs after everything that was asked for before it. */
   function inTurn<T>(work: () => Promise<T>): Promise<T> {
@@ -145,8 +147,18 @@ export function createAbciHost(options: HostOptions): AbciHost {
     if (!saved.ok) throw new AbciException(saved.fault)
     ledger.commit()
     executed = undefined
+    warnOfTrouble()
     if (snapshotInterval > 0 && height % BigInt(snapshotInterval) === 0n) startSnapshot(ledger)
     return { kind: 'commit', retainHeight: 0n }
+  }
+
+  /** Once when something is wrong with the disk that does not stop it yet, and once when that is over. */
+  function warnOfTrouble(): void {
+    const trouble = store.health()
+    if (trouble?.code === told) return
+    told = trouble?.code
+    if (trouble === undefined) log('info', 'abci', 'the ledger on the disk is well again')
+    else log('warn', 'abci', 'the ledger on the disk will stop one day:', trouble)
   }
 
   /** Made beside the work, a chunk at a time; given up when the state is too old to be read before the last chunk is cut. */

@@ -12,7 +12,7 @@ import { chainTime } from '../../../protocol/chain/chain-time.ts'
 import { KEPT_VERSIONS } from '../../../protocol/chain/smt.ts'
 import { sha256 } from '../../../protocol/crypto/hash.ts'
 import { createApp, resumeApp, type SavedState } from '../../../protocol/ledger/app.ts'
-import { must } from '../../../protocol/result.ts'
+import { fail, must } from '../../../protocol/result.ts'
 import { instant } from '../../../protocol/time.ts'
 import { assert, suite } from '../../harness.ts'
 import { BEGIN, genesis, verifier } from '../../protocol/ledger/parties.ts'
@@ -36,8 +36,12 @@ function crowded(): SavedState {
 }
 
 /** A node at block 1, of which it makes a snapshot on this disk. */
-async function atBlockOne(snapshots: Disk) {
-  const store = must(await openLedgerStore({ disk: freshDisk(), clock }))
+async function atBlockOne(
+  snapshots: Disk,
+  ledger: { readonly disk: Disk; readonly segmentBytes?: number } = { disk: freshDisk() },
+  snapshotInterval = 10,
+) {
+  const store = must(await openLedgerStore({ clock, ...ledger }))
   const state = crowded()
   const resumed = must(resumeApp(state))
   must(await store.replaceWith({ height: 0n, appHash: resumed.appHash, state }))
@@ -48,7 +52,7 @@ async function atBlockOne(snapshots: Disk) {
     resumed,
     verifier,
     log: (level, _, text, fault) => lines.push(`${level} ${text}${fault === undefined ? '' : ` ${fault.code}`}`),
-    snapshotInterval: 10,
+    snapshotInterval,
   })
   return { host, lines }
 }
@@ -91,6 +95,20 @@ test('a snapshot that does not fit leaves the space to the ledger', async () => 
   await node.host.settled()
   assert.match(node.lines.at(-1)!, /warn no snapshot at 10 disk.full/)
   assert.equal(must(await disk.list()), [])
+})
+
+test('a disk that takes blocks but will soon be full is told of once, and once when it is not any more', async () => {
+  let full = false
+  const disk = freshDisk()
+  const ledger: Disk = {
+    ...disk,
+    create: async (name, size) => (full ? fail({ code: 'disk.full', name }) : disk.create(name, size)),
+  }
+  const node = await atBlockOne(freshDisk(), { disk: ledger, segmentBytes: 64 * 1024 }, 0)
+  await makeBlocks(node, 1, 1)
+  full = true
+  await makeBlocks(node, 2, 13)
+  assert.equal(node.lines, ['warn the ledger on the disk will stop one day: log.nearly-full'])
 })
 
 test('a liar’s smallest entries are refused at the first one out of order', () => {
