@@ -9,9 +9,10 @@
  * come out as they stand in the chain.
  */
 import type { Clock, Disk } from '../../drivers/ports.ts'
-import { equalBytes, toHex } from '../../protocol/bytes.ts'
+import { concat, equalBytes, toHex } from '../../protocol/bytes.ts'
 import { instantOf } from '../../protocol/chain/chain-time.ts'
 import type { Change } from '../../protocol/chain/smt.ts'
+import { sha256 } from '../../protocol/crypto/hash.ts'
 import type { Verifier } from '../../protocol/crypto/verify.ts'
 import { createApp, type LedgerApp } from '../../protocol/ledger/app.ts'
 import type { Genesis } from '../../protocol/ledger/genesis.ts'
@@ -50,7 +51,9 @@ export interface ChainStorePorts {
   readonly verifier: Verifier
 }
 
+/** SHA-256 of the rest, then proposal.ts: with a bit changed it would be another block of the same height. */
 const PROPOSAL = 'proposal'
+const SUM_BYTES = 32
 
 export async function openChainStore(ports: ChainStorePorts, genesis: Genesis): Promise<Result<ChainStore>> {
   const { root, clock, verifier } = ports
@@ -80,7 +83,10 @@ export async function openChainStore(ports: ChainStorePorts, genesis: Genesis): 
     },
     recent: recent.value,
     unfinished: proposal.value,
-    propose: next => root.replace(PROPOSAL, encodeProposal(next)),
+    propose(next) {
+      const body = encodeProposal(next)
+      return root.replace(PROPOSAL, concat(sha256(body), body))
+    },
     async append(block, changes) {
       const { height } = block.header
       if (blocks.newest < height) {
@@ -194,8 +200,13 @@ async function replay(
 async function findProposal(root: Disk, height: bigint): Promise<Result<Proposal | undefined>> {
   const bytes = await root.read(PROPOSAL)
   if (!bytes.ok) return bytes.fault.code === 'disk.missing' ? ok(undefined) : bytes
-  const proposal = decodeProposal(bytes.value)
-  if (!proposal.ok) return proposal
+  const body = bytes.value.subarray(SUM_BYTES)
+  const isWhole = equalBytes(bytes.value.subarray(0, SUM_BYTES), sha256(body))
+  const proposal = isWhole ? decodeProposal(body) : fail({ code: 'checksum' })
+  if (!proposal.ok) {
+    const hint = 'set the folder aside and restore it from a copy'
+    return fail({ code: 'chain.proposal-corrupt', file: PROPOSAL, reason: proposal.fault.code, hint })
+  }
   const signed = proposal.value.header.height
   if (signed <= height) return ok(undefined)
   if (signed === height + 1n) return ok(proposal.value)

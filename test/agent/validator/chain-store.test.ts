@@ -220,6 +220,22 @@ test('without the proposal on the disk a crash makes validators sign twice', asy
   assert.ok(caught > 0, 'the control was not caught')
 }, 120_000)
 
+test('a proposal with a changed bit is none: signed, it would be a second block of its height', async () => {
+  const world = createWorld(8)
+  must(await live(world, 3n))
+  const disk = world.machine.disks[0]!
+  const bytes = disk.platter('proposal')!.slice()
+  for (let at = 0; at <= bytes.length; at += 13) {
+    const damaged = bytes.slice(0, at === 0 ? 20 : bytes.length)
+    if (at > 0) damaged[at - 1]! ^= 1
+    must(await disk.mount().replace('proposal', damaged))
+    const opened = await live(world, 4n)
+    assert.is(opened.ok ? '' : opened.fault.code, 'chain.proposal-corrupt', `at ${at}`)
+  }
+  must(await disk.mount().replace('proposal', bytes))
+  must(await live(world, 4n))
+})
+
 test('a full disk stops the chain before anybody signs, and it goes on when there is room', async () => {
   const world = createWorld(3)
   // The first operation on it looks for one that was left behind.
