@@ -6,7 +6,7 @@
  *     prove:   follow -> query at H-1 -> proof against the AppHash in the compared header H; old headers and transactions alike
  */
 import type { Cancel, LedgerRpc } from '../../drivers/ports.ts'
-import { equalBytes, toHex } from '../../protocol/bytes.ts'
+import { toHex } from '../../protocol/bytes.ts'
 import { instantOf } from '../../protocol/chain/chain-time.ts'
 import { hashHeader } from '../../protocol/chain/header.ts'
 import type { LightBlock } from '../../protocol/chain/light-block.ts'
@@ -15,7 +15,9 @@ import type { Attack } from '../../protocol/light/detect.ts'
 import { expiry } from '../../protocol/light/predicates.ts'
 import { trustLevelFault, type VerifiedBlock } from '../../protocol/light/verify.ts'
 import { done, type Fault, fail, type Result } from '../../protocol/result.ts'
+import type { Mono } from '../../protocol/time.ts'
 import { accusationJson, accuse, byzantineOf, report } from './accuse.ts'
+import { confer, examineLate } from './confer.ts'
 import { aheadFault, clockFault, judge, type LightHealth, maybeOurClock, noWitness, thinned } from './decide.ts'
 import { climb, examineSource, judgeRefusal } from './drive.ts'
 import { findGround } from './ground.ts'
@@ -36,7 +38,7 @@ const STALE_AFTER_MS = 15_000
 const PROVE_WAIT_MS = 10_000
 /** By so much later than configured staleness may show. */
 const SETTLE_MS = 1_000
-/** A witness this many milliseconds (and twice the clock drift) behind counts as answering. */
+/** A witness is waited for this many milliseconds and twice the clock drift: by then it has come to every time we believed. */
 const WITNESS_LAG_MS = 5_000
 /** One lost answer is a hiccup, three in a row a node that is down. */
 const STRIKES_MAX = 3
@@ -57,11 +59,12 @@ export function createLightAgent(ports: LightPorts): LightAgent {
   const roster = createRoster(source(ports.primary), ports.witnesses.map(source), clock, text => log('warn', text))
   /** Who served the newest verified block: its own word confirms nothing, whatever its place is meanwhile. */
   let shownBy: Source | undefined
+  /** Since when a witness has not come to where the others are. */
+  const behindSince = new Map<Source, Mono>()
   /** From the last block that a witness confirmed to the newest verified; empty before the start. */
   let trace: readonly VerifiedBlock[] = []
   /** Whether a witness has confirmed, since the start, what `trace` begins with. */
   let witnessed = false
-  let agreedAt = clock.mono()
   let roseAt = clock.mono()
   let savedAt = clock.mono()
   let promotedAt = clock.mono()
@@ -198,36 +201,37 @@ export function createLightAgent(ports: LightPorts): LightAgent {
 
   /** Asks everybody but the one that served it for the header that we hold newest. */
   async function compare(): Promise<void> {
-    const newest = trace.at(-1)!
     if (trace.length === 1 && witnessed) return
-    const { height } = newest.header
     const asked = roster.everyone().filter(one => one !== (shownBy ?? roster.primary()))
-    const answers = await Promise.all(asked.map(witness => witness.headerAt(height, config.chainId)))
-    let agreed = 0
-    let open = 0
-    let behind = 0
-    for (const [i, witness] of asked.entries()) {
-      const answer = answers[i]!
-      if (answer === 'behind') behind++
-      if (answer === 'silent' || answer === 'behind') continue
-      const same = equalBytes(hashHeader(answer), newest.hash)
-      const verdict = same ? 'agrees' : await examineWitness(witness)
-      if (diverged !== undefined) return
-      if (verdict === 'agrees') agreed++
-      if (verdict === 'open') open++
-    }
-    const now = clock.mono()
-    if (agreed > 0 && open === 0) {
-      trace = [newest]
+    const ours = { trace, begun: witnessed, chainId: config.chainId, ageMs: staleAfterMs }
+    const { confirmed, behind, waiting } = await confer({ ...ours, asked, passOver, examine: examineWitness })
+    if (diverged !== undefined) return
+    for (const one of behindSince.keys()) if (!behind.includes(one)) behindSince.delete(one)
+    if (confirmed !== undefined) {
+      trace = confirmed
       witnessed = true
-      agreedAt = now
-      if (now - savedAt >= SAVE_EVERY_MS) await saveTrusted()
-    } else if (behind === 0 || now - agreedAt > 2 * config.maxClockDriftMs + WITNESS_LAG_MS) witnessed = false
+      if (clock.mono() - savedAt >= SAVE_EVERY_MS) await saveTrusted()
+    } else if (!waiting) witnessed = false
+  }
+
+  /** Whether nobody needs to wait for a source that is behind. */
+  async function passOver(source: Source): Promise<boolean> {
+    const now = clock.mono()
+    const since = behindSince.get(source) ?? now
+    behindSince.set(source, since)
+    if (now - since <= 2 * config.maxClockDriftMs + WITNESS_LAG_MS) return false
+    const found = await examineLate(bench, source, trace, config.chainId)
+    if (found.kind === 'attack') await diverge(source, found.attack, found.witnessTrace)
+    if (found.kind === 'refused') await refuseBlock(source, found.fault, found.block)
+    return true
   }
 
   /** Follows a witness that has another header: it agrees after all, is refused, stays open, or proves a divergence. */
-  async function examineWitness(witness: Source): Promise<'agrees' | 'refused' | 'open'> {
-    const step = await examineSource(bench, witness, trace)
+  async function examineWitness(
+    witness: Source,
+    part: readonly VerifiedBlock[],
+  ): Promise<'agrees' | 'refused' | 'open'> {
+    const step = await examineSource(bench, witness, part)
     if (step.kind === 'silent') {
       // A witness that contradicts and then falls silent holds payments up; it may do so only a few times.
       witness.strikes++
@@ -332,7 +336,6 @@ export function createLightAgent(ports: LightPorts): LightAgent {
     blocked = undefined
     trace = [ground.value]
     roseAt = clock.mono()
-    agreedAt = clock.mono()
     log('info', `trust begins at height ${ground.value.header.height}`)
     return done
   }

@@ -10,8 +10,8 @@ export interface Source {
   strikes: number
   status(): Promise<Result<{ readonly chainId: string; readonly height: bigint }>>
   lightBlock(height: bigint): Promise<Result<LightBlock>>
-  /** As a witness: its header at a height, or whether it has not come that far yet. */
-  headerAt(height: bigint, chainId: string): Promise<Header | 'behind' | 'silent'>
+  /** As a witness: its header at a height, or how far it has come where that is less. */
+  headerAt(height: bigint, chainId: string): Promise<Header | { readonly behindAt: bigint } | 'silent'>
   query(key: Uint8Array, height: bigint): Promise<Result<QueryAnswer>>
   tx(hash: Uint8Array): Promise<Result<TxAnswer>>
   oldHeader(height: bigint, at: bigint): Promise<Result<OldHeader>>
@@ -62,7 +62,8 @@ export function createSource(rpc: LedgerRpc, timers: Timers, deadlineMs: number)
       // A node that let one deadline pass is not asked to let another pass.
       if (block.fault.code === DEADLINE) return 'silent'
       const newest = await status()
-      return newest.ok && newest.value.chainId === chainId && newest.value.height < height ? 'behind' : 'silent'
+      if (!newest.ok || newest.value.chainId !== chainId || newest.value.height >= height) return 'silent'
+      return { behindAt: newest.value.height }
     },
     async query(key, height) {
       const answer = await within(rpc.query(key, height))

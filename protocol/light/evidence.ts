@@ -43,7 +43,8 @@ export function duplicateVotesOf(
   chainId: string,
   verifier: Verifier,
 ): readonly DuplicateVote[] {
-  if (ours.block.commit.round !== theirs.block.commit.round) return []
+  const [one, other] = [ours.block.commit, theirs.block.commit]
+  if (one.height !== other.height || one.round !== other.round) return []
   const [a, b] = [ours, theirs].map(({ block }) => withoutFalseVotes(block, chainId, verifier)) as [
     LightBlock,
     LightBlock,
