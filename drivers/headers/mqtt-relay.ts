@@ -72,11 +72,16 @@ export async function startMqttRelay(options: MqttRelayOptions): Promise<Result<
   let dropped = 0
   let stopped = false
 
-  const heldBytes = () =>
-    [...clients.values()].reduce(
-      (sum, { parts }) => sum + [...parts.values()].reduce((all, { assembly }) => all + assembly.bytes, 0),
-      0,
-    )
+  /** Of questions that may still become whole; the others are forgotten, whether their client speaks again or not. */
+  function heldBytes(): number {
+    const now = clock.mono()
+    let held = 0
+    for (const { parts } of clients.values())
+      for (const [id, { assembly, since }] of parts)
+        if (now >= later(since, ASSEMBLY_MS)) parts.delete(id)
+        else held += assembly.bytes
+    return held
+  }
 
   function clientOf(key: string): Client {
     const now = clock.mono()
@@ -87,18 +92,17 @@ export async function startMqttRelay(options: MqttRelayOptions): Promise<Result<
     if (clients.size > limits.clients) clients.delete(clients.keys().next().value!)
     client.tokens = Math.min(limits.burst, client.tokens + ((now - client.filledAt) * limits.perSecond) / 1000)
     client.filledAt = now
-    for (const [id, { since }] of client.parts) if (now >= later(since, ASSEMBLY_MS)) client.parts.delete(id)
     return client
   }
 
   /** The whole question, once it is there. */
   function take(client: Client, frame: Frame): Uint8Array | undefined {
     if (client.seen.has(frame.id)) return undefined
-    const known = client.parts.get(frame.id) ?? { assembly: createAssembly(), since: clock.mono() }
     if (frame.parts > 1 && heldBytes() + frame.bytes.length > limits.heldBytes) {
       dropped++
       return undefined
     }
+    const known = client.parts.get(frame.id) ?? { assembly: createAssembly(), since: clock.mono() }
     const whole = known.assembly.take(frame)
     if (whole === undefined) {
       client.parts.set(frame.id, known)

@@ -193,6 +193,23 @@ test('clients without end, and questions that never become whole, hold little me
   assert.is(codeOf(await during(rpc.status())), 'ok')
 })
 
+test('questions that never became whole are forgotten, also of clients that never speak again', async () => {
+  const { brokers, relay, time } = await simulated({ limits: { heldBytes: 300_000 } })
+  const flood = createSimBus(brokers)
+  const ask = async (fill: number, parts: number) => {
+    const frames = framesOf(new Uint8Array(16).fill(fill), 1, new Uint8Array(150_000))
+    for (const frame of frames.slice(0, parts)) await flood.publish(askTopic(NAME), frame)
+    await time.advance(5)
+  }
+  for (let i = 0; i < 10; i++) await ask(i, 1)
+  const { dropped, heldBytes } = relay.stats()
+  assert.ok(dropped > 0 && heldBytes > 200_000)
+  await time.advance(11_000)
+  assert.is(relay.stats().heldBytes, 0)
+  await ask(77, 1)
+  assert.is(relay.stats().heldBytes, 65_536, 'there is room again')
+})
+
 test('what is no frame, no question or another version is dropped', async () => {
   const { brokers, relay, time } = await simulated()
   const flood = createSimBus(brokers)
