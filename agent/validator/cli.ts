@@ -138,7 +138,7 @@ async function runAudit(url: string, json: boolean, terminal: Terminal): Promise
     terminal.out(
       `${[
         `height ${height}`,
-        `money   minted ${coins(money.minted)}  balances ${coins(money.balances)}  escrowed ${coins(money.escrowed)}  residue ${coins(money.residue)}`,
+        `money   minted ${coins(money.minted)}  balances ${coins(money.balances)}  escrowed ${coins(money.escrowed)}  staked ${coins(money.staked)}  unbonding ${coins(money.unbonding)}  reserved ${coins(money.reserved)}  deposited ${coins(money.deposited)}  residue ${coins(money.residue)}`,
         `deals   locked ${deals.locked}  settled ${deals.settled} (${deals.disputed} disputed)  refunded ${deals.refunded}`,
         `energy  contracted ${energy.contracted} Wh  seller ${energy.sellerMetered}  buyer ${energy.buyerMetered}  settled ${energy.settled}`,
         problems.length === 0 ? 'everything adds up' : `${problems.length} problems:`,

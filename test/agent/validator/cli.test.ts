@@ -74,7 +74,10 @@ test('dev serves a ledger until it is interrupted, and audit adds it up', async 
 
   const plain = await run('audit', url)
   assert.is(plain.exit, EXIT.ok)
-  assert.match(plain.out, /minted 6000\.000000 {2}balances 6000\.000000 .* residue 0\.000000/)
+  assert.match(
+    plain.out,
+    /minted 6000\.000000 {2}balances 6000\.000000 .* staked 0\.000000 .* reserved 0\.000000 .* residue 0\.000000/,
+  )
   assert.match(plain.out, /everything adds up/)
   const json = JSON.parse((await run('audit', url, '--json')).out)
   assert.is(json.ok, true)
@@ -112,7 +115,7 @@ test('a chain in a folder goes on where it ended, and the folder has one process
   await eventually(async () => must(await rpc.status()).height >= 3n)
   const before = must(await rpc.lightBlock(3n))
   const second = await run(...args)
-  assert.is(second.exit, EXIT.io)
+  assert.is(second.exit, EXIT.unavailable)
   assert.match(second.err, /^disk\.held .*another process writes here/)
   one.interrupt()
   assert.is(await one.exit, EXIT.ok)
@@ -159,7 +162,7 @@ test('a state is exported as lines that make its AppHash, from a node and from i
   assert.is(lines.find(line => line.key.startsWith('account/')).record.balance, '1000000000')
 
   const held = await run('export', '--data', data)
-  assert.is(held.exit, EXIT.io)
+  assert.is(held.exit, EXIT.unavailable)
   assert.match(held.err, /^disk\.held /)
   dev.interrupt()
   await dev.exit
