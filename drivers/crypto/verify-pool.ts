@@ -60,7 +60,11 @@ export function createVerifyPool(verifier: CachingVerifier, underWayMax: number 
           // What has no name was never valid, and stands together under none.
           const verdicts = new Map(answered.map(({ question, valid }) => [questionName(...question), valid]))
           const known: Verifier = {
-            verify: (...question) => verdicts.get(questionName(...question)) ?? verifier.verify(...question),
+            verify(...question) {
+              const name = questionName(...question)
+              // A single liar does not have everything checked again that was known before.
+              return verdicts.get(name) ?? ((name !== undefined && memory?.has(name)) || verifier.verify(...question))
+            },
           }
           return { allValid, known }
         },

@@ -71,6 +71,27 @@ test('what has not the shape of a key or signature is a plain no at settling, an
   }
 })
 
+test('one wrong signature does not have those checked again that were known before', async () => {
+  const plain = createVerifier()
+  let checked = 0
+  const counting = {
+    ...plain,
+    verify: (...question: Question) => {
+      checked++
+      return plain.verify(...question)
+    },
+  }
+  const all = await questions(50, 50)
+  const remembered = new Set(all.slice(0, 49).map(question => questionName(...question)!))
+  const memory = { has: (name: string) => remembered.has(name), add: (name: string) => void remembered.add(name) }
+  const batch = createVerifyPool(counting).begin(memory)
+  ask(batch.hopeful, all)
+  const { allValid, known } = await batch.settle()
+  assert.is(allValid, false)
+  assert.equal(ask(known, all), ask(plain, all))
+  assert.is(checked, 0)
+})
+
 test('a message that its owner alters after asking is checked as it was', async () => {
   const [[alg, key, message, signature]] = (await questions(1)) as [Question]
   const batch = createVerifyPool(createVerifier()).begin()
