@@ -11,6 +11,7 @@ import { openJournal } from '../drivers/store/journal.ts'
 import { utf8 } from '../protocol/bytes.ts'
 import { addressOf } from '../protocol/crypto/hash.ts'
 import { ueidOf } from '../protocol/identity/key.ts'
+import { RULES } from '../protocol/ledger/tables.ts'
 import { done, ok, type Result } from '../protocol/result.ts'
 import { DEFAULT_LIMITS, type Limits } from '../protocol/safety/facts.ts'
 import type { Mono } from '../protocol/time.ts'
@@ -19,6 +20,7 @@ import { openDevices } from './devices.ts'
 import { createEvidence } from './evidence.ts'
 import { createHealth, type Health } from './health.ts'
 import { createLightAgent, type LightAgent } from './light/run.ts'
+import { unbondingFault } from './light/unbonding.ts'
 import { createMetering, type Metering } from './metering/run.ts'
 import { createRelayControl, type RelayControl, type RelayEnd } from './relays/run.ts'
 import { readWelds, writeWelds } from './relays/welds.ts'
@@ -187,7 +189,16 @@ export async function startAgent(config: SiteConfig, realWorld: World, seams: Se
   })
   const light = seams.light?.(plainLight) ?? plainLight
   let trading: Trading | undefined
+  let rulesKnown = false
+  async function readRules(): Promise<void> {
+    if (rulesKnown) return
+    rulesKnown = true
+    const proven = await light.prove(utf8(RULES.prefix))
+    if (proven.ok) health.set('light.rules', unbondingFault(proven.value.value, config.ledger.trustingPeriodMs))
+    else rulesKnown = false
+  }
   light.onHealth(now => {
+    if (now.state === 'ok') void readRules()
     health.set('light', now.state === 'ok' ? undefined : (now.fault ?? { code: `light.${now.state}` }))
     if (now.state === 'refused' || now.state === 'diverged')
       trading?.onLightRefusal(now.fault ?? { code: 'light.refused' })
