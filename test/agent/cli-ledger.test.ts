@@ -11,12 +11,22 @@ import { serveHttp } from '../../drivers/http/server.ts'
 import { createSimTime } from '../../hw/sim/clock.ts'
 import { toHex } from '../../protocol/bytes.ts'
 import { hashHeader } from '../../protocol/chain/header.ts'
+import type { Genesis } from '../../protocol/ledger/genesis.ts'
+import { micros } from '../../protocol/quantity.ts'
 import { must } from '../../protocol/result.ts'
+import type { Instant } from '../../protocol/time.ts'
 import { assert, suite } from '../harness.ts'
-import { CHAIN_ID, genesis } from '../protocol/ledger/parties.ts'
-import { makeProducer } from './validator/street.ts'
+import { CHAIN_ID, genesis, operator } from '../protocol/ledger/parties.ts'
+import { makeProducer, signers } from './validator/street.ts'
 
 const test = suite('cli and a ledger that has gone on')
+
+/** A ledger whose validators have their stake back after a day, long before an agent's trust in a header ends. */
+const staked = (time: Instant): Genesis => ({
+  ...{ ...genesis, time },
+  validators: signers.map(({ publicKey }) => ({ publicKey, owner: operator.address, stake: micros(1_000_000n) })),
+  staking: { unit: micros(1_000_000n), unbondingMs: 86_400_000, slashPermille: 50, most: 4 },
+})
 
 const WEEKS_MS = 21 * 86_400_000
 
@@ -24,21 +34,17 @@ test('after weeks offline it says in one line what to set and where, and with th
   const folder = mkdtempSync(join(tmpdir(), 'tieline-cli-ledger-'))
   const { clock, timers } = createSystemTime()
   const then = createSimTime(clock.now() - WEEKS_MS, async () => {})
-  const { producer } = makeProducer({ keep: 10, clock: then.clock, genesis: { ...genesis, time: then.clock.now() } })
+  const { producer } = makeProducer({ keep: 10, clock: then.clock, genesis: staked(then.clock.now()) })
   await producer.produce()
   await then.advance(WEEKS_MS - 1_000)
   // A block's time is that of the votes for the one before.
   for (let i = 0; i < 2; i++) await producer.produce()
-  const served = must(
-    await serveHttp({
-      host: '127.0.0.1',
-      port: 0,
-      routes: rpcRoutes(producer, timers),
-      onBug: error => {
-        throw error
-      },
-    }),
-  )
+  const onBug = (error: unknown) => {
+    throw error
+  }
+  const serve = async () =>
+    must(await serveHttp({ host: '127.0.0.1', port: 0, routes: rpcRoutes(producer, timers), onBug }))
+  const [served, witness] = [await serve(), await serve()]
   const broker = must(await startBroker())
   const hashOf = (height: bigint) => toHex(hashHeader(producer.lightBlock(height)!.header))
   const site = (height: bigint) => `version: 1
@@ -50,7 +56,7 @@ ledger:
   chain: ${CHAIN_ID}
   trust: {height: ${height}, hash: ${hashOf(height)}}
   primary: ${served.url}
-  witnesses: []
+  witnesses: [${witness.url}]
 brokers: [${broker.url}]
 lines: {lan: {tcp: 127.0.0.1:9}}
 meters: {grid: {line: lan, protocol: modbus-tcp, page: shelly-pro-3em, unit: 1}}
@@ -83,13 +89,15 @@ page: {off: true}
   for (const word of ['light.expired', 'ledger.trust.height', 'ledger.trust.hash', 'in the configuration', '/commit'])
     assert.ok(said[0]?.includes(word), word)
   assert.match(expired.err, /^error light {5}nothing of the ledger is believed yet: light\.expired$/m)
-  const anew = await run('run', 3n, /maple runs/)
+  const anew = await run('run', 3n, /light\.rules is raised/)
   assert.match(anew.err, /trust begins at height 3$/m)
   assert.not.match(anew.err, /light\.expired/)
+  assert.match(anew.err, /light\.trusting-period.*unbondingMs=86400000/, 'the rules are proven, and compared')
   // What was kept meanwhile is not older than the configuration: the old anchor does not come back.
   assert.match((await run('run', 1n, /maple runs/)).err, /trust begins at height 3$/m)
   await broker.close()
   await served.close()
+  await witness.close()
   rmSync(folder, { recursive: true, force: true })
 }, 60_000)
 
