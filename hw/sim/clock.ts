@@ -3,6 +3,7 @@
  * of these, so that a run is repeated exactly by its seed.
  */
 import type { Clock, Timers } from '../../drivers/ports.ts'
+import { createHeap } from '../../protocol/heap.ts'
 import { instant, mono, type TimeQuality } from '../../protocol/time.ts'
 
 interface Event {
@@ -29,46 +30,15 @@ export interface SimTime {
 export type Drain = () => Promise<void>
 
 export function createSimTime(originMs: number, drain: Drain, quality: TimeQuality = 'synchronised'): SimTime {
-  const heap: Event[] = []
+  const heap = createHeap<Event>((a, b) => a.due < b.due || (a.due === b.due && a.order < b.order))
   let order = 0
   let nowMs = 0
   let wallStep = 0
   let ran = 0
 
-  const before = (a: Event, b: Event) => a.due < b.due || (a.due === b.due && a.order < b.order)
-
-  function push(event: Event): void {
-    let at = heap.length
-    heap.push(event)
-    while (at > 0) {
-      const parent = (at - 1) >> 1
-      if (!before(event, heap[parent]!)) break
-      heap[at] = heap[parent]!
-      at = parent
-    }
-    heap[at] = event
-  }
-
-  function pop(): Event | undefined {
-    const top = heap[0]
-    const last = heap.pop()
-    if (last === undefined || heap.length === 0) return top
-    let at = 0
-    for (;;) {
-      let child = 2 * at + 1
-      if (child >= heap.length) break
-      if (child + 1 < heap.length && before(heap[child + 1]!, heap[child]!)) child++
-      if (!before(heap[child]!, last)) break
-      heap[at] = heap[child]!
-      at = child
-    }
-    heap[at] = last
-    return top
-  }
-
   function schedule(ms: number, run: () => void): () => void {
     const event: Event = { due: nowMs + Math.max(0, ms), order: order++, run }
-    push(event)
+    heap.push(event)
     return () => {
       event.run = undefined
     }
@@ -119,8 +89,10 @@ export function createSimTime(originMs: number, drain: Drain, quality: TimeQuali
     async advance(ms) {
       const until = nowMs + ms
       await drain()
-      while (heap.length > 0 && heap[0]!.due <= until) {
-        const event = pop()!
+      for (;;) {
+        const event = heap.first()
+        if (event === undefined || event.due > until) break
+        heap.take()
         if (event.run === undefined) continue
         nowMs = event.due
         ran++

@@ -1,4 +1,5 @@
 /** What falls due by block time: a heap of state keys, the earliest first. It is not state: it is rebuilt from the records. */
+import { createHeap } from '../heap.ts'
 import type { Instant } from '../time.ts'
 
 export interface Appointment {
@@ -17,43 +18,20 @@ export interface Agenda {
 const before = (a: Appointment, b: Appointment): boolean => (a.at === b.at ? a.key < b.key : a.at < b.at)
 
 export function createAgenda(): Agenda {
-  const heap: Appointment[] = []
+  const heap = createHeap(before)
   /** What each key was last put down for. */
   const newest = new Map<string, Instant>()
-
-  function takeFirst(): Appointment {
-    const first = heap[0]!
-    const last = heap.pop()!
-    if (heap.length === 0) return first
-    let at = 0
-    for (;;) {
-      let child = 2 * at + 1
-      if (child >= heap.length) break
-      if (child + 1 < heap.length && before(heap[child + 1]!, heap[child]!)) child++
-      if (!before(heap[child]!, last)) break
-      heap[at] = heap[child]!
-      at = child
-    }
-    heap[at] = last
-    return first
-  }
 
   return {
     add(appointment) {
       if (newest.get(appointment.key) === appointment.at) return
       newest.set(appointment.key, appointment.at)
-      let at = heap.length
-      while (at > 0) {
-        const parent = (at - 1) >> 1
-        if (!before(appointment, heap[parent]!)) break
-        heap[at] = heap[parent]!
-        at = parent
-      }
-      heap[at] = appointment
+      heap.push(appointment)
     },
     takeDue(now) {
-      if (heap.length === 0 || heap[0]!.at > now) return undefined
-      const first = takeFirst()
+      const first = heap.first()
+      if (first === undefined || first.at > now) return undefined
+      heap.take()
       if (newest.get(first.key) === first.at) newest.delete(first.key)
       return first
     },
