@@ -12,7 +12,8 @@ import { encodeHeader } from '../../protocol/chain/header.ts'
 import type { Commit, Header, Validator } from '../../protocol/chain/light-block.ts'
 import { decodeCommit, decodeHeader, decodeValidator, encodeValidator } from '../../protocol/chain/light-block-proto.ts'
 import { bytesField, messageField, type ProtoFault, readMessage, varintField } from '../../protocol/chain/proto.ts'
-import type { TxOutcome, ValidatorUpdate } from '../../protocol/ledger/app.ts'
+import type { TxOutcome } from '../../protocol/ledger/app.ts'
+import type { ValidatorUpdate } from '../../protocol/ledger/block.ts'
 import { fail, ok, type Result } from '../../protocol/result.ts'
 
 export interface StoredBlock {

@@ -21,8 +21,10 @@ import type { StoredBlock } from './block-record.ts'
 import { type BlockStore, openBlockStore } from './block-store.ts'
 import { misbehavedIn } from './evidence-pool.ts'
 import { type LedgerStore, openLedgerStore, resumeLedger } from './ledger-store.ts'
-import { RECENT_BLOCKS } from './producer.ts'
 import { decodeProposal, encodeProposal, type Proposal } from './proposal.ts'
+
+/** What light clients ask for is minutes old at most; with a store older blocks are read from the disk. */
+export const RECENT_BLOCKS = 600
 
 export interface ChainStore {
   /** At the height of the newest block. */

@@ -30,13 +30,13 @@ import {
   type LedgerApp,
   type StateAnswer,
   type TxOutcome,
-  type ValidatorUpdate,
 } from '../../protocol/ledger/app.ts'
 import { type Audit, auditLedger, type Entries } from '../../protocol/ledger/audit.ts'
+import type { ValidatorUpdate } from '../../protocol/ledger/block.ts'
 import { DEFAULT_STAKING, type Genesis } from '../../protocol/ledger/genesis.ts'
 import { done, type Fault, fail, must, ok, type Result } from '../../protocol/result.ts'
 import type { StoredBlock } from './block-record.ts'
-import type { ChainStore } from './chain-store.ts'
+import { type ChainStore, RECENT_BLOCKS } from './chain-store.ts'
 import { createEvidencePool, type EvidencePoolFault, misbehavedIn } from './evidence-pool.ts'
 import { createMempool, type Submission } from './mempool.ts'
 import { onEveryCore } from './on-every-core.ts'
@@ -133,8 +133,6 @@ const POWER = 10n
 const INTERVAL_MS = 1000
 /** A day of blocks, one a second, where older ones are gone. */
 const KEPT_BLOCKS = 86_400
-/** What light clients ask for is minutes old at most; with a store older blocks are read from the disk. */
-export const RECENT_BLOCKS = 600
 
 interface Executed {
   readonly block: ProducedBlock

@@ -12,7 +12,7 @@ import {
   type ValidatorsFault,
   validatorOf,
 } from '../../protocol/chain/validators.ts'
-import type { ValidatorUpdate } from '../../protocol/ledger/app.ts'
+import type { ValidatorUpdate } from '../../protocol/ledger/block.ts'
 import { ok, type Result } from '../../protocol/result.ts'
 
 /** The sets that are decided already: of the next block, and of the one after it. */

@@ -17,6 +17,7 @@ import { done, fail, faultLine, must, ok, type Result } from '../result.ts'
 import type { Instant } from '../time.ts'
 import { type Agenda, type Appointment, createAgenda } from './agenda.ts'
 import { type Applied, applyTx } from './apply.ts'
+import type { BlockInput, BlockTxs, ValidatorUpdate } from './block.ts'
 import { endBlock, fallDue } from './end-block.ts'
 import { type LedgerFault, REFUSAL_CODES } from './fault.ts'
 import { checkGenesis, type Genesis, writeGenesis } from './genesis.ts'
@@ -28,28 +29,6 @@ import { CHAIN, type Chain, HEADERS, RULES, tableOf } from './tables.ts'
 export interface TxOutcome extends TxResult {
   /** The refusal as one line for a person. */
   readonly log: string
-}
-
-/** Transactions at a place in the chain's history. */
-export interface BlockTxs {
-  readonly height: bigint
-  readonly time: Instant
-  readonly txs: readonly Uint8Array[]
-  readonly verifier: Verifier
-}
-
-export interface BlockInput extends BlockTxs {
-  /** Hash of the header of this very block. */
-  readonly hash: Uint8Array
-  /** Validators that CometBFT (or the producer) found to have misbehaved, by address. */
-  readonly misbehaved: readonly Uint8Array[]
-}
-
-/** A validator's new power, 0 where it leaves. It acts two blocks later. */
-export interface ValidatorUpdate {
-  /** Ed25519. */
-  readonly publicKey: Uint8Array
-  readonly power: bigint
 }
 
 export interface BlockOutput {

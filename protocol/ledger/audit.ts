@@ -34,6 +34,7 @@ import {
   PROMISED,
   REWARDED,
 } from './service-tables.ts'
+import type { Table } from './table.ts'
 import {
   ACCOUNTS,
   BARRED,
@@ -43,7 +44,6 @@ import {
   HEADERS,
   RULES,
   type Rules,
-  type Table,
   tableOf,
   UNBONDING,
   VALIDATORS,

@@ -9,21 +9,16 @@
  * It repeats from the contract what a reader needs that does not hold the contract.
  */
 import { toHex } from '../bytes.ts'
-import type { Price, WattHours } from '../quantity.ts'
-import { big, type Codec, decodeAs, flag, integer, type RecordFault, record, text } from '../record.ts'
+import { big, type Codec, decodeAs, flag, type RecordFault, record, text } from '../record.ts'
 import type { Result } from '../result.ts'
-import type { Instant } from '../time.ts'
 import { receiptMode } from '../trade/contract.ts'
-import { address, hash32, meterId, money, name } from './fields.ts'
+import { address, energy, hash32, meterId, money, name, price, time } from './fields.ts'
 
 export type DealState = 'locked' | 'settled' | 'refunded'
 
-const wattHours = big<WattHours>(0n, 2n ** 53n)
-const time = integer<Instant>(0, Number.MAX_SAFE_INTEGER)
-
 /** One side's receipt: what its own line meter counted between begin and end. */
 const receipt = record({
-  energy: [1, wattHours],
+  energy: [1, energy],
   /** Hashes of the two readings' signed bytes, to find them by in a dispute. */
   begin: [2, hash32],
   end: [3, hash32],
@@ -33,7 +28,7 @@ const receipt = record({
 
 /** How the escrow left the ledger's hands: paid + refunded = escrow. */
 const outcome = record({
-  delivered: [1, wattHours],
+  delivered: [1, energy],
   paid: [2, money],
   refunded: [3, money],
   /** Settled at the end of the dispute window by one side's receipt or word alone. */
@@ -52,8 +47,8 @@ export const dealRecord = record(
     buyerMeter: [6, meterId],
     start: [7, time],
     end: [8, time],
-    energy: [9, wattHours],
-    price: [10, big<Price>(0n, 2n ** 53n)],
+    energy: [9, energy],
+    price: [10, price],
     /** Locked from the buyer's balance at commit: what the whole contract costs, rounded up. */
     escrow: [11, money],
     /** Both receipts should stand by now; from here one receipt only is a dispute. Block time. */
@@ -70,10 +65,10 @@ export const dealRecord = record(
     /** Absent where receipts are open. */
     receipts: [18, receiptMode],
     /** What both sides signed, and the hash of the envelopes that they have seen. */
-    sealed: [19, record({ energy: [1, wattHours], evidence: [2, hash32] })],
+    sealed: [19, record({ energy: [1, energy], evidence: [2, hash32] })],
     /** One side's word, without its envelopes. */
-    sellerQuantity: [20, wattHours],
-    buyerQuantity: [21, wattHours],
+    sellerQuantity: [20, energy],
+    buyerQuantity: [21, energy],
   },
 )
 

@@ -1,5 +1,5 @@
 /** What happens at the end of a block, after its transactions. */
-import type { BlockInput, ValidatorUpdate } from './app.ts'
+import type { BlockInput, ValidatorUpdate } from './block.ts'
 import type { Applying } from './kind.ts'
 import { RESERVATIONS, SLOTS } from './network-tables.ts'
 import { forgetSlot } from './rules/lines.ts'

@@ -1,7 +1,7 @@
 /** The kinds of field that the ledger's transactions and records are made of, each with its bounds. */
 import type { Cbor } from '../cbor.ts'
 import { KEY_TRUST } from '../identity/key.ts'
-import type { Money, Price } from '../quantity.ts'
+import type { Money, Price, WattHours } from '../quantity.ts'
 import { big, bytes, type Codec, integer, text, word } from '../record.ts'
 import { fail, ok } from '../result.ts'
 import type { Instant } from '../time.ts'
@@ -13,6 +13,7 @@ export const address = bytes(20)
 export const hash32 = bytes(32)
 export const money = big<Money>(0n, MAX_MONEY)
 export const price = big<Price>(0n, 2n ** 53n)
+export const energy = big<WattHours>(0n, 2n ** 53n)
 /** Block time, or a moment compared with it. */
 export const time = integer<Instant>(0, Number.MAX_SAFE_INTEGER)
 export const sequence = big(0n, 2n ** 53n)

@@ -1,13 +1,12 @@
 /** What a ledger keeps of other ledgers, and what a distribution ledger keeps of its lines. */
 import { toHex } from '../bytes.ts'
-import type { Price, WattHours } from '../quantity.ts'
+import type { Price } from '../quantity.ts'
 import { big, bytes, type Codec, decodeAs, integer, type RecordFault, record, word } from '../record.ts'
 import type { Result } from '../result.ts'
-import { address, hash32, list, money, name, price, time } from './fields.ts'
-import type { Table } from './tables.ts'
+import { address, energy, hash32, list, money, name, price, time } from './fields.ts'
+import type { Table } from './table.ts'
 
 export const height = big(1n, 2n ** 63n - 1n)
-export const energy = big<WattHours>(0n, 2n ** 53n)
 
 /**
  * Followed headers that are kept of a peer; the oldest goes first. A chain makes one a second, so nobody can push out a

@@ -11,7 +11,8 @@ import { type Money, micros } from '../quantity.ts'
 import { decodeAs, encodeAs } from '../record.ts'
 import { done, fail, must, ok, type Result } from '../result.ts'
 import { type LedgerFault, refuse } from './fault.ts'
-import { ACCOUNTS, type Table, tableOf } from './tables.ts'
+import type { Table } from './table.ts'
+import { ACCOUNTS, tableOf } from './tables.ts'
 
 interface Entry {
   readonly table: Table<unknown>

@@ -3,7 +3,6 @@
 import { accumulatedCodec, HEADERS_KEY } from '../chain/accumulator.ts'
 import type { Money } from '../quantity.ts'
 import { big, bytes, type Codec, integer, record } from '../record.ts'
-import type { Instant } from '../time.ts'
 import { type DealRecord, dealRecord } from './deal-record.ts'
 import {
   address,
@@ -20,6 +19,7 @@ import {
 } from './fields.ts'
 import { NETWORK_TABLES } from './network-tables.ts'
 import { SERVICE_TABLES } from './service-tables.ts'
+import type { Table } from './table.ts'
 
 const account = record({
   /** The key that signs now; the account keeps the address of its first one. */
@@ -136,14 +136,6 @@ export type StakedValidator = ValueOf<typeof validator>
 export type Unbonding = ValueOf<typeof unbonding>
 export type Chain = ValueOf<typeof chain>
 export type Bookings = ValueOf<typeof bookings>
-
-/** A kind of record and the prefix of its keys. */
-export interface Table<T> {
-  readonly prefix: string
-  readonly codec: Codec<T>
-  /** When the block time has something to say about this record; absent where never. */
-  due?(value: T): Instant | undefined
-}
 
 export const ACCOUNTS: Table<Account> = { prefix: 'account/', codec: account }
 export const METERS: Table<EnrolledMeter> = { prefix: 'meter/', codec: meter }

@@ -1,7 +1,6 @@
 /** What transactions about deals carry. */
 import { bytes, record } from '../../record.ts'
-import { envelope, hash32, list } from '../fields.ts'
-import { energy } from '../network-tables.ts'
+import { energy, envelope, hash32, list } from '../fields.ts'
 import { proven } from './network.ts'
 
 export const dealBodies = {

@@ -1,7 +1,7 @@
 /** What transactions about other ledgers, lines and reservations carry. */
 import { bytes, record } from '../../record.ts'
-import { hash32, money, name, time } from '../fields.ts'
-import { anchor, energy, height, lightBlockBytes, tariffPrice } from '../network-tables.ts'
+import { energy, hash32, money, name, time } from '../fields.ts'
+import { anchor, height, lightBlockBytes, tariffPrice } from '../network-tables.ts'
 
 /** About 2 kB at a million keys; an absence has two paths. */
 const proof = bytes(1, 12 * 1024)

@@ -11,16 +11,8 @@ import type { DealRecord } from '../deal-record.ts'
 import { type LedgerFault, refuse } from '../fault.ts'
 import type { Applying } from '../kind.ts'
 import { accountId, type Draft, debit } from '../state.ts'
-import {
-  ACCOUNTS,
-  BOOKED_LINES,
-  BOOKED_METERS,
-  type Bookings,
-  DEALS,
-  MAX_WINDOWS_AHEAD,
-  METERS,
-  type Table,
-} from '../tables.ts'
+import type { Table } from '../table.ts'
+import { ACCOUNTS, BOOKED_LINES, BOOKED_METERS, type Bookings, DEALS, MAX_WINDOWS_AHEAD, METERS } from '../tables.ts'
 import type { BodyOf } from '../tx.ts'
 import { bandAt } from './band.ts'
 import { checkReservation, MAX_AHEAD_MS } from './reservation.ts'

@@ -1,7 +1,7 @@
 /** The audit of lines and services finds each kind of mistake. */
 import { utf8 } from '../../../protocol/bytes.ts'
 import { sha256 } from '../../../protocol/crypto/hash.ts'
-import { type Audit, auditLedger } from '../../../protocol/ledger/audit.ts'
+import { auditLedger } from '../../../protocol/ledger/audit.ts'
 import { FOLLOWED, PEERS, RESERVATIONS, SLOTS } from '../../../protocol/ledger/network-tables.ts'
 import {
   AGREEMENTS,
@@ -15,7 +15,7 @@ import {
   PROMISED,
   REWARDED,
 } from '../../../protocol/ledger/service-tables.ts'
-import type { Table } from '../../../protocol/ledger/tables.ts'
+import type { Table } from '../../../protocol/ledger/table.ts'
 import type { TxContent } from '../../../protocol/ledger/tx.ts'
 import { micros, microsPerKwh, wattHours } from '../../../protocol/quantity.ts'
 import { decodeAs, encodeAs } from '../../../protocol/record.ts'
@@ -23,43 +23,12 @@ import { must } from '../../../protocol/result.ts'
 import { instant } from '../../../protocol/time.ts'
 import { contractHash } from '../../../protocol/trade/contract.ts'
 import { assert, suite } from '../../harness.ts'
-import {
-  BEGIN,
-  Bench,
-  buyer,
-  commitOf,
-  genesis,
-  nameOf,
-  operator,
-  receiptOf,
-  seller,
-  sideOf,
-  signTx,
-  terms,
-} from './parties.ts'
+import { audited, call, operatorServes } from './operator-serves.ts'
+import { BEGIN, Bench, buyer, commitOf, nameOf, operator, receiptOf, seller, sideOf, signTx, terms } from './parties.ts'
 import { reserveOf, Street } from './two-ledgers.ts'
 
 const test = suite('audit of lines and services')
 
-const serviceGenesis = {
-  ...genesis,
-  roles: (['aggregator', 'storage', 'issuer', 'community'] as const).map(role => ({ role, holder: operator.address })),
-}
-
-function audited(bench: Bench): Audit {
-  const books = auditLedger(bench.app.entries(bench.app.height)!)
-  assert.equal(books.problems, [])
-  return books
-}
-
-const START = BEGIN + 600_000
-const call = {
-  start: instant(START),
-  end: instant(START + 600_000),
-  reportBy: instant(START + 1_200_000),
-  price: microsPerKwh(333_333n),
-  most: wattHours(2000n),
-}
 /** A ledger with something of every service, and its entries with one record rewritten or removed. */
 function forged<T>(table: Table<T>, change: (value: T) => T | undefined): readonly (string | undefined)[] {
   const bench = served()
@@ -76,7 +45,7 @@ function forged<T>(table: Table<T>, change: (value: T) => T | undefined): readon
 let known: Bench | undefined
 function served(): Bench {
   if (known !== undefined) return known
-  const bench = new Bench(serviceGenesis)
+  const bench = new Bench(operatorServes)
   known = bench
   const commit = commitOf(terms)
   const at = { begin: { at: BEGIN + 60_000 }, end: { at: BEGIN + 60_001 } }

@@ -14,18 +14,13 @@ import {
 } from '../../../protocol/crypto/cose.ts'
 import { addressOf, sha256 } from '../../../protocol/crypto/hash.ts'
 import { algOfKey } from '../../../protocol/identity/key.ts'
-import {
-  type BlockInput,
-  type BlockOutput,
-  createApp,
-  type LedgerApp,
-  type TxOutcome,
-  type ValidatorUpdate,
-} from '../../../protocol/ledger/app.ts'
+import { type BlockOutput, createApp, type LedgerApp, type TxOutcome } from '../../../protocol/ledger/app.ts'
+import type { BlockInput, ValidatorUpdate } from '../../../protocol/ledger/block.ts'
 import { type DealRecord, dealKey, decodeDealRecord } from '../../../protocol/ledger/deal-record.ts'
 import { REFUSAL_CODES, type RefusalCode } from '../../../protocol/ledger/fault.ts'
 import type { Genesis } from '../../../protocol/ledger/genesis.ts'
-import { ACCOUNTS, type Account, type Table } from '../../../protocol/ledger/tables.ts'
+import type { Table } from '../../../protocol/ledger/table.ts'
+import { ACCOUNTS, type Account } from '../../../protocol/ledger/tables.ts'
 import { buildTx, type TxContent } from '../../../protocol/ledger/tx.ts'
 import { micros, microsPerKwh, wattHours } from '../../../protocol/quantity.ts'
 import { CONTEXT_PURPOSE, encodeContext } from '../../../protocol/reading/context.ts'

@@ -1,19 +1,16 @@
-/** Whatever is sent to the services in whatever order, the books add up and nothing is held for ever. */
-import { type Audit, auditLedger } from '../../../protocol/ledger/audit.ts'
 import { eventId } from '../../../protocol/ledger/service-tables.ts'
 import { parseTx, type TxContent } from '../../../protocol/ledger/tx.ts'
-import { microsPerKwh, wattHours } from '../../../protocol/quantity.ts'
-import { instant } from '../../../protocol/time.ts'
+import { wattHours } from '../../../protocol/quantity.ts'
 import { contractHash } from '../../../protocol/trade/contract.ts'
 import { assert, suite } from '../../harness.ts'
 import { assertProperty, fc } from '../../property.ts'
+import { audited, call, operatorServes } from './operator-serves.ts'
 import {
   BEGIN,
   Bench,
   buyer,
   commitOf,
   contextOf,
-  genesis,
   operator,
   readingOf,
   receiptOf,
@@ -26,25 +23,6 @@ import { reserveOf } from './two-ledgers.ts'
 
 const test = suite('books of the services')
 
-const serviceGenesis = {
-  ...genesis,
-  roles: (['aggregator', 'storage', 'issuer', 'community'] as const).map(role => ({ role, holder: operator.address })),
-}
-
-function audited(bench: Bench): Audit {
-  const books = auditLedger(bench.app.entries(bench.app.height)!)
-  assert.equal(books.problems, [])
-  return books
-}
-
-const START = BEGIN + 600_000
-const call = {
-  start: instant(START),
-  end: instant(START + 600_000),
-  reportBy: instant(START + 1_200_000),
-  price: microsPerKwh(333_333n),
-  most: wattHours(2000n),
-}
 const callOf = (n: number) => ({ ...call, most: wattHours(2000n + BigInt(n)) })
 const eventOf = (n: number) => eventId({ ...callOf(n), announcer: operator.address })
 
@@ -67,7 +45,7 @@ const KINDS = [
 test('events, points and groups: deposits are paid out or given back, points are earned, members are members', () => {
   const taken = new Set<string>()
   const play = (steps: readonly { kind: string; n: number; side: boolean; wh: bigint }[]): void => {
-    const bench = new Bench(serviceGenesis)
+    const bench = new Bench(operatorServes)
     const commit = commitOf(terms)
     const at = { begin: { at: BEGIN + 60_000 }, end: { at: BEGIN + 60_001 } }
     bench.block([signTx(buyer, 0n, commit)], 60_001)
@@ -117,7 +95,7 @@ test('events, points and groups: deposits are paid out or given back, points are
 }, 240_000)
 
 test('hostile bytes in the place of any body are refused or taken, and never throw', () => {
-  const bench = new Bench(serviceGenesis)
+  const bench = new Bench(operatorServes)
   const event = eventId({ ...call, announcer: operator.address })
   const { contract } = commitOf(terms).body
   const bodies: readonly TxContent[] = [

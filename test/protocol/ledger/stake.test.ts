@@ -2,12 +2,12 @@
 import { fromUtf8 } from '../../../protocol/bytes.ts'
 import { auditLedger } from '../../../protocol/ledger/audit.ts'
 import type { RefusalCode } from '../../../protocol/ledger/fault.ts'
+import type { Table } from '../../../protocol/ledger/table.ts'
 import {
   BARRED,
   MAX_UNBONDING,
   RULES,
   type StakedValidator,
-  type Table,
   UNBONDING,
   type Unbonding,
   VALIDATORS,
