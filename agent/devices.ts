@@ -2,7 +2,7 @@
 import { PAGES } from '../drivers/meters/catalogue.ts'
 import { createModbusMeter } from '../drivers/meters/modbus-meter.ts'
 import { createTelegramMeter } from '../drivers/meters/telegram-meter.ts'
-import { decodeDsmrTelegram, decodeSmlTelegram } from '../drivers/meters/telegrams.ts'
+import { TELEGRAMS } from '../drivers/meters/telegrams.ts'
 import { createModbusMaster, type ModbusMaster } from '../drivers/modbus/master.ts'
 import type { Meter, Relay } from '../drivers/ports.ts'
 import { openGpioRelays } from '../drivers/relays/johnny-five.ts'
@@ -74,7 +74,7 @@ export async function openDevices(
       closers.push(() => made.close())
       return ok(made)
     }
-    const decode = meter.protocol === 'sml' ? decodeSmlTelegram : decodeDsmrTelegram
+    const decode = TELEGRAMS.get(meter.protocol)!({})
     const line = world.openLine(config.lines[meter.line]!)
     const made = createTelegramMeter({ page: meter.protocol, line, decode, clock, timers, log, ...identity })
     closers.push(() => made.close())

@@ -5,10 +5,25 @@
  *     energyImported: input(0x0048, 'f32', kWh)     fits
  *     energyImported: input(0x0048, 'f32', V)       type error
  */
-import { type NumberFormat, type NumberType, registerCount, type WordOrder } from '../../protocol/modbus/value.ts'
+import {
+  decodeNumber,
+  type NumberFormat,
+  type NumberType,
+  registerCount,
+  type WordOrder,
+} from '../../protocol/modbus/value.ts'
 import { OBIS, type Obis, type UnitName } from '../../protocol/telegram/obis.ts'
 
-type Quantity = 'voltage' | 'current' | 'power' | 'energy' | 'frequency'
+export type Quantity =
+  | 'voltage'
+  | 'current'
+  | 'power'
+  | 'energy'
+  | 'frequency'
+  | 'reactive power'
+  | 'apparent power'
+  | 'reactive energy'
+  | 'power factor'
 
 /** A unit as the maker writes it: `unit` times ten to the `exponent`. */
 export interface Unit<Q extends Quantity> {
@@ -29,6 +44,13 @@ export const W = makeUnit('power', 'W')
 export const Wh = makeUnit('energy', 'Wh')
 export const kWh = makeUnit('energy', 'Wh', 3)
 export const Hz = makeUnit('frequency', 'Hz')
+export const kW = makeUnit('power', 'W', 3)
+export const MWh = makeUnit('energy', 'Wh', 6)
+export const var_ = makeUnit('reactive power', 'var')
+export const VA = makeUnit('apparent power', 'VA')
+export const kvarh = makeUnit('reactive energy', 'varh', 3)
+export const varh = makeUnit('reactive energy', 'varh')
+export const ratio = makeUnit('power factor', '1')
 
 /** What an integer register counts, as in `steps(-1, V)`: tenths of a volt. */
 export const steps = <Q extends Quantity>(exponent: number, unit: Unit<Q>): Unit<Q> => ({
@@ -49,6 +71,18 @@ export const CHANNELS = {
   frequency: { quantity: 'frequency', obis: OBIS.frequency },
   energyImported: { quantity: 'energy', obis: OBIS.energyImport },
   energyExported: { quantity: 'energy', obis: OBIS.energyExport },
+  powerL1: { quantity: 'power', obis: OBIS.powerL1 },
+  powerL2: { quantity: 'power', obis: OBIS.powerL2 },
+  powerL3: { quantity: 'power', obis: OBIS.powerL3 },
+  reactivePower: { quantity: 'reactive power', obis: OBIS.reactivePower },
+  apparentPower: { quantity: 'apparent power', obis: OBIS.apparentPower },
+  powerFactor: { quantity: 'power factor', obis: OBIS.powerFactor },
+  reactiveEnergyImported: { quantity: 'reactive energy', obis: OBIS.reactiveEnergyImport },
+  reactiveEnergyExported: { quantity: 'reactive energy', obis: OBIS.reactiveEnergyExport },
+  energyImportedT1: { quantity: 'energy', obis: OBIS.energyImportT1 },
+  energyImportedT2: { quantity: 'energy', obis: OBIS.energyImportT2 },
+  energyExportedT1: { quantity: 'energy', obis: OBIS.energyExportT1 },
+  energyExportedT2: { quantity: 'energy', obis: OBIS.energyExportT2 },
 } as const satisfies Record<string, { quantity: Quantity; obis: Obis }>
 
 export type Channel = keyof typeof CHANNELS
@@ -62,26 +96,32 @@ export interface Span {
   readonly count: number
 }
 
-export interface Register<Q extends Quantity> extends Span {
+/** What else a maker may say of one register. */
+export interface RegisterTraits {
+  /** Raw contents that mean "not available", besides those of the page for its type. */
+  readonly sentinels?: readonly bigint[]
+  /** The maker counts the other way: power positive for export, say. */
+  readonly negated?: boolean
+  /** Where one register's words stand otherwise than the page's. */
+  readonly wordOrder?: WordOrder
+  /** A register (i16) that holds the power of ten to multiply with, as in SunSpec; read in the same batch. */
+  readonly scaledBy?: Span
+}
+
+export interface Register<Q extends Quantity> extends Span, RegisterTraits {
   readonly type: NumberType
   readonly unit: Unit<Q>
-  readonly sentinels?: readonly bigint[]
 }
 
 const register =
   (table: Table) =>
-  <Q extends Quantity>(
-    address: number,
-    type: NumberType,
-    unit: Unit<Q>,
-    sentinels?: readonly bigint[],
-  ): Register<Q> => ({
+  <Q extends Quantity>(address: number, type: NumberType, unit: Unit<Q>, traits: RegisterTraits = {}): Register<Q> => ({
     table,
     address,
     count: registerCount(type),
     type,
     unit,
-    ...(sentinels === undefined ? {} : { sentinels }),
+    ...traits,
   })
 
 /** A register that function 4 reads, by its protocol address from 0. */
@@ -97,47 +137,70 @@ export interface Source {
   readonly seen: 'manual' | 'manual not seen'
 }
 
+/** What is read to know one meter from another; re-read with every batch. */
+export type Identity =
+  | (Span & { readonly as: 'u32' | 'u32-low-word-first' | 'u64' | 'text' | 'text-low-byte-first' })
+  /**
+   * The maker gives no serial number over the bus. The id has to be configured and is believed as long as this register,
+   * which says what kind of meter it is, says the same; the canary reads it.
+   */
+  | (Span & { readonly as: 'none'; readonly why: string })
+
 export interface MeterPage {
   readonly name: string
   readonly products: readonly string[]
   readonly sources: readonly Source[]
   /** Where the replay test's frames come from: a meter of ours, somebody else's capture, or our simulator. */
   readonly replay: 'recorded' | 'foreign' | 'synthetic'
+  /** What the product speaks; a serial meter behind a gateway may be read over TCP all the same. */
   readonly framing: 'rtu' | 'tcp'
+  /** As it leaves the factory: what `tieline detect` tries first. Absent for TCP. */
+  readonly factory?: { readonly baud: number; readonly format: '8N1' | '8N2' | '8E1' | '8O1'; readonly unit: number }
   readonly wordOrder: WordOrder
-  /** The register that names this one meter: pinned, and read again with every batch. */
-  readonly identity: Span & { readonly as: 'u32' | 'text' | 'text-low-byte-first' }
+  readonly identity: Identity
+  /** Raw contents of a register of a type that mean "not available" throughout this product. */
+  readonly sentinels?: { readonly [T in NumberType]?: readonly bigint[] }
   /** The most registers that one request may ask for. */
   readonly maxRegisters: number
   /** Milliseconds between the end of a request and the first character of its answer, where the maker or a capture says. */
   readonly turnaroundMs: number
   /** Whether a request may run over registers that the page does not name. */
   readonly holes: 'readable' | 'forbidden'
-  /** Power of ten to which a float register of each quantity is rounded, in the register's own unit. */
-  readonly resolution: Readonly<Record<Quantity, number>>
+  /** Power of ten to which a float register of each quantity is rounded, in the register's own unit; only of those that it has. */
+  readonly resolution: { readonly [Q in Quantity]?: number }
   readonly registers: Registers
   readonly caveats: readonly string[]
 }
 
+const isFloat = (type: NumberType): boolean => type === 'f32' || type === 'f64'
+
+function resolutionOf(page: MeterPage, { quantity }: Unit<Quantity>): number {
+  const resolution = page.resolution[quantity]
+  if (resolution === undefined) throw new Error(`${page.name} has a float of ${quantity} and no resolution for it`)
+  return resolution
+}
+
 /** How the content of a page's register becomes a whole number; see scalerOf for what one step of it is worth. */
-export const formatOf = (page: MeterPage, { type, unit, sentinels }: Register<Quantity>): NumberFormat => ({
+export const formatOf = (page: MeterPage, { type, unit, sentinels, wordOrder }: Register<Quantity>): NumberFormat => ({
   type,
-  order: page.wordOrder,
-  scaler: type === 'f32' ? page.resolution[unit.quantity] : 0,
-  ...(sentinels === undefined ? {} : { sentinels }),
+  order: wordOrder ?? page.wordOrder,
+  scaler: isFloat(type) ? resolutionOf(page, unit) : 0,
+  sentinels: [...(page.sentinels?.[type] ?? []), ...(sentinels ?? [])],
 })
 
 /** The power of ten of a decoded number in the unprefixed unit: resolution 0.001 in kWh is 10^0 Wh. */
 export const scalerOf = (page: MeterPage, { type, unit }: Register<Quantity>): number =>
-  unit.exponent + (type === 'f32' ? page.resolution[unit.quantity] : 0)
+  unit.exponent + (isFloat(type) ? resolutionOf(page, unit) : 0)
 
 /** The meter's identity as text, from the bytes of its identity register; undefined where it holds none. */
 export function identityText(page: MeterPage, bytes: Uint8Array): string | undefined {
   const { as } = page.identity
-  if (as === 'u32') {
-    const serial = new DataView(bytes.buffer, bytes.byteOffset, 4).getUint32(0)
-    // Erased memory reads as all ones, missing memory as all zeros; neither names a meter.
-    return serial === 0 || serial === 0xffff_ffff ? undefined : String(serial)
+  // Erased memory reads as all ones, missing memory as all zeros; neither names a meter.
+  if (bytes.every(byte => byte === 0) || bytes.every(byte => byte === 0xff)) return undefined
+  if (as === 'u32' || as === 'u64' || as === 'u32-low-word-first') {
+    const type = as === 'u64' ? 'u64' : 'u32'
+    const order = as === 'u32-low-word-first' ? 'low-first' : 'high-first'
+    return decodeNumber(bytes, { type, order, scaler: 0 })?.toString()
   }
   const chars = bytes.slice()
   if (as === 'text-low-byte-first')

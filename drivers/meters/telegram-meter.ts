@@ -6,18 +6,11 @@ import { concat } from '../../protocol/bytes.ts'
 import { sha256 } from '../../protocol/crypto/hash.ts'
 import { type Fault, fail, ok, type Pull, type Result } from '../../protocol/result.ts'
 import type { MeterValue } from '../../protocol/telegram/obis.ts'
+import type { Telegram } from '../../protocol/telegram/telegram.ts'
 import { later, type Mono } from '../../protocol/time.ts'
 import { keepOpen } from '../line/keep-open.ts'
 import type { Clock, Line, Log, Meter, MeterReading, Timers } from '../ports.ts'
 import { createCounterWatch } from './counters.ts'
-
-/** What every telegram's decoder boils down to. */
-export interface Telegram {
-  readonly meterId: string | undefined
-  readonly values: readonly MeterValue[]
-  /** Whether a checksum covered it; without one, a value is believed only when the telegram before agrees. */
-  readonly checked: boolean
-}
 
 export interface TelegramMeterParts {
   /** What interprets it, as in `sml`. */

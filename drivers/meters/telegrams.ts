@@ -1,9 +1,9 @@
-/** How the telegrams that we know name their meter: the decoders of the telegram meter, by protocol. */
+/** The decoders of telegrams, by the name that configuration and command line use. */
 import { toHex } from '../../protocol/bytes.ts'
 import type { Pull } from '../../protocol/result.ts'
 import { decodeDsmr, withTotals } from '../../protocol/telegram/dsmr.ts'
 import { decodeSml } from '../../protocol/telegram/sml.ts'
-import type { Telegram } from './telegram-meter.ts'
+import type { Telegram, TelegramKeys } from '../../protocol/telegram/telegram.ts'
 
 /** SML: the server id in lower-case hex. Every SML frame carries its checksum. */
 export function decodeSmlTelegram(bytes: Uint8Array): Pull<Telegram> {
@@ -23,3 +23,12 @@ export function decodeDsmrTelegram(bytes: Uint8Array): Pull<Telegram> {
   const { equipmentId, values, checked } = pull.value
   return { ...pull, value: { meterId: equipmentId, values: withTotals(values), checked } }
 }
+
+/** A decoder of telegrams; keys matter only where telegrams are encrypted. */
+export type TelegramDecoder = (bytes: Uint8Array) => Pull<Telegram>
+
+/** Every kind of telegram by name: the only list. */
+export const TELEGRAMS: ReadonlyMap<string, (keys: TelegramKeys) => TelegramDecoder> = new Map([
+  ['sml', () => decodeSmlTelegram],
+  ['dsmr', () => decodeDsmrTelegram],
+])

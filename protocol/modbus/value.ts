@@ -3,7 +3,7 @@
  * are absent (undefined), never 0.
  */
 
-export type NumberType = 'u16' | 'i16' | 'u32' | 'i32' | 'u64' | 'i64' | 'f32'
+export type NumberType = 'u16' | 'i16' | 'u32' | 'i32' | 'u64' | 'i64' | 'f32' | 'f64'
 
 /** Which 16-bit word of a longer number stands at the lower address. Bytes inside a word are always high first. */
 export type WordOrder = 'high-first' | 'low-first'
@@ -18,7 +18,7 @@ export interface NumberFormat {
 }
 
 export const registerCount = (type: NumberType): number =>
-  ({ u16: 1, i16: 1, u32: 2, i32: 2, f32: 2, u64: 4, i64: 4 })[type]
+  ({ u16: 1, i16: 1, u32: 2, i32: 2, f32: 2, u64: 4, i64: 4, f64: 4 })[type]
 
 /** Beyond this a number fits no signed record; a float can claim it, a meter cannot mean it. */
 const LARGEST = 2n ** 63n - 1n
@@ -41,19 +41,25 @@ function nearest(numerator: bigint, denominator: bigint): bigint {
   return numerator < 0n ? -magnitude : magnitude
 }
 
+/** IEEE 754 binary32 and binary64: bits of the mantissa and of the exponent. */
+const FLOAT = { f32: { mantissa: 23n, exponent: 8n }, f64: { mantissa: 52n, exponent: 11n } } as const
+
 /**
- * An IEEE 754 single as a decimal with `scaler`, from its exact binary value. The meter itself rounded a decimal of its
- * resolution to the nearest single; rounding back to that resolution gives the very same decimal as long as singles lie
- * closer together than it (an energy counter in kWh with 1 Wh up to 8,191 kWh), and beyond is at most half a single off.
+ * An IEEE 754 float as a decimal with `scaler`, from its exact binary value. The meter itself rounded a decimal of its
+ * resolution to the nearest float; rounding back to that resolution gives the very same decimal as long as floats lie
+ * closer together than it (a single in kWh with 1 Wh up to 8,191 kWh), and beyond is at most half a float off.
  */
-function decimalOfSingle(raw: number, scaler: number): bigint | undefined {
-  const exponent = (raw >>> 23) & 0xff
-  if (exponent === 0xff) return undefined
-  const mantissa = BigInt((raw & 0x7f_ffff) | (exponent === 0 ? 0 : 0x80_0000))
-  const power = Math.max(exponent, 1) - 150
-  const signed = raw >>> 31 === 1 ? -mantissa : mantissa
-  const up = (power > 0 ? 2n ** BigInt(power) : 1n) * (scaler < 0 ? 10n ** BigInt(-scaler) : 1n)
-  const down = (power < 0 ? 2n ** BigInt(-power) : 1n) * (scaler > 0 ? 10n ** BigInt(scaler) : 1n)
+function decimalOfFloat(raw: bigint, kind: keyof typeof FLOAT, scaler: number): bigint | undefined {
+  const { mantissa: mantissaBits, exponent: exponentBits } = FLOAT[kind]
+  const special = (1n << exponentBits) - 1n
+  const exponent = (raw >> mantissaBits) & special
+  if (exponent === special) return undefined
+  const implied = exponent === 0n ? 0n : 1n << mantissaBits
+  const mantissa = (raw & ((1n << mantissaBits) - 1n)) | implied
+  const power = (exponent === 0n ? 1n : exponent) - (special >> 1n) - mantissaBits
+  const signed = raw >> (mantissaBits + exponentBits) === 1n ? -mantissa : mantissa
+  const up = (power > 0n ? 2n ** power : 1n) * (scaler < 0 ? 10n ** BigInt(-scaler) : 1n)
+  const down = (power < 0n ? 2n ** -power : 1n) * (scaler > 0 ? 10n ** BigInt(scaler) : 1n)
   return nearest(signed * up, down)
 }
 
@@ -64,8 +70,8 @@ export function decodeNumber(bytes: Uint8Array, format: NumberFormat): bigint | 
   const raw = rawOf(bytes, order)
   if (format.sentinels?.includes(raw)) return undefined
   const value =
-    type === 'f32'
-      ? decimalOfSingle(Number(raw), scaler)
+    type === 'f32' || type === 'f64'
+      ? decimalOfFloat(raw, type, scaler)
       : type.startsWith('i')
         ? BigInt.asIntN(8 * bytes.length, raw)
         : raw
@@ -80,6 +86,10 @@ export function encodeNumber(value: bigint, format: NumberFormat): Uint8Array {
     const view = new DataView(new ArrayBuffer(4))
     view.setFloat32(0, Number(`${value}e${format.scaler}`))
     raw = BigInt(view.getUint32(0))
+  } else if (format.type === 'f64') {
+    const view = new DataView(new ArrayBuffer(8))
+    view.setFloat64(0, Number(`${value}e${format.scaler}`))
+    raw = view.getBigUint64(0)
   }
   const bytes = new Uint8Array(2 * count)
   for (let i = 0; i < count; i++) {

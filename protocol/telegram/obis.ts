@@ -6,8 +6,23 @@
 /** `A-B:C.D.E*F`, or without `*F` where F is 255: `1-0:1.8.0`. */
 export type Obis = string
 
-/** DLMS unit codes (IEC 62056-6-2 table of enumerated units), those that we use. */
-export const DLMS_UNIT = { W: 27, VA: 28, var: 29, Wh: 30, VAh: 31, varh: 32, A: 33, V: 35, Hz: 44 } as const
+/** DLMS unit codes (IEC 62056-6-2 table of enumerated units), those that we use. `1` is a plain number, as of a power factor. */
+export const DLMS_UNIT = {
+  degC: 9,
+  m3: 13,
+  'm3/h': 15,
+  J: 25,
+  W: 27,
+  VA: 28,
+  var: 29,
+  Wh: 30,
+  VAh: 31,
+  varh: 32,
+  A: 33,
+  V: 35,
+  Hz: 44,
+  '1': 255,
+} as const
 export type UnitName = keyof typeof DLMS_UNIT
 
 /** value x 10^scaler in unit. `4426`, -3, kWh is written here as Wh: the unit is always the unprefixed one. */
@@ -17,6 +32,8 @@ export interface MeterValue {
   /** Power of ten, -9..9. */
   readonly scaler: number
   readonly unit: UnitName
+  /** The unit as the telegram itself wrote it, where that is a prefixed one (`kWh`, `kW`, ...): for people only. */
+  readonly written?: string
 }
 
 /** The registers that Tieline itself reasons about. Import is energy into the site, export energy out of it. */
@@ -34,6 +51,19 @@ export const OBIS = {
   currentL2: '1-0:51.7.0',
   currentL3: '1-0:71.7.0',
   frequency: '1-0:14.7.0',
+  powerL1: '1-0:36.7.0',
+  powerL2: '1-0:56.7.0',
+  powerL3: '1-0:76.7.0',
+  /** Signed sums: inductive (+) less capacitive (-). */
+  reactivePower: '1-0:3.7.0',
+  apparentPower: '1-0:9.7.0',
+  powerFactor: '1-0:13.7.0',
+  reactiveEnergyImport: '1-0:3.8.0',
+  reactiveEnergyExport: '1-0:4.8.0',
+  energyImportT1: '1-0:1.8.1',
+  energyImportT2: '1-0:1.8.2',
+  energyExportT1: '1-0:2.8.1',
+  energyExportT2: '1-0:2.8.2',
 } as const satisfies Record<string, Obis>
 
 /** Six bytes A B C D E F of an OBIS name, or undefined where it is none. */

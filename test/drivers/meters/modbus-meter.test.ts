@@ -174,7 +174,10 @@ test('a page may forbid holes and count in integers', async () => {
   const page: MeterPage = {
     ...SDM120,
     holes: 'forbidden',
-    registers: { voltageL1: holding(0x10, 'u16', steps(-1, V)), voltageL2: holding(0x12, 'i32', V, [0x8000_0000n]) },
+    registers: {
+      voltageL1: holding(0x10, 'u16', steps(-1, V)),
+      voltageL2: holding(0x12, 'i32', V, { sentinels: [0x8000_0000n] }),
+    },
   }
   const bus = makeStreetLine([
     {

@@ -70,7 +70,7 @@ test('a kilowatt-hour register of 1 Wh resolution counts whole Wh; tenths of a v
 })
 
 test('an identity is a number that somebody gave, or text in either byte order', () => {
-  const as = (how: MeterPage['identity']['as'], bytes: string) => {
+  const as = (how: Exclude<MeterPage['identity']['as'], 'none'>, bytes: string) => {
     const sdm = PAGES.get('eastron-sdm120')!
     return identityText({ ...sdm, identity: { ...sdm.identity, as: how } }, hex(bytes))
   }

@@ -1,5 +1,5 @@
 import { drainPromises } from '../../../drivers/drain.ts'
-import { createTelegramMeter, type Telegram, type TelegramMeterParts } from '../../../drivers/meters/telegram-meter.ts'
+import { createTelegramMeter, type TelegramMeterParts } from '../../../drivers/meters/telegram-meter.ts'
 import { decodeDsmrTelegram, decodeSmlTelegram } from '../../../drivers/meters/telegrams.ts'
 import { createSimTime } from '../../../hw/sim/clock.ts'
 import { createMemoryLine } from '../../../hw/sim/memory-line.ts'
@@ -9,6 +9,7 @@ import { hex } from '../../../protocol/bytes.ts'
 import { sha256 } from '../../../protocol/crypto/hash.ts'
 import { must, type Pull, type Result } from '../../../protocol/result.ts'
 import { findValue, OBIS } from '../../../protocol/telegram/obis.ts'
+import type { Telegram } from '../../../protocol/telegram/telegram.ts'
 import { assert, suite } from '../../harness.ts'
 
 const test = suite('telegram meter')
