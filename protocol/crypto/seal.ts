@@ -12,11 +12,12 @@
  *
  * The key pair is static, so a key that leaks opens what was recorded before: there is no forward secrecy.
  */
-import { xchacha20poly1305 } from '@noble/ciphers/chacha.js'
+
 import { concat, toHex, utf8 } from '../bytes.ts'
 import { fail, ok, type Result } from '../result.ts'
 import type { Mono } from '../time.ts'
 import { type Bucket, type BucketSize, takeTokens } from './bucket.ts'
+import { xchacha20poly1305 } from './ciphers.ts'
 import { type CoseFault, parseSign1, verifySign1 } from './cose.ts'
 import { x25519 } from './curves.ts'
 import { hkdfSha256 } from './hash.ts'
