@@ -47,6 +47,7 @@ export interface Identification {
 /** What can be wrong with a frame or an answer. */
 export type ModbusFault =
   | { readonly code: 'modbus.crc'; readonly expected: number; readonly received: number }
+  | { readonly code: 'modbus.lrc'; readonly expected: number; readonly received: number }
   | { readonly code: 'modbus.unit'; readonly expected: number; readonly received: number }
   | { readonly code: 'modbus.function'; readonly expected: number; readonly received: number }
   | { readonly code: 'modbus.length'; readonly expected: number; readonly received: number }
