@@ -1,7 +1,6 @@
 /** A meter read through a Modbus master: its page says which registers, this says when they may be believed. */
-import { concat } from '../../protocol/bytes.ts'
+import { concat, toHex } from '../../protocol/bytes.ts'
 import { sha256 } from '../../protocol/crypto/hash.ts'
-import { decodeNumber } from '../../protocol/modbus/value.ts'
 import { type Fault, fail, ok, type Result } from '../../protocol/result.ts'
 import type { MeterValue } from '../../protocol/telegram/obis.ts'
 import { later, type Mono } from '../../protocol/time.ts'
@@ -9,8 +8,18 @@ import type { ModbusMaster, RegisterBlock } from '../modbus/master.ts'
 import { silenceOf } from '../modbus/rtu-exchange.ts'
 import type { Clock, Log, Meter, MeterReading } from '../ports.ts'
 import { createCounterWatch } from './counters.ts'
-import { CHANNELS, type Channel, formatOf, identityText, type MeterPage, type Span, scalerOf } from './page.ts'
-import { holesIn, planReads, requestCost } from './plan.ts'
+import {
+  CHANNELS,
+  type Channel,
+  identityText,
+  type MeterPage,
+  type Quantity,
+  type Register,
+  readRegister,
+  type Span,
+} from './page.ts'
+import { covers, holesIn, hullOf, planReads, requestCost } from './plan.ts'
+import { createRefusals } from './refusals.ts'
 
 export interface ModbusMeterParts {
   readonly master: ModbusMaster
@@ -19,7 +28,10 @@ export interface ModbusMeterParts {
   readonly clock: Clock
   /** Of the line that the master works on; decides how reads are joined. */
   readonly characterMs: number
-  /** The identity that this meter must have; without one, the first seen is pinned until restart. */
+  /**
+   * The identity that this meter must have; without one, the first seen is pinned until restart. A meter that tells no
+   * identity has this one, and cannot be read without it.
+   */
   readonly meterId?: string
   /** The quantities wanted; all that the page has when left out. */
   readonly channels?: readonly Channel[]
@@ -31,9 +43,18 @@ const ATTEMPTS = 2
 /** Exceptions by which a meter refuses registers that it does not have. */
 const NO_SUCH_REGISTER: ReadonlySet<unknown> = new Set([2, 3])
 
+interface Want {
+  readonly channel: Channel
+  readonly register: Register<Quantity>
+  /** What one request must bring: the register, and its scale register where it has one. */
+  readonly span: Span
+}
+
 interface Batch {
   readonly frames: Uint8Array[]
   readonly values: Map<Channel, MeterValue>
+  /** What was answered, be it that there is no such value. */
+  readonly answered: Set<Channel>
   /** When the oldest frame that gave a value was heard. */
   oldest: Mono | undefined
   meterId: string
@@ -42,31 +63,33 @@ interface Batch {
 
 export function createModbusMeter(parts: ModbusMeterParts): Meter {
   const { master, page, unit, clock, log } = parts
-  const channels = (parts.channels ?? (Object.keys(CHANNELS) as Channel[])).filter(
-    channel => page.registers[channel] !== undefined,
-  )
+  const wants = (parts.channels ?? (Object.keys(CHANNELS) as Channel[])).flatMap((channel): Want[] => {
+    const register = page.registers[channel]
+    return register === undefined ? [] : [{ channel, register, span: hullOf(register, register.scaledBy) }]
+  })
+  const spans = wants.map(({ span }) => span)
   const cost = requestCost(parts.characterMs, silenceOf(parts.characterMs), page.turnaroundMs)
-  const counters = createCounterWatch(`${page.name} unit ${unit}`, log)
-  /** Holes that the meter was seen to refuse, or that its page forbids. */
-  let forbidden: readonly Span[] =
+  const counters = createCounterWatch(`${page.name} unit ${unit}`, log, page.maxPowerW)
+  const refusals = createRefusals(
+    clock,
     page.holes === 'forbidden'
-      ? (['holding', 'input'] as const).flatMap(table => holesIn({ table, address: 0, count: 0x1_0000 }, allSpans()))
-      : []
+      ? (['holding', 'input'] as const).flatMap(table => holesIn({ table, address: 0, count: 0x1_0000 }, spans))
+      : [],
+  )
   /** Values of another table than the identity's never look like it, whatever their length. */
-  const canary = allSpans().some(({ table }) => table === page.identity.table) ? 'shared' : 'alone'
-  let pinned = parts.meterId
+  const canary = spans.some(({ table }) => table === page.identity.table) ? 'shared' : 'alone'
+  const tellsIdentity = page.identity.as !== 'none'
+  /** What the identity register must say. */
+  let pinned = tellsIdentity ? parts.meterId : undefined
 
-  function allSpans(): Span[] {
-    return channels.map(channel => page.registers[channel]!)
-  }
-
-  const plan = (wanted: readonly Channel[]) =>
+  const plan = (wanted: readonly Want[]) =>
     planReads(
-      wanted.map(channel => page.registers[channel]!),
+      wanted.map(({ span }) => span),
       {
         maxRegisters: page.maxRegisters,
         requestCost: cost,
-        forbidden,
+        forbidden: refusals.forbidden(),
+        refused: refusals.refused(),
         avoid: ({ table, count }) => master.isQuarantined(unit, table, count),
       },
     )
@@ -76,69 +99,114 @@ export function createModbusMeter(parts: ModbusMeterParts): Meter {
     const { table, address, count } = page.identity
     const block = await master.readRegisters(unit, table, address, count, { canary })
     if (!block.ok) return block.fault
-    const seen = identityText(page, block.value.bytes)
+    const seen = tellsIdentity ? identityText(page, block.value.bytes) : toHex(block.value.bytes)
     if (seen === undefined) return { code: 'meter.no-identity', page: page.name, unit }
     pinned ??= seen
     if (seen !== pinned) return { code: 'meter.identity', page: page.name, unit, expected: pinned, received: seen }
-    batch.meterId = seen
+    batch.meterId = tellsIdentity ? seen : parts.meterId!
     batch.frames.push(block.value.frame)
     return undefined
   }
 
-  function take(batch: Batch, island: Span, block: RegisterBlock, wanted: readonly Channel[]): void {
+  function take(batch: Batch, island: Span, block: RegisterBlock, wanted: readonly Want[]): void {
     batch.frames.push(block.frame)
     batch.oldest ??= block.at
-    for (const channel of wanted) {
-      const register = page.registers[channel]!
-      const from = 2 * (register.address - island.address)
-      if (!covers(island, register)) continue
-      const value = decodeNumber(block.bytes.subarray(from, from + 2 * register.count), formatOf(page, register))
-      if (value === undefined) continue
-      const { obis } = CHANNELS[channel]
-      batch.values.set(channel, { obis, value, scaler: scalerOf(page, register), unit: register.unit.unit })
+    const bytesOf = ({ address, count }: Span) =>
+      block.bytes.subarray(2 * (address - island.address), 2 * (address - island.address + count))
+    for (const { channel, register, span } of wanted) {
+      if (!covers(island, span)) continue
+      batch.answered.add(channel)
+      const value = readRegister(page, register, bytesOf(register), register.scaledBy && bytesOf(register.scaledBy))
+      if (value !== undefined) batch.values.set(channel, { obis: CHANNELS[channel].obis, ...value })
     }
   }
 
-  /** Reads what is still wanted; returns what is wanted after that. */
-  async function attempt(batch: Batch, wanted: readonly Channel[]): Promise<readonly Channel[]> {
+  /** Reads what is wanted of an island that was refused, register by register. Answers whether the slave still talks. */
+  async function readApart(batch: Batch, island: Span, wanted: readonly Want[]): Promise<boolean> {
+    const inside = wanted.filter(({ span }) => covers(island, span))
+    let allThere = true
+    for (const want of inside) {
+      const { table, address, count } = want.span
+      const same = address === island.address && count === island.count
+      const block = same && batch.fault ? fail(batch.fault) : await master.readRegisters(unit, table, address, count)
+      if (block.ok) {
+        take(batch, want.span, block.value, [want])
+        continue
+      }
+      allThere = false
+      batch.fault = block.fault
+      if (block.fault.code !== 'modbus.exception') return false
+      if (!NO_SUCH_REGISTER.has(block.fault['exception'])) continue
+      batch.answered.add(want.channel)
+      if (refusals.lacks(want.channel, want.span))
+        log?.('warn', 'meters', `${page.name} unit ${unit} has no ${want.channel}`, {
+          ...block.fault,
+          code: 'meter.no-register',
+          channel: want.channel,
+          table,
+          address,
+        })
+    }
+    if (allThere) refusals.dislikes(island, spans)
+    return true
+  }
+
+  /** Reads what is wanted, as far as it comes. */
+  async function attempt(batch: Batch, wanted: readonly Want[]): Promise<void> {
     batch.fault = await identify(batch)
-    if (batch.fault !== undefined) return wanted
+    if (batch.fault !== undefined) return
     const islands = plan(wanted)
     if (islands === undefined) {
       batch.fault = { code: 'meter.no-safe-plan', page: page.name, unit }
-      return wanted
+      return
     }
-    let left = wanted
     for (const island of islands) {
       const block = await master.readRegisters(unit, island.table, island.address, island.count)
       if (block.ok) {
-        take(batch, island, block.value, left)
-        left = left.filter(channel => !covers(island, page.registers[channel]!))
+        take(batch, island, block.value, wanted)
         continue
       }
       batch.fault = block.fault
-      if (block.fault.code === 'modbus.exception' && NO_SUCH_REGISTER.has(block.fault['exception']))
-        forbidden = [...forbidden, ...holesIn(island, allSpans())]
       // What comes after a timeout is refused until the canary is read again: the next attempt does.
-      else if (block.fault.code !== 'modbus.exception') return left
+      if (block.fault.code !== 'modbus.exception') return
+      if (NO_SUCH_REGISTER.has(block.fault['exception']) && !(await readApart(batch, island, wanted))) return
     }
-    return left
   }
 
   return {
     page: page.name,
     read: async (): Promise<Result<MeterReading>> => {
-      const batch: Batch = { frames: [], values: new Map(), oldest: undefined, meterId: '', fault: undefined }
-      let wanted: readonly Channel[] = channels
-      for (let tries = 0; tries < ATTEMPTS && wanted.length > 0; tries++) wanted = await attempt(batch, wanted)
+      if (page.identity.as === 'none' && parts.meterId === undefined)
+        return fail({
+          code: 'meter.needs-id',
+          page: page.name,
+          unit,
+          why: page.identity.why,
+          hint: 'configure the number on its nameplate as its id',
+        })
+      const batch: Batch = {
+        frames: [],
+        values: new Map(),
+        answered: new Set(),
+        oldest: undefined,
+        meterId: '',
+        fault: undefined,
+      }
+      const there = wants.filter(({ channel }) => !refusals.isMissing(channel))
+      let wanted = there
+      for (let tries = 0; tries < ATTEMPTS && (tries === 0 || wanted.length > 0); tries++) {
+        await attempt(batch, wanted)
+        wanted = wanted.filter(({ channel }) => !batch.answered.has(channel))
+      }
       // Values whose slave is someone else's, or unsure, by the end of the batch are no values.
       if (batch.fault?.code === 'meter.identity') return fail(batch.fault)
-      const values = counters.keepRising(
-        channels.flatMap(channel => {
-          const value = batch.values.get(channel)
-          return value === undefined ? [] : [value]
-        }),
-      )
+      const values =
+        batch.oldest === undefined
+          ? []
+          : counters.keepRising(
+              there.flatMap(({ channel }) => batch.values.get(channel) ?? []),
+              batch.oldest,
+            )
       if (values.length === 0 || batch.oldest === undefined)
         return fail(batch.fault ?? { code: 'meter.nothing-certain', page: page.name, unit })
       return ok({
@@ -153,6 +221,3 @@ export function createModbusMeter(parts: ModbusMeterParts): Meter {
     close: async () => {},
   }
 }
-
-const covers = (island: Span, { table, address, count }: Span): boolean =>
-  table === island.table && address >= island.address && address + count <= island.address + island.count

@@ -12,7 +12,7 @@ import {
   registerCount,
   type WordOrder,
 } from '../../protocol/modbus/value.ts'
-import { OBIS, type Obis, type UnitName } from '../../protocol/telegram/obis.ts'
+import { type MeterValue, OBIS, type Obis, type UnitName } from '../../protocol/telegram/obis.ts'
 
 export type Quantity =
   | 'voltage'
@@ -104,7 +104,10 @@ export interface RegisterTraits {
   readonly negated?: boolean
   /** Where one register's words stand otherwise than the page's. */
   readonly wordOrder?: WordOrder
-  /** A register (i16) that holds the power of ten to multiply with, as in SunSpec; read in the same batch. */
+  /**
+   * A register (i16) that holds the power of ten to multiply with, as in SunSpec; read in the same request, so that the
+   * two never are of different moments.
+   */
   readonly scaledBy?: Span
 }
 
@@ -162,6 +165,11 @@ export interface MeterPage {
   readonly sentinels?: { readonly [T in NumberType]?: readonly bigint[] }
   /** The most registers that one request may ask for. */
   readonly maxRegisters: number
+  /**
+   * The most that can flow through this product, in watts: an energy counter that rises faster has to be read twice. Three
+   * phases of 100 A at 250 V where left out; to be given for products behind current transformers.
+   */
+  readonly maxPowerW?: number
   /** Milliseconds between the end of a request and the first character of its answer, where the maker or a capture says. */
   readonly turnaroundMs: number
   /** Whether a request may run over registers that the page does not name. */
@@ -192,9 +200,34 @@ export const formatOf = (page: MeterPage, { type, unit, sentinels, wordOrder }: 
 export const scalerOf = (page: MeterPage, { type, unit }: Register<Quantity>): number =>
   unit.exponent + (isFloat(type) ? resolutionOf(page, unit) : 0)
 
-/** The meter's identity as text, from the bytes of its identity register; undefined where it holds none. */
+/** SunSpec's "not implemented" of a scale register, and how far one reaches (Device Information Model V1.9, type sunssf). */
+const SCALE: NumberFormat = { type: 'i16', order: 'high-first', scaler: 0, sentinels: [0x8000n] }
+const SCALE_REACH = 10n
+/** What a signed record can say. */
+const SCALER_REACH = 9
+
+/**
+ * What a register says, from its bytes and those of its scale register where it has one. Undefined where the meter says
+ * that it has no such number, or says it in a way that means none: a sentinel, a scale beyond its reach.
+ */
+export function readRegister(
+  page: MeterPage,
+  register: Register<Quantity>,
+  bytes: Uint8Array,
+  scaleBytes?: Uint8Array,
+): Omit<MeterValue, 'obis'> | undefined {
+  const scale = register.scaledBy === undefined ? 0n : scaleBytes && decodeNumber(scaleBytes, SCALE)
+  const value = decodeNumber(bytes, formatOf(page, register))
+  if (value === undefined || scale === undefined || scale > SCALE_REACH || scale < -SCALE_REACH) return undefined
+  const scaler = scalerOf(page, register) + Number(scale)
+  if (Math.abs(scaler) > SCALER_REACH) return undefined
+  return { value: register.negated ? -value : value, scaler, unit: register.unit.unit }
+}
+
+/** The meter's identity as text, from the bytes of its identity register; undefined where it holds none or has none. */
 export function identityText(page: MeterPage, bytes: Uint8Array): string | undefined {
   const { as } = page.identity
+  if (as === 'none') return undefined
   // Erased memory reads as all ones, missing memory as all zeros; neither names a meter.
   if (bytes.every(byte => byte === 0) || bytes.every(byte => byte === 0xff)) return undefined
   if (as === 'u32' || as === 'u64' || as === 'u32-low-word-first') {

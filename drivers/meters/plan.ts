@@ -11,6 +11,8 @@ export interface PlanLimits {
   readonly requestCost: number
   /** Registers that a request must not run over, because the meter refused it. */
   readonly forbidden?: readonly Span[]
+  /** Spans that a request must not cover whole, because the meter refused them so. */
+  readonly refused?: readonly Span[]
   /** Lengths that must not be asked for now, because a late answer of that length may still come. */
   readonly avoid?: (span: Span) => boolean
 }
@@ -27,6 +29,16 @@ export const requestCost = (characterMs: number, silenceMs: number, turnaroundMs
 
 const overlaps = (a: Span, b: Span): boolean =>
   a.table === b.table && a.address < b.address + b.count && b.address < a.address + a.count
+
+export const covers = (island: Span, { table, address, count }: Span): boolean =>
+  table === island.table && address >= island.address && address + count <= island.address + island.count
+
+/** The span over two of one table. */
+export function hullOf({ table, address, count }: Span, other?: Span): Span {
+  const from = Math.min(address, other?.address ?? address)
+  const end = other === undefined ? address + count : Math.max(address + count, other.address + other.count)
+  return { table, address: from, count: end - from }
+}
 
 /** The holes between `spans` inside one island that covers them: what to forbid when the meter refuses the island. */
 export function holesIn(island: Span, spans: readonly Span[]): Span[] {
@@ -60,6 +72,7 @@ export function planReads(spans: readonly Span[], limits: PlanLimits): readonly 
       const island = { table: first.table, address: first.address, count: reach - first.address }
       if (island.count > limits.maxRegisters) break
       if (limits.forbidden?.some(hole => overlaps(hole, island))) break
+      if (limits.refused?.some(span => covers(island, span))) break
       const cost = best[start]!.cost + limits.requestCost + island.count
       if (cost < choice.cost && !limits.avoid?.(island)) choice = { cost, islands: [...best[start]!.islands, island] }
     }

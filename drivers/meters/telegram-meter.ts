@@ -127,9 +127,9 @@ export function createTelegramMeter(parts: TelegramMeterParts): TelegramMeter {
     if (meterId === undefined) return fail({ code: 'meter.no-identity', page })
     pinned ??= meterId
     if (meterId !== pinned) return fail({ code: 'meter.identity', page, expected: pinned, received: meterId })
-    const values = counters.keepRising(agreed)
-    if (values.length === 0) return undefined
     const takenMono = arrival()
+    const values = counters.keepRising(agreed, takenMono)
+    if (values.length === 0) return undefined
     return ok({
       meterId,
       taken: later(clock.now(), takenMono - clock.mono()),
