@@ -3,7 +3,7 @@
  * addresses; settings and the serial number in holding registers. Addresses after the makers' protocol documents
  * (SDM120Modbus V2.4, SDM630Modbus V1.8; second-hand, as other projects' drivers give them).
  */
-import type { ModbusBank, RegisterTable } from './modbus-slave.ts'
+import type { ModbusBank, RegisterTable } from './modbus-bank.ts'
 import { type Field, f32, kWh, type Measured, registersOf, u32, type Words } from './register-image.ts'
 
 export interface EastronOptions {

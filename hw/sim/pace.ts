@@ -5,18 +5,23 @@ import type { Timers } from '../../drivers/ports.ts'
 /** A USB adapter hands over what it received every 16 ms unless told otherwise (FTDI's default latency timer). */
 const SLICE_MS = 16
 
-/**
- * The first byte starts `afterMs` from now; each slice is written when its last byte has left the wire. Where
- * `characterMs` is 0 everything leaves at once.
- */
+export interface Pace {
+  /** From now to the first byte's start. */
+  readonly afterMs: number
+  /** 0 where everything leaves at once. */
+  readonly characterMs: number
+  /** What is handed over together; a character at least. */
+  readonly sliceMs?: number
+}
+
+/** Each slice is written when its last byte has left the wire. */
 export function sendPaced(
   end: Pick<DeviceEnd, 'write'>,
   bytes: Uint8Array,
-  timing: { readonly afterMs: number; readonly characterMs: number },
+  { afterMs, characterMs, sliceMs = SLICE_MS }: Pace,
   timers: Timers,
 ): void {
-  const { afterMs, characterMs } = timing
-  const size = characterMs === 0 ? bytes.length : Math.max(1, Math.floor(SLICE_MS / characterMs))
+  const size = characterMs === 0 ? bytes.length : Math.max(1, Math.floor(sliceMs / characterMs))
   // All set from one instant, so that a late timer delays its own slice and not the following ones.
   for (let from = 0; from < bytes.length; from += size) {
     const to = Math.min(from + size, bytes.length)

@@ -1,5 +1,5 @@
 /** Writes values into Modbus registers the way a meter's maker lays them out. */
-import type { Registers, RegisterTable } from './modbus-slave.ts'
+import type { Registers, RegisterTable } from './modbus-bank.ts'
 
 /** What a simulated meter measures, as the wires see it: power import-positive, energies in milliwatt-hours. */
 export interface Measured {

@@ -5,7 +5,7 @@
  * (victronenergy/dbus-modbus-client, shelly.py: `Reg_text(0, 6, '/Serial', little=True)`).
  */
 import { utf8 } from '../../protocol/bytes.ts'
-import type { ModbusBank } from './modbus-slave.ts'
+import type { ModbusBank } from './modbus-bank.ts'
 import { type Field, f32, lowWordFirst, type Measured, registersOf, type Words } from './register-image.ts'
 
 export interface ShellyOptions {
