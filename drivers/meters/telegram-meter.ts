@@ -58,6 +58,8 @@ export function createTelegramMeter(parts: TelegramMeterParts): TelegramMeter {
   let arrivals: { readonly position: number; readonly at: Mono }[] = []
   let waiters: readonly Waiter[] = []
   let before: Telegram | undefined
+  /** The highest frame counter of the pinned meter; it outlasts a line that goes down. */
+  let lastCounter: number | undefined
   let lastJunk: Fault | undefined
   let silentReads = 0
 
@@ -108,14 +110,25 @@ export function createTelegramMeter(parts: TelegramMeterParts): TelegramMeter {
     if (buffer.length === 0) arrivals = []
   }
 
-  function finish(telegram: Telegram, frame: Uint8Array): void {
+  function finish(heardTelegram: Telegram, frame: Uint8Array): void {
+    const telegram = { ...heardTelegram, values: heardTelegram.values.flatMap(ofNow) }
+    const replayed = judgeCounter(telegram)
     const agreed = telegram.checked ? telegram.values : agreeing(before, telegram)
     before = telegram
     const heard = waiters.filter(waiter => waiter.from <= base)
     if (heard.length === 0) return
-    const result = judge(telegram, agreed, frame)
+    const result = replayed ?? judge(telegram, agreed, frame)
     // A telegram that says nothing certain is no answer yet: the next one may be.
     if (result !== undefined) for (const waiter of heard) waiter.settle(result)
+  }
+
+  /** Refuses a telegram that was sent before, whether or not a read waited for it then. */
+  function judgeCounter({ meterId, counter, checked }: Telegram): Result<never> | undefined {
+    if (counter === undefined) return undefined
+    if (lastCounter !== undefined && counter <= lastCounter)
+      return fail({ code: 'meter.replayed', page, last: lastCounter, received: counter })
+    if (checked && (pinned ?? meterId) === meterId) lastCounter = counter
+    return undefined
   }
 
   function judge(
@@ -170,6 +183,13 @@ export function createTelegramMeter(parts: TelegramMeterParts): TelegramMeter {
 
   return { page, open: link.open, read, close: link.close }
 }
+
+/**
+ * A value as a reading has it: name, number and unit. One that carries an older time of its own has no place in a reading,
+ * whose values are all of the moment in which the telegram began.
+ */
+const ofNow = ({ obis, value, scaler, unit, at }: MeterValue): readonly MeterValue[] =>
+  at === undefined ? [{ obis, value, scaler, unit }] : []
 
 /** The values of an unchecked telegram that the one before it bears out: the same, or a counter a little further. */
 function agreeing(before: Telegram | undefined, { meterId, values }: Telegram): readonly MeterValue[] {

@@ -7,6 +7,9 @@
  *     1-0:1.8.1(000004.426*kWh) CR LF      one data line for each object
  *     !6EEE CR LF                          CRC-16/ARC from "/" to "!", in hex; v2.2 and v3 send "!" CR LF alone
  *
+ * The line runs at 9,600 baud 7E1 in v2.2 and v3, one telegram every ten seconds, and at 115,200 baud 8N1 from v4 on, every
+ * ten seconds in v4 and every second in v5; the signal is inverted.
+ *
  * A frame counts only when its CRC, where the meter sends one, and every line of it hold. A telegram without CRC comes out
  * marked `checked: false`: nothing but its form was checked, so a value in it is certain only when a second telegram agrees.
  */
@@ -18,7 +21,7 @@ import { atScaler, findValue, type MeterValue, OBIS, obisName, type UnitName } f
 export interface DsmrReading {
   /** The identification line without its slash: maker, baud letter and model. */
   readonly model: string
-  /** Serial number of the electricity meter (0-0:96.1.1; 0-0:96.1.255 in meters of German make), where it gives one. */
+  /** Serial number of the meter that sends, or else its logical device name, where it gives either (`EQUIPMENT`). */
   readonly equipmentId: string | undefined
   /** The meter's local time as it writes it, YYMMDDhhmmss and S or W for summer or winter (v4 and later). */
   readonly timestamp: string | undefined
@@ -45,11 +48,11 @@ const LF = 0x0a
 /** "!", four hex digits at most, CR LF. */
 const LONGEST_END = 7
 
-/** The version of DSMR that the meter claims, from v4 on; then the time and the serial number are never missing. */
+/** The version of DSMR that the meter claims, from v4 on; then the time is never missing. */
 const VERSION = '1-3:0.2.8'
 const TELEGRAM_TIME = '0-0:1.0.0'
-const EQUIPMENT = '0-0:96.1.1'
-const EQUIPMENT_GERMAN = '0-0:96.1.255'
+/** Who sends, the first that is there: DSMR, meters of German make, Hungary, Luxembourg (logical device name). */
+const EQUIPMENT = ['0-0:96.1.1', '0-0:96.1.255', '0-0:96.1.0', '0-0:42.0.0']
 /** Objects that only meters with a CRC send: version (v4, v5), version (Belgium), time of the telegram (v4, v5). */
 const CRC_ERA = [VERSION, '0-0:96.1.4', TELEGRAM_TIME]
 
@@ -69,6 +72,9 @@ const UNITS: Readonly<Record<string, readonly [unit: UnitName, scaler: number]>>
   V: ['V', 0],
   A: ['A', 0],
   Hz: ['Hz', 0],
+  m3: ['m3', 0],
+  MJ: ['J', 6],
+  GJ: ['J', 9],
 }
 
 /** Decodes the telegram at the start of `bytes`. */
@@ -128,12 +134,17 @@ function ascii(bytes: Uint8Array, from: number, to: number): string {
 
 /** One object: A-B:C.D.E or A-B:C.D.E*F, then values in brackets. */
 const OBJECT = /^(\d{1,3})-(\d{1,3}):(\d{1,3})\.(\d{1,3})\.(\d{1,3})(?:\*(\d{1,3}))?((?:\([ -'*-~]*\))+)$/
-/** v2.2 and v3 write the value of a gas meter on a line of its own. */
+/** v2.2 and v3 write the value of a gas meter on a line of its own, behind its time, status, interval, count, name and unit. */
 const CONTINUED = /^\([ -'*-~]*\)$/
 const QUANTITY = /^(-?\d{1,15})(?:\.(\d{1,9}))?\*([A-Za-z]{1,5}\d?)$/
 /** One value with a unit, well formed or not. */
 const WITH_UNIT = /^[^()]*\*[^()]*$/
 const TIMESTAMP = /^\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[01]\d|2[0-3])(?:[0-5]\d){2}[SW]$/
+/** A time, and the one value of that time. */
+const DATED = /^([^()]*)\)\(([^()]*\*[^()]*)$/
+const DATED_V3 = /^(\d{12})\)\(\d{1,2}\)\(\d{1,2}\)\(1\)\((0-\d:24\.2\.\d)\)\((\w{1,5})\)\((\d+\.\d+)$/
+/** Meters behind the one that sends, on its M-Bus channels 1 to 9: gas, water, heat. */
+const SUB_METER = /^0-[1-9]:24\./
 
 /** The lines between "/" and "!". */
 function readLines(text: string, checked: boolean): DsmrReading | DsmrFault {
@@ -144,10 +155,10 @@ function readLines(text: string, checked: boolean): DsmrReading | DsmrFault {
   if (lines.length < 4) return { code: 'dsmr.line', line: 3, what: 'no object' }
   if (lines.at(-1) !== '') return { code: 'dsmr.line', line: lines.length, what: 'end of line' }
 
-  const draft: Draft = { equipmentId: undefined, timestamp: undefined, values: [], seen: new Map() }
+  const draft: Draft = { equipment: new Map(), timestamp: undefined, values: [], seen: new Map() }
   for (let i = 2; i < lines.length - 1; i++) {
-    const line = lines[i]!
-    if (CONTINUED.test(line)) continue
+    let line = lines[i]!
+    if (CONTINUED.test(lines[i + 1]!)) line += lines[++i]!
     const match = OBJECT.exec(line)
     const name = match?.slice(1, 7).map(field => Number(field ?? 255))
     if (match === null || name === undefined || name.some(field => field > 255))
@@ -156,16 +167,18 @@ function readLines(text: string, checked: boolean): DsmrReading | DsmrFault {
     if (!checked && CRC_ERA.includes(obis)) return { code: 'dsmr.crc-missing', because: obis }
     if (!take(draft, obis, match[7]!)) return { code: 'dsmr.line', line: i + 1, what: obis }
   }
-  const missing = draft.seen.has(VERSION) && [TELEGRAM_TIME, EQUIPMENT].find(obis => !draft.seen.has(obis))
-  if (missing) return { code: 'dsmr.line', line: lines.length, what: `${missing} missing` }
-  const { equipmentId, timestamp, values } = draft
+  const { equipment, timestamp, values, seen } = draft
+  if (seen.has(VERSION) && timestamp === undefined)
+    return { code: 'dsmr.line', line: lines.length, what: `${TELEGRAM_TIME} missing` }
+  const equipmentId = EQUIPMENT.map(obis => equipment.get(obis)).find(id => id !== undefined)
   return { model, equipmentId, timestamp, values, checked }
 }
 
 interface Draft {
-  equipmentId: string | undefined
+  /** Who sends, by each of the names that it may stand under. */
+  readonly equipment: Map<string, string>
   timestamp: string | undefined
-  values: MeterValue[]
+  readonly values: MeterValue[]
   /** The brackets of every object so far. */
   readonly seen: Map<string, string>
 }
@@ -176,37 +189,51 @@ function take(draft: Draft, obis: string, brackets: string): boolean {
   if (before !== undefined) return before === brackets
   draft.seen.set(obis, brackets)
   const inner = brackets.slice(1, -1)
-  switch (obis) {
-    case EQUIPMENT:
-      draft.equipmentId = serialText(inner, draft.seen.has(VERSION))
-      return inner === '' || draft.equipmentId !== undefined
-    case EQUIPMENT_GERMAN:
-      draft.equipmentId ??= inner
-      return true
-    case TELEGRAM_TIME:
-      draft.timestamp = TIMESTAMP.test(inner) ? inner : undefined
-      return draft.timestamp !== undefined
-    default: {
-      if (!WITH_UNIT.test(inner)) return true
-      const value = readQuantity(obis, inner)
-      if (typeof value === 'object') draft.values.push(value)
-      return value !== 'malformed'
-    }
+  if (obis === TELEGRAM_TIME) {
+    draft.timestamp = TIMESTAMP.test(inner) ? inner : undefined
+    return draft.timestamp !== undefined
   }
+  if (EQUIPMENT.includes(obis)) {
+    const id = serialText(inner, obis === EQUIPMENT[0] && draft.seen.has(VERSION))
+    if (id !== undefined) draft.equipment.set(obis, id)
+    return inner === '' || id !== undefined
+  }
+  const value = readValue(obis, inner)
+  if (typeof value === 'object') draft.values.push(value)
+  return value !== 'malformed'
+}
+
+type Taken = MeterValue | 'no value' | 'malformed'
+
+/** What stands in the brackets of one object, as far as it is a value with a unit of ours. */
+function readValue(obis: string, inner: string): Taken {
+  // Without its own time a sub-meter's value may be of any hour.
+  if (WITH_UNIT.test(inner)) return SUB_METER.test(obis) ? 'no value' : readQuantity(obis, inner)
+  const old = DATED_V3.exec(inner)
+  if (old !== null) return datedAt(old[1]!, readQuantity(old[2]!, `${old[4]}*${old[3]}`))
+  const dated = DATED.exec(inner)
+  return dated === null ? 'no value' : datedAt(dated[1]!, readQuantity(obis, dated[2]!))
+}
+
+/** Meters that never heard from a sub-meter send times that are none: then it has no value. */
+function datedAt(at: string, value: Taken): Taken {
+  if (typeof value !== 'object') return value
+  return TIMESTAMP.test(at.length === 12 ? `${at}W` : at) ? { ...value, at } : 'no value'
 }
 
 /**
  * An exact decimal; no value where its unit is none of ours. A CRC of 16 bits lets one damaged telegram in 65,536 through,
  * so what does not look like a number of its kind makes no reading: meters write kilo-units with a point, always.
  */
-function readQuantity(obis: string, inner: string): MeterValue | 'no value' | 'malformed' {
+function readQuantity(obis: string, inner: string): Taken {
   const match = QUANTITY.exec(inner)
   if (match === null) return 'malformed'
   const [, whole = '', fraction = '', unitText = ''] = match
   const unit = Object.hasOwn(UNITS, unitText) ? UNITS[unitText] : undefined
   if (unit === undefined) return 'no value'
   if (unit[1] === 3 && fraction === '') return 'malformed'
-  return { obis, value: BigInt(whole + fraction), scaler: unit[1] - fraction.length, unit: unit[0] }
+  const value = { obis, value: BigInt(whole + fraction), scaler: unit[1] - fraction.length, unit: unit[0] }
+  return unit[1] === 0 ? value : { ...value, written: unitText }
 }
 
 /**

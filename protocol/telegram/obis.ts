@@ -34,6 +34,11 @@ export interface MeterValue {
   readonly unit: UnitName
   /** The unit as the telegram itself wrote it, where that is a prefixed one (`kWh`, `kW`, ...): for people only. */
   readonly written?: string
+  /**
+   * The meter's own time of a value that is older than its telegram, YYMMDDhhmmss and S or W for summer or winter where it
+   * says so: a gas meter's last hour, a month's peak. Such a value is for people only: it never becomes part of a reading.
+   */
+  readonly at?: string
 }
 
 /** The registers that Tieline itself reasons about. Import is energy into the site, export energy out of it. */

@@ -125,6 +125,56 @@ test('without a checksum a value is believed only when the telegram before bears
   assert.is(await hear('#A1000#A1050'), 105n)
 })
 
+/** The tiny telegram with its last character as the frame counter. */
+function decodeCounted(bytes: Uint8Array): Pull<Telegram> {
+  const pull = decodeTiny(bytes)
+  return pull.kind === 'frame' ? { ...pull, value: { ...pull.value, checked: true, counter: bytes[5]! - 0x30 } } : pull
+}
+
+test('a telegram whose frame counter is not above the last was sent before, heard by a read or not', async () => {
+  const hear = async (decode: typeof decodeTiny) => {
+    const bus = makeMeter({ decode, meterId: 'A' })
+    must(await bus.meter.open())
+    const seen: string[] = []
+    for (const telegram of ['#A0015', '-#A0027', '#A0017', '#A0015', '#A0038', '#B0049', '#A0049']) {
+      // A hyphen: nobody reads meanwhile.
+      const read = telegram.startsWith('-') ? undefined : bus.meter.read()
+      await bus.advance(1)
+      bus.wire.device.write(ascii(telegram.replace('-', '')))
+      await bus.advance(50)
+      if (read !== undefined) seen.push(codeOf(await settled(bus, read)))
+    }
+    await bus.meter.close()
+    return seen
+  }
+  // The counter of another meter means nothing for this one.
+  assert.equal(await hear(decodeCounted), ['ok', 'meter.replayed', 'meter.replayed', 'ok', 'meter.identity', 'ok'])
+  // Without counters the same telegrams are all new.
+  const withoutCounter: typeof decodeTiny = bytes => {
+    const pull = decodeTiny(bytes)
+    return pull.kind === 'frame' ? { ...pull, value: { ...pull.value, checked: true } } : pull
+  }
+  assert.equal(await hear(withoutCounter), ['ok', 'ok', 'ok', 'ok', 'meter.identity', 'ok'])
+})
+
+test('a reading has values of now only, without what was written for people', async () => {
+  const decode = (bytes: Uint8Array): Pull<Telegram> => {
+    const pull = decodeTiny(bytes)
+    if (pull.kind !== 'frame') return pull
+    const [energy] = pull.value.values
+    const gas = { obis: '0-1:24.2.1', value: 5n, scaler: 0, unit: 'm3', at: '170102161005W' } as const
+    return { ...pull, value: { ...pull.value, values: [{ ...energy!, written: 'kWh' }, gas] } }
+  }
+  const bus = makeMeter({ decode })
+  must(await bus.meter.open())
+  const read = bus.meter.read()
+  await bus.advance(1)
+  bus.wire.device.write(ascii('#A0011'))
+  const { values } = must(await settled(bus, read))
+  assert.equal(values, [{ obis: OBIS.energyImport, value: 1n, scaler: 0, unit: 'Wh' }])
+  await bus.meter.close()
+})
+
 test('a line that is open and says nothing is opened anew', async () => {
   const downs: string[] = []
   const bus = makeMeter({ deadlineMs: 1_000, log: (_l, _r, _t, fault) => fault && downs.push(fault.code) })
