@@ -31,5 +31,5 @@ export function createLog({ write, least, journal, colour }: LogOptions): Log {
 }
 
 /** What a peer or a wire said may hold line ends and escape codes: they must not forge a line or drive a terminal. */
-const oneLine = (text: string): string =>
+export const oneLine = (text: string): string =>
   text.replace(/[\p{Cc}\u2028\u2029]/gu, char => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`)

@@ -1,7 +1,8 @@
-/** Text files that a person wrote: configuration and profiles. What the agent itself keeps goes through the Disk port. */
-import { existsSync } from 'node:fs'
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+/** Files that a person wrote or recorded: configuration, profiles, captures. What the agent itself keeps goes through the Disk port. */
+import { existsSync, readFile as readFileThen } from 'node:fs'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { promisify } from 'node:util'
 import { fromUtf8 } from '../protocol/bytes.ts'
 import { done, fail, ok, type Result } from '../protocol/result.ts'
 
@@ -19,10 +20,21 @@ export type NewFileFault = {
   readonly hint?: string
 }
 
+/** Of both kinds of readFile, the one that takes a descriptor too. */
+const readFile = promisify(readFileThen)
+const STANDARD_INPUT = 0
+
 export async function readTextFile(file: string): Promise<Result<string, FileFault>> {
+  const read = await readBytes(file)
+  if (!read.ok) return read
+  const text = fromUtf8(read.value)
+  return text === undefined ? fail({ code: 'file.unreadable', file, why: 'not UTF-8 text' }) : ok(text)
+}
+
+/** A whole file; `-` is what is handed to this program's standard input. */
+export async function readBytes(file: string): Promise<Result<Uint8Array, FileFault>> {
   try {
-    const text = fromUtf8(await readFile(file))
-    return text === undefined ? fail({ code: 'file.unreadable', file, why: 'not UTF-8 text' }) : ok(text)
+    return ok(new Uint8Array(await readFile(file === '-' ? STANDARD_INPUT : file)))
   } catch (error) {
     const why = (error as NodeJS.ErrnoException).code ?? String(error)
     if (why === 'ENOENT' || why === 'ENOTDIR') return fail({ code: 'file.missing', file })

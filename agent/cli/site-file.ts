@@ -24,6 +24,14 @@ export function tellMistakes(loaded: Loaded, terminal: Terminal): void {
   for (const fault of loaded.faults) terminal.err(`${configLine(fault)}\n`)
 }
 
+/** A data file that cannot be read, in one line, and its exit code. */
+export function tellFile(fault: FileFault, command: string, terminal: Terminal): ExitCode {
+  const { line, exit } =
+    fault.code === 'file.missing' ? { line: `${fault.file}: no such file`, exit: EXIT.io } : explain(fault)
+  terminal.err(`${command}: ${line}\n`)
+  return exit
+}
+
 function explain(fault: FileFault): { readonly line: string; readonly exit: ExitCode } {
   if (fault.code === 'file.missing') {
     return { line: `${fault.file}: no such file; name one with --config FILE`, exit: EXIT.configuration }

@@ -2,6 +2,7 @@
 import { check } from './check.ts'
 import { type Command, carryOut, program } from './commander.ts'
 import { EXIT, type ExitCode } from './exit-codes.ts'
+import { addMetering } from './metering-commands.ts'
 import { defaultConfigFile } from './site-file.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -59,6 +60,10 @@ export async function tieline(
     .action(async (file: string, options: { json?: true }) => {
       exit = await check(file, options.json === true, terminal)
     })
+
+  addMetering(add, terminal, code => {
+    exit = code
+  })
 
   if (args.length === 0) {
     terminal.err(root.helpInformation())

@@ -1,0 +1,34 @@
+/** A recorded file as the bytes that were on the wire: as they are, as hex text, or as text whose line ends an editor changed. */
+import { fromHex, fromUtf8, utf8 } from '../../protocol/bytes.ts'
+import { fail, ok, type Result } from '../../protocol/result.ts'
+
+/** Hex digits in pairs or rows with blanks, colons, commas or 0x between, and comments from `#` to the end of the line. */
+function hexText(text: string): Uint8Array | undefined {
+  const digits = text
+    .replace(/#.*$/gm, '')
+    .replace(/\b0x/gi, '')
+    .replace(/[\s:,]+/g, '')
+  return digits === '' ? undefined : fromHex(digits)
+}
+
+/**
+ * The bytes of a recording. Text telegrams (P1, IEC 62056-21) end their lines with CR LF; where an editor has left LF alone
+ * it is put back, as is the end of the last line: what the telegram's own checks say of it stands.
+ */
+export function wireBytes(raw: Uint8Array): Result<Uint8Array> {
+  if (raw.length === 0) return fail({ code: 'decode.empty' })
+  const text = fromUtf8(raw)
+  if (text === undefined) return ok(raw)
+  const hex = hexText(text)
+  if (hex !== undefined) return ok(hex)
+  // Beyond the characters of text (SOH to ACK among them, with which IEC 62056-21 frames it) it is binary after all.
+  if (!raw.every(isOfText)) return ok(raw)
+  if (text.replace(/#.*$/gm, '').trim() === '') return fail({ code: 'decode.empty' })
+  const lines = text.includes('\r') ? text : text.replaceAll('\n', '\r\n')
+  // After an ETX comes its check character, and no end of a line.
+  const whole = lines.endsWith('\n') || lines.includes('\u0003')
+  return ok(utf8(whole ? lines : `${lines.replace(/\r$/, '')}\r\n`))
+}
+
+const isOfText = (byte: number): boolean =>
+  (byte >= 0x20 && byte !== 0x7f) || byte === 0x09 || byte === 0x0a || byte === 0x0d || (byte >= 0x01 && byte <= 0x06)
