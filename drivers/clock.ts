@@ -29,6 +29,9 @@ export const scaleFrom = (originVirtualMs: number, speed: number): TimeScale => 
  */
 const LONGEST_TIMEOUT_MS = 2 ** 31 - 1
 
+/** A timer of Node may come more than a millisecond after its time; whoever needs better looks at the clock this long before. */
+const WATCHED_MS = 2
+
 export function createSystemTime(
   scale: TimeScale = REAL_TIME,
   quality: TimeQuality = 'informative',
@@ -38,6 +41,7 @@ export function createSystemTime(
   const clock: Clock = {
     now: () => instant(Math.floor(originVirtualMs + (Date.now() - originWallMs) * speed)),
     mono: () => mono(Math.floor(nowMono())),
+    fine: () => mono(nowMono()),
     quality: () => quality,
   }
   const at = (dueMono: number, run: () => void) => {
@@ -80,6 +84,19 @@ export function createSystemTime(
       }
     },
     sleep: ms => new Promise(resolve => void at(nowMono() + ms, resolve)),
+    exactly: ms => {
+      const due = nowMono() + ms
+      return new Promise(resolve => {
+        // One turn of the event loop after the other, so that everything else goes on meanwhile.
+        const watch = () => {
+          if (nowMono() >= due) resolve()
+          else setImmediate(watch)
+        }
+        const coarse = Math.floor(ms / speed - WATCHED_MS)
+        if (coarse >= 1) at(nowMono() + coarse * speed, watch)
+        else setImmediate(watch)
+      })
+    },
   }
   return { clock, timers }
 }

@@ -21,6 +21,8 @@ export type Cancel = () => void
 export interface Clock {
   now(): Instant
   mono(): Mono
+  /** The same clock as `mono`, which is it in whole milliseconds, with its fractions: for the pace of a wire, never for a record. */
+  fine(): Mono
   quality(): TimeQuality
 }
 
@@ -30,6 +32,11 @@ export interface Timers {
   /** First run after `ms`, then every `ms`; a late run does not shift or pile up the following ones. */
   every(ms: number, run: () => void): Cancel
   sleep(ms: number): Promise<void>
+  /**
+   * As `sleep`, to about a tenth of a millisecond and never early, at the cost of a busy processor for the last two
+   * milliseconds: for the few waits that a wire's timing sets.
+   */
+  exactly(ms: number): Promise<void>
 }
 
 export interface Entropy {

@@ -8,8 +8,9 @@ import { later, type Mono } from '../../protocol/time.ts'
 import { keepOpen } from '../line/keep-open.ts'
 import type { Clock, Line, Log, Timers } from '../ports.ts'
 import type { Answered } from './exchange.ts'
+import { FRAMINGS } from './framing.ts'
 import { createQuarantine } from './quarantine.ts'
-import { createRtuExchange } from './rtu-exchange.ts'
+import { createSerialExchange } from './serial-exchange.ts'
 import { ANSWER_LIMITS, type AnswerLimits, createSlaveRecord, type SlaveRecord } from './slave-record.ts'
 import { createTcpExchange } from './tcp-exchange.ts'
 
@@ -17,7 +18,8 @@ export interface ModbusMasterParts {
   readonly line: Line
   readonly clock: Clock
   readonly timers: Timers
-  readonly framing: 'rtu' | 'tcp'
+  /** `rtu` and `ascii` are for a serial device, or a TCP line to a serial server that passes its bytes through. */
+  readonly framing: 'rtu' | 'ascii' | 'tcp'
   /** Requests under way at once on a TCP connection; many devices serve only one. */
   readonly depth?: number
   readonly answers?: Partial<AnswerLimits>
@@ -98,7 +100,7 @@ export interface ModbusMaster {
     options?: CallOptions,
   ): Promise<Result<Identification>>
   /** Whether this read must not be sent now, because an owed answer of its length may still come. */
-  isQuarantined(unit: number, table: 'holding' | 'input', count: number): boolean
+  isQuarantined(unit: number, table: 'holding' | 'input' | 'coils', count: number): boolean
   health(): MasterHealth
   close(): Promise<void>
 }
@@ -123,10 +125,12 @@ const QUEUE_MOST = 64
 const DEAF_MS = 10_000
 const DEAF_MISSES = 4
 /** A serial slave's address; 0 would be a broadcast, which nobody answers. Over TCP 0 and 255 mean the device itself. */
-const RTU_UNITS = [1, 247] as const
+const SERIAL_UNITS = [1, 247] as const
 const TCP_UNITS = [0, 255] as const
 /** Faults of requests that never went out. */
 const HELD_BACK: ReadonlySet<string> = new Set(['modbus.tainted', 'modbus.quarantined', 'modbus.second-master'])
+/** Faults of requests whose time ran out. */
+const UNANSWERED: ReadonlySet<string> = new Set(['modbus.timeout', 'modbus.garbled', 'modbus.early'])
 
 export function createModbusMaster(parts: ModbusMasterParts): ModbusMaster {
   const { line, clock, timers, framing, log, lateAnswerDefence = true } = parts
@@ -174,8 +178,17 @@ export function createModbusMaster(parts: ModbusMasterParts): ModbusMaster {
     },
   })
   const exchange =
-    framing === 'rtu'
-      ? createRtuExchange({ line, clock, timers, quarantine, slave, lateAnswerDefence, count })
+    framing !== 'tcp'
+      ? createSerialExchange({
+          line,
+          framing: FRAMINGS[framing],
+          clock,
+          timers,
+          quarantine,
+          slave,
+          lateAnswerDefence,
+          count,
+        })
       : createTcpExchange({
           line,
           clock,
@@ -232,7 +245,7 @@ export function createModbusMaster(parts: ModbusMasterParts): ModbusMaster {
     }
     count('sent')
     if (code === undefined || code === 'modbus.exception') count('answered')
-    if (code !== 'modbus.timeout') return
+    if (code === undefined || !UNANSWERED.has(code)) return
     count('timeouts')
     deafMisses++
     const silentMs = clock.mono() - lastHeard
@@ -243,7 +256,7 @@ export function createModbusMaster(parts: ModbusMasterParts): ModbusMaster {
   }
 
   function submit(unit: number, request: ModbusRequest, options: CallOptions = {}): Promise<Result<Answered>> {
-    const [lowest, highest] = framing === 'rtu' ? RTU_UNITS : TCP_UNITS
+    const [lowest, highest] = framing === 'tcp' ? TCP_UNITS : SERIAL_UNITS
     if (!(unit >= lowest && unit <= highest))
       throw new RangeError(`modbus unit must be ${lowest} to ${highest}, not ${unit}`)
     const down = link.fault()
@@ -320,8 +333,10 @@ export function createModbusMaster(parts: ModbusMasterParts): ModbusMaster {
       const result = await read('identification', unit, { fn: 43, code, object }, options)
       return result.ok ? ok(result.value.answer.identification) : result
     },
-    isQuarantined: (unit, table, number) =>
-      framing === 'rtu' && quarantine.holds(unit, { fn: readFunction(table), address: 0, count: number }, clock.mono()),
+    isQuarantined: (unit, table, number) => {
+      const fn = table === 'coils' ? 1 : readFunction(table)
+      return framing !== 'tcp' && quarantine.holds(unit, { fn, address: 0, count: number }, clock.mono())
+    },
     health: () => ({
       line: link.fault(),
       slaves: [...slaves.values()].map(record => ({
@@ -329,7 +344,7 @@ export function createModbusMaster(parts: ModbusMasterParts): ModbusMaster {
         misses: record.misses(),
         resting: record.restsUntil() > clock.mono(),
         tainted: record.tainted,
-        longestMs: record.longestMs(),
+        longestMs: Math.round(record.longestMs()),
       })),
       counts: { ...counts },
     }),

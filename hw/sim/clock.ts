@@ -54,6 +54,7 @@ export function createSimTime(originMs: number, drain: Drain, quality: TimeQuali
       clock: {
         now: () => instant(Math.floor(originMs + nowMs + wallStep + step)),
         mono: () => mono(Math.floor(nowMs)),
+        fine: () => mono(nowMs),
         quality: () => quality,
       },
       timers: {
@@ -72,6 +73,7 @@ export function createSimTime(originMs: number, drain: Drain, quality: TimeQuali
           }
         },
         sleep: ms => new Promise(resolve => void schedule(ms, guarded(resolve))),
+        exactly: ms => new Promise(resolve => void schedule(ms, guarded(resolve))),
       },
       stepWall: ms => {
         step += ms

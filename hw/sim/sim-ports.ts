@@ -225,6 +225,7 @@ function createSimSite(time: SimTime, chance: SiteChance, lyingSync: boolean) {
     after: (ms, run) => (life ?? time).timers.after(ms, run),
     every: (ms, run) => (life ?? time).timers.every(ms, run),
     sleep: ms => (life ?? time).timers.sleep(ms),
+    exactly: ms => (life ?? time).timers.exactly(ms),
   }
 
   return {

@@ -52,6 +52,7 @@ async function street() {
 const neverTimers: Timers = {
   after: () => assert.unreachable('no single timer is expected') as never,
   sleep: () => assert.unreachable('no sleep is expected') as never,
+  exactly: () => assert.unreachable('no sleep is expected') as never,
   every: () => () => {},
 }
 

@@ -89,13 +89,7 @@ test('registers, coils and identification are read and written', async () => {
   assert.equal(coils.ok && coils.value, [true, false, true, false])
   assert.is(codeOf(await settled(bus, master.writeRegister(1, 7, 1))), 'ok')
   assert.is(codeOf(await settled(bus, master.writeRegisters(1, 7, [1, 2]))), 'ok')
-  for (const refused of [
-    await settled(bus, master.readRegisters(1, 'input', 0x1000, 2)),
-    await settled(bus, master.readDiscreteInputs(1, 0, 1)),
-    await settled(bus, master.readIdentification(1, 1, 0)),
-    await settled(bus, master.exchangeRegisters(1, { address: 0, values: [1] }, { address: 0, count: 1 })),
-  ])
-    assert.is(codeOf(refused), 'modbus.exception')
+  assert.is(codeOf(await settled(bus, master.readRegisters(1, 'input', 0x1000, 2))), 'modbus.exception')
   await master.close()
   assert.is(codeOf(await master.readCoils(1, 0, 1)), 'line.closed')
 })

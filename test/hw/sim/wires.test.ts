@@ -35,6 +35,7 @@ function bench(sites: readonly WiredSite[], lines: readonly WiredLine[]): Bench 
   const clock: Clock = {
     now: () => instant(1_700_000_000_000 + ms),
     mono: () => mono(ms),
+    fine: () => mono(ms),
     quality: () => 'synchronised',
   }
   const violations: Violation[] = []

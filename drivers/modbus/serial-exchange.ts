@@ -1,33 +1,27 @@
 /**
- * One request at a time on an RTU line, and why its answer can be believed:
+ * One request at a time on a serial line, or on a TCP stream that stands for one, and why its answer can be believed:
  *
- * 1. A frame counts only with the unit, function and length that were asked for, and a good CRC.
- * 2. It must have begun after the request ended: the buffer is emptied before sending, and what is heard while the request
- *    is still on the wire can only be an old answer.
+ * 1. A frame counts only with the unit, function and length that were asked for, and a good check value.
+ * 2. It must have begun after the request ended, by the pace of the wire: the buffer is emptied before sending, what is heard
+ *    while the request is still on the wire can only be an old answer or our own echo, and a frame that is complete sooner
+ *    than it could have been sent began too early.
  * 3. No request is sent whose answer could be mistaken for one still owed (quarantine.ts): safe against answers up to 25
  *    timeouts and, of registers, six seconds late, in any order. Later than that only rule 4 and the lengths stand.
  * 4. After a timeout nothing of that slave is read until it has answered a canary, its identity register. A slave that
  *    keeps the order answers it after everything older, so that its answers may be late by any time at all.
  * 5. While another master asks on the same line nothing is believed: its answers look like ours.
  */
-
 import { concat, equalBytes } from '../../protocol/bytes.ts'
-import { decodeRtuAnswer, decodeRtuRequest, encodeRtu } from '../../protocol/modbus/frame.ts'
 import { answerLength, decodeAnswer, encodeRequest } from '../../protocol/modbus/pdu.ts'
-import type { Fault, Result } from '../../protocol/result.ts'
-import { fail, ok } from '../../protocol/result.ts'
+import { done, type Fault, fail, ok, type Result } from '../../protocol/result.ts'
 import { later, type Mono, mono } from '../../protocol/time.ts'
 import { afterListening } from '../listening.ts'
 import type { Cancel, Clock, Line, Timers } from '../ports.ts'
 import type { Answered, Call, Exchange } from './exchange.ts'
+import type { Framing } from './framing.ts'
 import type { Owed, Quarantine } from './quarantine.ts'
 import type { SlaveRecord } from './slave-record.ts'
 
-/** Silence around a frame: 3.5 characters, and the fixed 1.75 ms that the specification allows above 19,200 baud. */
-const SILENCE_CHARACTERS = 3.5
-const FAST_SILENCE_MS = 1.75
-/** A character takes 0.52 ms at 19,200 baud and 0.29 ms at 38,400; a line without characters (TCP) counts as fast. */
-const FAST_CHARACTER_MS = 0.5
 /** The quiet owed after a timeout is the longest answer seen, within these; a slave that never answered gets the least. */
 const QUIET_LEAST_MS = 20
 const QUIET_MOST_MS = 250
@@ -35,13 +29,24 @@ const QUIET_MOST_MS = 250
 const QUIET_TRIES = 3
 /** A second master polls at least this often, or else it is not worth a fault. */
 const STRANGER_MS = 10_000
-/** Functions 1 to 4: a request of 8 bytes, never an echo of a write. */
-const READ_FUNCTION_MOST = 4
-/** Two of the longest frames: more than that cannot be the answer to one request. */
-const BUFFER_MOST = 512
+/** Two of the longest frames, which are those of ASCII: more than that cannot be the answer to one request. */
+const BUFFER_MOST = 1_026
+/**
+ * The device's receive buffer is emptied this long before the silence ends, so that the call into the kernel costs the wire
+ * nothing: it takes a tenth of this where nobody else wants the processor.
+ */
+const FLUSH_AHEAD_MS = 0.5
+/** A device may send a little faster than its nominal baud rate: both sides' clocks are allowed 2 % and more of error. */
+const FASTEST_SHARE = 0.95
+/** Behind a TCP stream with serial frames sits a gateway whose wire is taken to be as slow as they usually are: 9,600 baud. */
+const GATEWAY_CHARACTER_MS = 10 / 9.6
 
-export interface RtuParts {
+const EARLY_HINT = 'answers come faster than this baud rate allows: is the line set slower than it is?'
+const GARBLED_HINT = 'baud rate or parity may be wrong, or two devices answer at once'
+
+export interface SerialParts {
   readonly line: Line
+  readonly framing: Framing
   readonly clock: Clock
   readonly timers: Timers
   readonly quarantine: Quarantine
@@ -56,46 +61,59 @@ interface Pending {
   /** The request as it is sent. */
   readonly frame: Uint8Array
   readonly settle: (result: Result<Answered>) => void
-  /** When the request had left the wire; undefined while it is being sent. */
-  requestEnd: Mono | undefined
+  /**
+   * When the request's last character leaves the wire, at the earliest. The machine's own word for it is not asked for: it comes
+   * too early from a pseudo-terminal or a USB adapter, and too late from a busy kernel.
+   */
+  readonly endsAt: Mono
+  /** Whether this adapter's copy of our own transmission is still to come. */
+  echoDue: boolean
+  /** Bytes heard after the request that fit no frame, and those of frames that began before its end. */
+  junk: number
+  early: number
 }
 
-export const silenceOf = (characterMs: number): number =>
-  characterMs < FAST_CHARACTER_MS ? FAST_SILENCE_MS : SILENCE_CHARACTERS * characterMs
-
-export function createRtuExchange(parts: RtuParts): Exchange {
-  const { line, clock, timers, quarantine, slave, lateAnswerDefence, count } = parts
-  const silenceMs = silenceOf(line.characterMs)
+export function createSerialExchange(parts: SerialParts): Exchange {
+  const { line, framing, clock, timers, quarantine, slave, lateAnswerDefence, count } = parts
+  const { characterMs } = line
+  const silenceMs = framing.silenceMs(characterMs)
   let pending: Pending | undefined
   let buffer: Uint8Array = new Uint8Array(0)
   /** Bytes at the head of the buffer that were heard before the request ended. */
   let stale = 0
-  /** While a request is being sent: what was heard when. */
-  let heard: { readonly at: Mono; readonly length: number }[] = []
-  let lastHeard = clock.mono()
-  let chunksHeard = 0
+  let lastHeard = clock.fine()
   /** After a timeout: the quiet that the line owes before the next request. */
   let quietMs = 0
   /** Until when another master is taken to be on the line. */
   let strangerUntil = mono(Number.NEGATIVE_INFINITY)
+  /** Whether this adapter hears its own transmitter, as seen from the last read. */
+  let hearsItself = false
 
-  /** Milliseconds on the wire of a good answer, as far as the request tells. */
+  /** Milliseconds on the wire of a good answer, as far as the request tells; on a stream, of the request as well. */
   function wireMs({ request }: Call): number {
     const size = answerLength(request, new Uint8Array(0))
-    return (3 + ('length' in size ? size.length : 253)) * line.characterMs
+    const answer = framing.characters('length' in size ? size.length : 253)
+    if (characterMs > 0) return answer * characterMs
+    return (answer + framing.characters(encodeRequest(request).length)) * GATEWAY_CHARACTER_MS
   }
 
-  async function silence(urgent: boolean): Promise<void> {
+  async function until(at: number): Promise<void> {
+    const left = at - clock.fine()
+    if (left > 0) await timers.exactly(left)
+  }
+
+  /** Waits for the silence that goes before a request, and forgets what the device still holds of earlier. */
+  async function silence(urgent: boolean): Promise<Result<void>> {
     const want = urgent ? silenceMs : Math.max(silenceMs, quietMs)
     for (let tries = 0; tries < QUIET_TRIES; tries++) {
-      const chunksBefore = chunksHeard
-      // The clock counts whole milliseconds: what it calls `since` may be one less.
-      const since = clock.mono() - lastHeard
-      if (since >= want + 1) break
-      await timers.sleep(Math.min(want, want - since + 1))
-      if (chunksHeard === chunksBefore) break
+      await until(lastHeard + want - FLUSH_AHEAD_MS)
+      const flushed = await line.flush()
+      if (!flushed.ok) return flushed
+      await until(lastHeard + want)
+      if (clock.fine() >= lastHeard + want) break
     }
     if (!urgent) quietMs = 0
+    return done
   }
 
   const consume = (used: number): void => {
@@ -104,20 +122,33 @@ export function createRtuExchange(parts: RtuParts): Exchange {
   }
 
   /** Takes what is complete at the head of the buffer; false when more bytes are needed. */
-  function step(at: Mono): boolean {
+  function step(at: Mono, now: Mono): boolean {
+    if (pending?.echoDue) {
+      const heard = buffer.subarray(0, pending.frame.length)
+      if (equalBytes(heard, pending.frame.subarray(0, heard.length))) {
+        if (heard.length < pending.frame.length) return false
+        consume(heard.length)
+        pending.echoDue = false
+        return true
+      }
+      pending.echoDue = false
+      hearsItself = false
+    }
     let waiting = false
-    if (pending?.requestEnd !== undefined && stale === 0) {
-      const pull = decodeRtuAnswer(pending.call.unit, pending.call.request, buffer)
+    if (pending !== undefined && stale === 0) {
+      const pull = framing.decodeAnswer(pending.call.unit, pending.call.request, buffer)
       if (pull.kind === 'frame') {
         const frame = buffer.slice(0, pull.used)
         consume(pull.used)
-        accept(pending, pull.value, frame, at)
+        const beganAt = now - FASTEST_SHARE * pull.used * characterMs
+        if (lateAnswerDefence && beganAt < pending.endsAt) pending.early += pull.used
+        else accept(pending, pull.value, frame, at)
         return true
       }
       waiting = pull.kind === 'need'
     }
     for (const owed of quarantine.owed(at)) {
-      const pull = decodeRtuAnswer(owed.unit, owed.request, buffer)
+      const pull = framing.decodeAnswer(owed.unit, owed.request, buffer)
       if (pull.kind === 'frame') {
         consume(pull.used)
         cameLate(owed, pull.value, at)
@@ -125,30 +156,32 @@ export function createRtuExchange(parts: RtuParts): Exchange {
       }
       waiting ||= pull.kind === 'need'
     }
-    const asked = buffer.length > 1 && buffer[1]! <= READ_FUNCTION_MOST ? decodeRtuRequest(buffer) : undefined
-    if (asked?.kind === 'frame') {
+    const asked = framing.decodeRead(buffer)
+    if (asked.kind === 'frame') {
       // Some adapters hear their own transmitter: that is no stranger.
       const isEcho = pending !== undefined && equalBytes(buffer.subarray(0, asked.used), pending.frame)
       consume(asked.used)
-      if (!isEcho) strangerAsked(at)
+      if (isEcho) hearsItself = true
+      else strangerAsked(at)
       return true
     }
-    if (waiting || asked?.kind === 'need') return false
+    if (waiting || asked.kind === 'need') return false
     count('junk')
+    if (pending !== undefined && stale === 0) pending.junk++
     consume(1)
     return true
   }
 
-  function digest(at: Mono): void {
-    while (buffer.length > 0 && step(at));
+  function digest(at: Mono, now: Mono): void {
+    while (buffer.length > 0 && step(at, now));
   }
 
   function accept(answered: Pending, pdu: Uint8Array, frame: Uint8Array, at: Mono): void {
-    const { call, requestEnd } = answered
+    const { call, endsAt } = answered
     const record = slave(call.unit)
     const ambiguous = quarantine.holds(call.unit, call.request, at)
     const answer = decodeAnswer(call.request, pdu)
-    if (!ambiguous) record.learn(Math.max(0, at - requestEnd! - frame.length * line.characterMs))
+    if (!ambiguous) record.learn(Math.max(0, at - endsAt - frame.length * characterMs))
     record.answered()
     if (!answer.ok) {
       // The exception may belong to an older request of this function; then our own answer is still to come.
@@ -188,9 +221,8 @@ export function createRtuExchange(parts: RtuParts): Exchange {
     given.settle(fail(fault))
   }
 
-  function owe({ call, requestEnd }: Pending): void {
-    if (!lateAnswerDefence) return
-    quarantine.add(call.unit, call.request, requestEnd ?? clock.mono(), slave(call.unit).timeoutMs(wireMs(call)))
+  function owe({ call, endsAt }: Pending): void {
+    if (lateAnswerDefence) quarantine.add(call.unit, call.request, endsAt, slave(call.unit).timeoutMs(wireMs(call)))
   }
 
   function refusal(call: Call): Fault | undefined {
@@ -208,26 +240,34 @@ export function createRtuExchange(parts: RtuParts): Exchange {
     const record = slave(unit)
     if (lateAnswerDefence) quietMs = Math.min(Math.max(record.longestMs(), QUIET_LEAST_MS), QUIET_MOST_MS)
     record.missed(clock.mono(), afterMs)
-    giveUp(expired, { code: 'modbus.timeout', unit, afterMs: Math.round(afterMs) })
+    giveUp(expired, whyNothing(expired, Math.round(afterMs)))
+  }
+
+  /** Silence, or what was heard instead of an answer. */
+  function whyNothing({ call: { unit }, junk, early }: Pending, afterMs: number): Fault {
+    const bytes = junk + buffer.length - stale
+    if (early > 0) return { code: 'modbus.early', unit, afterMs, bytes: early, hint: EARLY_HINT }
+    if (bytes > 0) return { code: 'modbus.garbled', unit, afterMs, bytes, hint: GARBLED_HINT }
+    return { code: 'modbus.timeout', unit, afterMs }
   }
 
   async function send(call: Call): Promise<Result<Answered>> {
-    const frame = encodeRtu(call.unit, encodeRequest(call.request))
-    await silence(call.urgent)
-    const flushed = await line.flush()
-    if (!flushed.ok) return flushed
+    const frame = framing.encode(call.unit, encodeRequest(call.request))
+    const silent = await silence(call.urgent)
+    if (!silent.ok) return silent
     buffer = new Uint8Array(0)
-    heard = []
     stale = 0
-    const startedAt = clock.mono()
-    let cancel: Cancel | undefined
-    const answered = new Promise<Result<Answered>>(resolve => {
+    return new Promise(resolve => {
+      let cancel: Cancel = () => {}
       const mine: Pending = {
         call,
         frame,
-        requestEnd: undefined,
+        endsAt: later(clock.fine(), frame.length * characterMs),
+        echoDue: hearsItself,
+        junk: 0,
+        early: 0,
         settle: result => {
-          cancel?.()
+          cancel()
           if (pending === mine) pending = undefined
           resolve(result)
         },
@@ -236,18 +276,21 @@ export function createRtuExchange(parts: RtuParts): Exchange {
       void line.write(frame).then(written => {
         if (pending !== mine) return
         if (!written.ok) return giveUp(mine, written.fault)
-        // The wire's own pace bounds it where the machine tells of the end too late.
-        const end = Math.min(clock.mono(), startedAt + frame.length * line.characterMs) as Mono
-        mine.requestEnd = end
-        stale = heard.filter(chunk => chunk.at < end).reduce((sum, chunk) => sum + chunk.length, 0)
-        heard = []
         const timeoutMs = slave(call.unit).timeoutMs(wireMs(call))
-        const waitMs = Math.max(0, end - clock.mono()) + timeoutMs
+        const waitMs = Math.max(0, mine.endsAt - clock.fine()) + timeoutMs
         cancel = afterListening(waitMs, clock, timers, () => timedOut(mine, timeoutMs))
-        digest(clock.mono())
       })
     })
-    return answered
+  }
+
+  function hear(chunk: Uint8Array, at: Mono): void {
+    const now = clock.fine()
+    if (now - lastHeard > framing.gapMs) buffer = buffer.subarray(buffer.length)
+    lastHeard = now
+    if (pending === undefined && quarantine.owed(at).length === 0) count('unasked')
+    buffer = concat(buffer, chunk).subarray(-BUFFER_MOST)
+    stale = pending !== undefined && now < pending.endsAt ? buffer.length : Math.min(stale, buffer.length)
+    digest(at, now)
   }
 
   return {
@@ -257,14 +300,7 @@ export function createRtuExchange(parts: RtuParts): Exchange {
       const refused = refusal(call)
       return refused === undefined ? send(call) : fail(refused)
     },
-    bytes: (chunk, at) => {
-      lastHeard = at
-      chunksHeard++
-      if (pending === undefined && quarantine.owed(at).length === 0) count('unasked')
-      buffer = concat(buffer, chunk).subarray(-BUFFER_MOST)
-      if (pending !== undefined && pending.requestEnd === undefined) heard.push({ at, length: chunk.length })
-      else digest(at)
-    },
+    bytes: hear,
     down: fault => {
       if (pending !== undefined) giveUp(pending, fault)
     },
