@@ -1,14 +1,29 @@
 /** Writes values into Modbus registers the way a meter's maker lays them out. */
 import type { Registers, RegisterTable } from './modbus-bank.ts'
 
-/** What a simulated meter measures, as the wires see it: power import-positive, energies in milliwatt-hours. */
-export interface Measured {
+/** What flows on one conductor: power import-positive. */
+export interface Phase {
   readonly voltageMv: number
   readonly currentMa: number
   readonly powerMw: number
-  readonly frequencyMhz: number
+}
+
+/** Energies in milliwatt-hours or their like: milli-var-hours. */
+export interface Counted {
   readonly imported: bigint
   readonly exported: bigint
+}
+
+/** What a simulated meter measures, as the wires see it: power import-positive, energies in milliwatt-hours. */
+export interface Measured extends Phase, Counted {
+  readonly frequencyMhz: number
+  /** L1 to L3; left out, all of it flows on the first, and the others have its voltage and carry nothing. */
+  readonly phases?: readonly [Phase, Phase, Phase]
+  /** Inductive positive; left out, there is none. */
+  readonly reactiveMvar?: number
+  readonly reactive?: Counted
+  /** Of the energies, what the first of two tariffs counted; left out, the second counted all. */
+  readonly firstTariff?: Counted
 }
 
 export type Words = readonly number[]

@@ -1,9 +1,12 @@
-import { createPreciseTime } from '../../drivers/precise-time.ts'
-import { timeCases } from '../contracts/time.ts'
-import { assert, suite } from '../harness.ts'
+import { createSystemTime } from '../../../drivers/clock.ts'
+import { preciseTime } from '../../../hw/sim/precise-time.ts'
+import { timeCases } from '../../contracts/time.ts'
+import { assert, suite } from '../../harness.ts'
 
 const test = suite('precise time')
 const sleep = (ms: number) => new Promise<void>(resolve => setTimeout(resolve, ms))
+
+const createPreciseTime = () => preciseTime(createSystemTime())
 
 timeCases(test, 'precise', () => ({ ...createPreciseTime(), pass: sleep }), 150)
 
