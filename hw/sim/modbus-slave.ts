@@ -200,9 +200,9 @@ export function serveModbus(
   const slices = sliceMs === undefined ? {} : { sliceMs }
   const write = (slice: Uint8Array): void => {
     if (!live) return
-    end.write(slice)
-    // Where this program is late, the wire is.
+    // Where this program is late, the wire is. Not after the call: whoever reads may have begun to wait before it comes back.
     wireUntil = Math.max(wireUntil, clock.mono())
+    end.write(slice)
   }
 
   function measureSilence(): void {
