@@ -2,6 +2,7 @@
 import { toHex } from '../../protocol/bytes.ts'
 import type { Pull } from '../../protocol/result.ts'
 import { decodeDsmr, withTotals } from '../../protocol/telegram/dsmr.ts'
+import { decodeEncryptedP1 } from '../../protocol/telegram/p1-encrypted.ts'
 import { decodeSml } from '../../protocol/telegram/sml.ts'
 import type { Telegram, TelegramKeys } from '../../protocol/telegram/telegram.ts'
 
@@ -14,7 +15,7 @@ export function decodeSmlTelegram(bytes: Uint8Array): Pull<Telegram> {
 }
 
 /**
- * DSMR/ESMR P1: the equipment identifier of the electricity meter. Before v4 there is no checksum. Totals over the tariffs
+ * DSMR/ESMR P1, plain: the equipment identifier of the electricity meter. Before v4 there is no checksum. Totals over the tariffs
  * and both directions are added, because the meter gives only their parts.
  */
 export function decodeDsmrTelegram(bytes: Uint8Array): Pull<Telegram> {
@@ -24,11 +25,29 @@ export function decodeDsmrTelegram(bytes: Uint8Array): Pull<Telegram> {
   return { ...pull, value: { meterId: equipmentId, values: withTotals(values), checked } }
 }
 
+/**
+ * The encrypted P1: what the meter inside it says of itself, or else its system title in lower-case hex. Where a key is given
+ * a telegram in plain text is noise: it could be anybody's.
+ */
+function decodeDsmrBy(keys: TelegramKeys): TelegramDecoder {
+  const { encryption, authentication } = keys
+  if (encryption === undefined) return decodeDsmrTelegram
+  return bytes => {
+    const pull = decodeEncryptedP1(bytes, { encryption, ...(authentication && { authentication }) })
+    if (pull.kind !== 'frame') return pull
+    const { equipmentId, systemTitle, values, checked, counter } = pull.value
+    return {
+      ...pull,
+      value: { meterId: equipmentId ?? toHex(systemTitle), values: withTotals(values), checked, counter },
+    }
+  }
+}
+
 /** A decoder of telegrams; keys matter only where telegrams are encrypted. */
 export type TelegramDecoder = (bytes: Uint8Array) => Pull<Telegram>
 
 /** Every kind of telegram by name: the only list. */
 export const TELEGRAMS: ReadonlyMap<string, (keys: TelegramKeys) => TelegramDecoder> = new Map([
   ['sml', () => decodeSmlTelegram],
-  ['dsmr', () => decodeDsmrTelegram],
+  ['dsmr', decodeDsmrBy],
 ])

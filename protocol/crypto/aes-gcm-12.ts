@@ -15,7 +15,7 @@ import { ctr, gcm } from './ciphers.ts'
 export interface SealedBySuite0 {
   /** The global unicast encryption key. */
   readonly key: Uint8Array
-  /** The authentication key; without one a tag is cut off and NOT checked. */
+  /** The authentication key; without one a tag is cut off and NOT checked, with one there must be a tag. */
   readonly authKey: Uint8Array | undefined
   /** The sender's eight bytes. */
   readonly systemTitle: Uint8Array
@@ -30,6 +30,7 @@ export interface SealedBySuite0 {
 export type Suite0Fault =
   | { readonly code: 'cipher.key'; readonly bytes: number }
   | { readonly code: 'cipher.control'; readonly securityControl: number }
+  | { readonly code: 'cipher.untagged'; readonly securityControl: number; readonly hint: string }
   | { readonly code: 'cipher.short'; readonly bytes: number }
   | { readonly code: 'cipher.tag'; readonly counter: number }
 
@@ -41,7 +42,9 @@ const ENCRYPTED = 0x20
 /** The counter block of the first block of text (SP 800-38D, 7.1: J0 + 1). */
 const FIRST_BLOCK = Uint8Array.of(0, 0, 0, 2)
 
-/** The plain text. It is authentic only where the security control has bit 4 and `authKey` is given. */
+const UNTAGGED = 'a meter that sends no tags is read without the authentication key'
+
+/** The plain text; authentic where `authKey` is given. */
 export function openSuite0(sealed: SealedBySuite0): Result<Uint8Array, Suite0Fault> {
   const { key, authKey, systemTitle, securityControl, counter, bytes } = sealed
   const wrongKey = [key, authKey].find(one => one !== undefined && one.length !== KEY_BYTES)
@@ -51,6 +54,8 @@ export function openSuite0(sealed: SealedBySuite0): Result<Uint8Array, Suite0Fau
   const encrypted = (protection & ENCRYPTED) !== 0
   if (protection > (AUTHENTICATED | ENCRYPTED) || protection === 0 || (securityControl & 0x0f) > 1)
     return fail({ code: 'cipher.control', securityControl })
+  // Whoever may change one bit on the line could otherwise switch the check off.
+  if (!tagged && authKey !== undefined) return fail({ code: 'cipher.untagged', securityControl, hint: UNTAGGED })
   const end = bytes.length - (tagged ? TAG_BYTES : 0)
   if (end < 0 || systemTitle.length !== TITLE_BYTES) return fail({ code: 'cipher.short', bytes: bytes.length })
 

@@ -15,6 +15,6 @@ export interface Telegram {
 export interface TelegramKeys {
   /** The global unicast encryption key, "GUEK" or "block cipher key". */
   readonly encryption?: Uint8Array
-  /** The authentication key, "GAK"; without it a tag cannot be checked, and the telegram counts as unchecked. */
+  /** The authentication key, "GAK"; without it a tag is not checked, and only the telegram's own checksums count. */
   readonly authentication?: Uint8Array
 }

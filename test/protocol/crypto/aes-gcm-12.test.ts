@@ -21,7 +21,7 @@ function sealByOpenSsl(securityControl: number, counter: number, text: Uint8Arra
   const body = encrypted ? cipher.update(text) : text
   cipher.final()
   const bytes = concat(body, tagged ? cipher.getAuthTag() : new Uint8Array(0))
-  return { key, authKey, systemTitle, securityControl, counter, bytes }
+  return { key, authKey: tagged ? authKey : undefined, systemTitle, securityControl, counter, bytes }
 }
 
 const opened = (sealed: SealedBySuite0): Uint8Array | string => {
@@ -46,7 +46,14 @@ test('the example of the DLMS Green Book: a get request under each protection', 
   // DLMS UA 1000-2 (Green Book, edition 7 and later), "example for ciphered APDUs": the counter is 01234567.
   const get = hex('c001000008000001 0000ff0200')
   const sealed = (securityControl: number, bytes: string) =>
-    opened({ key, authKey, systemTitle, securityControl, counter: 0x01234567, bytes: hex(bytes) })
+    opened({
+      key,
+      authKey: securityControl === 0x20 ? undefined : authKey,
+      systemTitle,
+      securityControl,
+      counter: 0x01234567,
+      bytes: hex(bytes),
+    })
   assert.equal(sealed(0x10, 'c0010000080000010000ff0200 06725d910f9221d263877516'), get)
   assert.equal(sealed(0x20, '411312ff935a47566827c467bc'), get)
   assert.equal(sealed(0x30, '411312ff935a47566827c467bc 7d825c3be4a77c3fcc056b6b'), get)
@@ -78,6 +85,14 @@ test('without the authentication key the tag keeps nothing out: the text is what
     assert.equal(opened(damaged), hex('0091223344'))
     assert.is(opened({ ...damaged, authKey }), 'cipher.tag')
   }
+})
+
+test('with the authentication key there is no way around the tag: a control that promises none is refused', () => {
+  const text = hex('0011223344')
+  const sealed = { ...sealByOpenSsl(0x30, 5, text), securityControl: 0x20 }
+  assert.is(opened({ ...sealed, authKey }), 'cipher.untagged')
+  const unkeyed = opened({ ...sealed, authKey: undefined })
+  assert.equal(unkeyed.slice(0, 5), text)
 })
 
 test('keys, controls and lengths that are none are refused', () => {
