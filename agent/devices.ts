@@ -1,14 +1,11 @@
 /** Part of the composition root: opens the site's lines and makes its meters and relays on them. */
-import { PAGES } from '../drivers/meters/catalogue.ts'
-import { createModbusMeter } from '../drivers/meters/modbus-meter.ts'
-import { createTelegramMeter } from '../drivers/meters/telegram-meter.ts'
-import { TELEGRAMS } from '../drivers/meters/telegrams.ts'
-import { createModbusMaster, type ModbusMaster } from '../drivers/modbus/master.ts'
+import { createModbusMaster } from '../drivers/modbus/master.ts'
 import type { Meter, Relay } from '../drivers/ports.ts'
 import { openGpioRelays } from '../drivers/relays/johnny-five.ts'
 import { coilRelays } from '../drivers/relays/modbus-coil.ts'
-import { fail, ok, type Result } from '../protocol/result.ts'
-import type { ContactRef, MeterConfig, RelayBankConfig, SiteConfig } from './config/site-config.ts'
+import { ok, type Result } from '../protocol/result.ts'
+import type { ContactRef, RelayBankConfig, SiteConfig } from './config/site-config.ts'
+import { framingOf, openMeter, type SharedMaster } from './open-meter.ts'
 import type { World } from './world.ts'
 
 /**
@@ -29,18 +26,21 @@ export async function openDevices(
   { lateAnswerDefence = true }: { readonly lateAnswerDefence?: boolean },
 ): Promise<Result<Devices>> {
   const { clock, timers, log } = world
-  const masters = new Map<string, { readonly master: ModbusMaster; readonly characterMs: number }>()
+  const masters = new Map<string, SharedMaster>()
   const closers: (() => Promise<void>)[] = []
   const close = async () => {
     for (const closeOne of closers.reverse()) await closeOne()
   }
 
-  async function masterOn(name: string): Promise<{ readonly master: ModbusMaster; readonly characterMs: number }> {
+  async function masterOn(name: string): Promise<SharedMaster> {
     const known = masters.get(name)
     if (known !== undefined) return known
     const spec = config.lines[name]!
     const line = world.openLine(spec)
-    const framing = spec.kind === 'tcp' ? 'tcp' : 'rtu'
+    const framing = framingOf(
+      spec,
+      Object.values(config.meters).filter(meter => meter.line === name),
+    )
     const { answerFloorMs } = world
     const answers = answerFloorMs === undefined ? {} : { answers: { floorMs: answerFloorMs } }
     const master = createModbusMaster({ line, clock, timers, framing, log, lateAnswerDefence, ...answers })
@@ -51,36 +51,6 @@ export async function openDevices(
     const made = { master, characterMs: line.characterMs }
     masters.set(name, made)
     return made
-  }
-
-  async function openMeter(meter: MeterConfig): Promise<Result<Meter>> {
-    const identity = meter.id === undefined ? {} : { meterId: meter.id }
-    if ('unit' in meter) {
-      const page = PAGES.get(meter.page)
-      if (page === undefined) {
-        return fail({ code: 'meter.no-page', page: meter.page, hint: `known pages: ${[...PAGES.keys()].join(', ')}` })
-      }
-      const { master, characterMs } = await masterOn(meter.line)
-      const made = createModbusMeter({
-        master,
-        page,
-        unit: meter.unit,
-        clock,
-        characterMs,
-        channels: CHANNELS,
-        log,
-        ...identity,
-      })
-      closers.push(() => made.close())
-      return ok(made)
-    }
-    const decode = TELEGRAMS.get(meter.protocol)!({})
-    const line = world.openLine(config.lines[meter.line]!)
-    const made = createTelegramMeter({ page: meter.protocol, line, decode, clock, timers, log, ...identity })
-    closers.push(() => made.close())
-    const opened = await made.open()
-    if (!opened.ok) log('warn', 'lines', `${meter.line} is not open`, opened.fault)
-    return ok(made)
   }
 
   async function openBank(name: string, bank: RelayBankConfig): Promise<Result<ReadonlyMap<number, Relay>>> {
@@ -119,12 +89,14 @@ export async function openDevices(
   }
   const meters = new Map<string, Meter>()
   for (const [name, meter] of Object.entries(config.meters)) {
-    const opened = await openMeter(meter)
+    const lineOf = (line: string) => world.openLine(config.lines[line]!)
+    const opened = await openMeter(meter, { clock, timers, log, masterOn, lineOf, channels: CHANNELS })
     if (!opened.ok) {
       await close()
       return opened
     }
     meters.set(name, opened.value)
+    closers.push(() => opened.value.close())
   }
   return ok({
     meters,

@@ -1,12 +1,10 @@
 /** `tieline run` and `tieline keys`: what needs a whole site. */
-import { dirname, resolve } from 'node:path'
 import { createCalendar } from '../../drivers/calendar.ts'
 import { serveHttp } from '../../drivers/http/server.ts'
 import type { Log } from '../../drivers/ports.ts'
 import { createCache } from '../../drivers/store/cache.ts'
 import { type Fault, faultLine, must, ok } from '../../protocol/result.ts'
 import { type Agent, startAgent } from '../compose.ts'
-import type { SiteConfig } from '../config/site-config.ts'
 import { createLog, underJournal } from '../log.ts'
 import { CURVE_STEP_MS, createLogTail, joinViews, logInto, recordCurve, viewAgent } from '../web/agent-view.ts'
 import { acceptCurve, createCurveRing } from '../web/curve-ring.ts'
@@ -15,7 +13,7 @@ import { createWeb } from '../web/server.ts'
 import { systemWorld, type World } from '../world.ts'
 import { EXIT, type ExitCode, exitOf } from './exit-codes.ts'
 import { makeKeyFiles, openKeyFiles } from './keys.ts'
-import { readSiteFile, tellMistakes } from './site-file.ts'
+import { readSite } from './site-file.ts'
 import type { Terminal } from './terminal.ts'
 
 const CURVE_POINTS = (24 * 3_600_000) / CURVE_STEP_MS
@@ -23,18 +21,6 @@ const CURVE_POINTS = (24 * 3_600_000) / CURVE_STEP_MS
 const CURVE_SAVE = '*/10 * * * *'
 const PAGE_EVERY_MS = 1000
 const LOG_LINES = 200
-
-/** The site of a configuration file, its paths resolved; or the exit code, everything having been said. */
-async function readSite(file: string, terminal: Terminal): Promise<SiteConfig | ExitCode> {
-  const read = await readSiteFile(file)
-  if (read.kind === 'unread') {
-    terminal.err(`${read.line}\n`)
-    return read.exit
-  }
-  if (read.loaded.ok) return fromItsFolder(read.loaded.value, dirname(resolve(file)))
-  tellMistakes(read.loaded, terminal)
-  return EXIT.configuration
-}
 
 /** `tieline keys`. */
 export async function keys(file: string, terminal: Terminal): Promise<ExitCode> {
@@ -96,24 +82,6 @@ export async function run(
   await page.value?.close()
   await agent.stop()
   return EXIT.ok
-}
-
-/** Relative paths of a configuration are relative to its file, wherever the agent is started. */
-function fromItsFolder(config: SiteConfig, folder: string): SiteConfig {
-  const { keys } = config
-  return {
-    ...config,
-    data: resolve(folder, config.data),
-    keys:
-      keys.kind === 'seed'
-        ? keys
-        : {
-            kind: 'files',
-            account: resolve(folder, keys.account),
-            metering: resolve(folder, keys.metering),
-            sealing: resolve(folder, keys.sealing),
-          },
-  }
 }
 
 /** The page, and today's curve, which a restart finds again. */

@@ -1,6 +1,8 @@
 /** Which configuration file a command means, and what it says: shared by every command that needs a site. */
+import { dirname, resolve } from 'node:path'
 import { type FileFault, readTextFile } from '../../drivers/text-file.ts'
 import { configLine, type Loaded, loadConfig } from '../config/load.ts'
+import type { SiteConfig } from '../config/site-config.ts'
 import { EXIT, type ExitCode } from './exit-codes.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -16,6 +18,46 @@ export async function readSiteFile(file: string): Promise<SiteFile> {
   const text = await readTextFile(file)
   if (text.ok) return { kind: 'read', loaded: loadConfig(text.value, file) }
   return { kind: 'unread', ...explain(text.fault) }
+}
+
+/** The site of a configuration file, its paths resolved; or the exit code, everything having been said. */
+export async function readSite(file: string, terminal: Terminal): Promise<SiteConfig | ExitCode> {
+  const read = await readSiteFile(file)
+  if (read.kind === 'unread') {
+    terminal.err(`${read.line}\n`)
+    return read.exit
+  }
+  if (read.loaded.ok) return fromItsFolder(read.loaded.value, dirname(resolve(file)))
+  tellMistakes(read.loaded, terminal)
+  return EXIT.configuration
+}
+
+/** Relative paths of a configuration are relative to its file, wherever the agent is started. */
+function fromItsFolder(config: SiteConfig, folder: string): SiteConfig {
+  const { keys } = config
+  const at = <K extends string>(key: K, path: string | undefined) =>
+    path === undefined ? {} : ({ [key]: resolve(folder, path) } as Record<K, string>)
+  return {
+    ...config,
+    data: resolve(folder, config.data),
+    keys:
+      keys.kind === 'seed'
+        ? keys
+        : {
+            kind: 'files',
+            account: resolve(folder, keys.account),
+            metering: resolve(folder, keys.metering),
+            sealing: resolve(folder, keys.sealing),
+          },
+    meters: Object.fromEntries(
+      Object.entries(config.meters).map(([name, meter]) => [
+        name,
+        'keyFile' in meter || 'authKeyFile' in meter
+          ? { ...meter, ...at('keyFile', meter.keyFile), ...at('authKeyFile', meter.authKeyFile) }
+          : meter,
+      ]),
+    ),
+  }
 }
 
 /** Every mistake on its own line of stderr. */

@@ -1,4 +1,6 @@
 /** Configuration text to a `SiteConfig`, or every mistake in it as file:line:column, what is wrong and what was meant. */
+
+import { PAGES } from '../../drivers/meters/catalogue.ts'
 import type { Fault } from '../../protocol/result.ts'
 import { nearest } from './nearest.ts'
 import { readSchema, type SchemaIssue } from './schema.ts'
@@ -133,12 +135,26 @@ function crossChecks(config: SiteConfig): readonly Issue[] {
   for (const [name, meter] of Object.entries(config.meters)) {
     refer(['meters', name, 'line'], 'line', meter.line, config.lines)
     const line = config.lines[meter.line]
+    if ('page' in meter) refer(['meters', name, 'page'], 'page', meter.page, Object.fromEntries(PAGES))
     if (meter.protocol === 'modbus-tcp' && line?.kind === 'serial') {
       report(
         ['meters', name, 'protocol'],
         `cannot run on "${meter.line}", a serial line`,
         'use modbus-rtu, or a tcp line',
       )
+    }
+    if ('page' in meter) {
+      const first = Object.entries(config.meters).find(([, other]) => other.line === meter.line && 'page' in other)!
+      if (first[1].protocol !== meter.protocol)
+        report(
+          ['meters', name, 'protocol'],
+          `differs from that of ${first[0]} on "${meter.line}"`,
+          'all on one line are framed alike',
+        )
+    } else if (!('unit' in meter)) {
+      const other = Object.entries(config.meters).find(([one, { line }]) => one !== name && line === meter.line)
+      if (other !== undefined)
+        report(['meters', name, 'line'], `is also the line of ${other[0]}`, 'a meter that speaks unasked has its own')
     }
   }
   if (Object.keys(config.meters).length === 0) report(['meters'], 'must name at least one meter')

@@ -20,7 +20,8 @@ import {
   parseVoltage,
   parseWhole,
 } from './literals.ts'
-import type { MeterConfig, SiteConfig } from './site-config.ts'
+import { nearest } from './nearest.ts'
+import type { MeterConfig, PAGE_FRAMINGS, SiteConfig } from './site-config.ts'
 import type { Path, YamlValue } from './yaml.ts'
 
 /** Text that `parse` understands; `meant` completes the sentence "must be ...". */
@@ -40,13 +41,21 @@ const scalar = <T>(parse: (text: string) => T | undefined, meant: string) =>
 /** A strict object whose issues carry, as their message, the keys that it knows: what `nearest` chooses from. */
 const group = <const E extends v.ObjectEntries>(entries: E) => v.strictObject(entries, Object.keys(entries).join(' '))
 
+/** The settings that were made, without those that were left out. */
+const set = <T extends object>(settings: T): { [K in keyof T]?: Exclude<T[K], undefined> } =>
+  Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined)) as never
+
 const within = (parse: (text: string) => number | undefined, least: number, most: number) => (text: string) => {
   const value = parse(text)
   return value !== undefined && value >= least && value <= most ? value : undefined
 }
 
-const oneOf = <const T extends string>(...choices: readonly T[]) =>
-  v.picklist(choices, `must be one of ${choices.join(', ')}`)
+/** A value that is none of these, with the one that was probably meant. valibot quotes what it received. */
+const among = (choices: readonly string[]) => (issue: { readonly received: string }) => {
+  const meant = nearest(issue.received.replaceAll('"', ''), choices)
+  return `must be one of ${choices.join(', ')}${meant === undefined ? '' : `; did you mean "${meant}"?`}`
+}
+const oneOf = <const T extends string>(...choices: readonly T[]) => v.picklist(choices, among(choices))
 
 const name = scalar(
   text => (/^[A-Za-z][A-Za-z0-9_-]{0,31}$/.test(text) ? text : undefined),
@@ -88,33 +97,50 @@ const line = v.pipe(
     serial: v.optional(path),
     baud: v.optional(baud, '9600'),
     format: v.optional(oneOf('8N1', '8N2', '8E1', '8O1', '7E1', '7O1'), '8N1'),
+    rs485: v.optional(flag),
+    low_latency: v.optional(flag),
     tcp: v.optional(scalar(parseHostPort, 'host:port, as in meter.local:502')),
   }),
   v.check(
     it => (it.serial === undefined) !== (it.tcp === undefined),
     'must have either serial (a device) or tcp (host:port)',
   ),
-  v.transform(({ serial, baud, format, tcp }) =>
+  v.check(
+    it => it.tcp === undefined || (it.rs485 ?? it.low_latency) === undefined,
+    'is tcp: rs485 and low_latency are for serial',
+  ),
+  v.transform(({ serial, baud, format, rs485, low_latency, tcp }) =>
     tcp === undefined
-      ? ({ kind: 'serial', path: serial!, baud, format } as const)
+      ? ({ kind: 'serial', path: serial!, baud, format, ...set({ rs485, lowLatency: low_latency }) } as const)
       : ({ kind: 'tcp', host: tcp.host, port: tcp.port } as const),
   ),
 )
 
-const modbusMeter = <const P extends 'modbus-rtu' | 'modbus-tcp'>(protocol: P) =>
-  group({ protocol: v.literal(protocol), line: name, page: name, unit, every, id: v.optional(meterSerial) })
-const pushMeter = <const P extends 'sml' | 'dsmr'>(protocol: P) =>
-  group({ protocol: v.literal(protocol), line: name, every, id: v.optional(meterSerial) })
+const anyMeter = { line: name, every, id: v.optional(meterSerial) }
+const pageMeter = <const P extends keyof typeof PAGE_FRAMINGS>(protocol: P) =>
+  group({ protocol: v.literal(protocol), ...anyMeter, page: name, unit })
+const keyedMeter = <const P extends 'dsmr' | 'dlms'>(protocol: P) =>
+  group({ protocol: v.literal(protocol), ...anyMeter, key_file: v.optional(path), auth_key_file: v.optional(path) })
 const meter = v.pipe(
   v.variant(
     'protocol',
-    [modbusMeter('modbus-rtu'), modbusMeter('modbus-tcp'), pushMeter('sml'), pushMeter('dsmr')],
-    'must be one of modbus-rtu, modbus-tcp, sml, dsmr',
+    [
+      pageMeter('modbus-rtu'),
+      pageMeter('modbus-ascii'),
+      pageMeter('modbus-tcp'),
+      group({ protocol: v.literal('sunspec'), ...anyMeter, unit }),
+      group({ protocol: v.literal('sml'), ...anyMeter }),
+      keyedMeter('dsmr'),
+      keyedMeter('dlms'),
+    ],
+    among(['modbus-rtu', 'modbus-ascii', 'modbus-tcp', 'sunspec', 'sml', 'dsmr', 'dlms']),
   ),
   v.transform((it): MeterConfig => {
     const { id, every, ...rest } = it
-    const common = { everyMs: every, ...(id === undefined ? {} : { id }) }
-    return 'unit' in rest ? { ...rest, ...common } : { protocol: rest.protocol, line: rest.line, ...common }
+    const common = { everyMs: every, ...set({ id }) }
+    if (!('key_file' in rest || 'auth_key_file' in rest)) return { ...rest, ...common }
+    const { key_file: keyFile, auth_key_file: authKeyFile, ...telegram } = rest
+    return { ...telegram, ...common, ...set({ keyFile, authKeyFile }) }
   }),
 )
 
@@ -149,11 +175,7 @@ const directLine = v.pipe(
     peer_meter: meterSerial,
     contacts: v.pipe(
       group({ line: contact, upstream: v.optional(contact), own: v.optional(contact) }),
-      v.transform(({ line, upstream, own }) => ({
-        line,
-        ...(upstream === undefined ? {} : { upstream }),
-        ...(own === undefined ? {} : { own }),
-      })),
+      v.transform(({ line, ...others }) => ({ line, ...set(others) })),
     ),
     circuit: v.optional(
       v.pipe(
@@ -165,14 +187,14 @@ const directLine = v.pipe(
           ),
           load: v.optional(scalar(parsePower, 'a power, as in 3.7kW')),
         }),
-        v.transform(({ name, phases, load }) => ({ name, phases, ...(load === undefined ? {} : { load }) })),
+        v.transform(({ name, phases, load }) => ({ name, phases, ...set({ load }) })),
       ),
     ),
   }),
   v.transform(({ peer_meter, circuit, ...rest }) => ({
     ...rest,
     peerMeter: peer_meter,
-    ...(circuit === undefined ? {} : { circuit }),
+    ...set({ circuit }),
   })),
 )
 
@@ -181,7 +203,7 @@ const trade = v.pipe(
     sell: v.optional(
       v.pipe(
         group({ reserve: price, opening: price, capacity: v.optional(scalar(parsePower, 'a power, as in 3.7kW')) }),
-        v.transform(({ capacity, ...rest }) => ({ ...rest, ...(capacity === undefined ? {} : { capacity }) })),
+        v.transform(({ capacity, ...rest }) => ({ ...rest, ...set({ capacity }) })),
       ),
     ),
     buy: v.optional(group({ limit: price, opening: price })),
@@ -196,8 +218,7 @@ const trade = v.pipe(
     pause: v.optional(duration(0, 86_400_000, 'a duration up to 1d'), '0s'),
   }),
   v.transform(it => ({
-    ...(it.sell === undefined ? {} : { sell: it.sell }),
-    ...(it.buy === undefined ? {} : { buy: it.buy }),
+    ...set({ sell: it.sell, buy: it.buy }),
     slotMs: it.slot,
     receiptWindowMs: it.receipt_window,
     disputeWindowMs: it.dispute_window,
@@ -218,14 +239,16 @@ const safety = v.pipe(
     min_off: v.optional(duration(0, 3_600_000, 'a duration up to 1h')),
     max_proof_age: v.optional(duration(1000, 86_400_000, 'a duration from 1s to 1d')),
   }),
-  v.transform(it => ({
-    ...(it.voltage_min === undefined ? {} : { voltageMinMv: it.voltage_min }),
-    ...(it.voltage_max === undefined ? {} : { voltageMaxMv: it.voltage_max }),
-    ...(it.frequency_min === undefined ? {} : { frequencyMinMhz: it.frequency_min }),
-    ...(it.frequency_max === undefined ? {} : { frequencyMaxMhz: it.frequency_max }),
-    ...(it.min_off === undefined ? {} : { minOffMs: it.min_off }),
-    ...(it.max_proof_age === undefined ? {} : { maxProofAgeMs: it.max_proof_age }),
-  })),
+  v.transform(it =>
+    set({
+      voltageMinMv: it.voltage_min,
+      voltageMaxMv: it.voltage_max,
+      frequencyMinMhz: it.frequency_min,
+      frequencyMaxMhz: it.frequency_max,
+      minOffMs: it.min_off,
+      maxProofAgeMs: it.max_proof_age,
+    }),
+  ),
 )
 
 const keys = v.pipe(
@@ -266,8 +289,7 @@ const ledger = v.pipe(
   }),
   v.transform(({ trusting_period, max_clock_drift, follow, stale_after, relay_as, ...rest }) => ({
     ...rest,
-    ...(stale_after === undefined ? {} : { staleAfterMs: stale_after }),
-    ...(relay_as === undefined ? {} : { relayAs: relay_as }),
+    ...set({ staleAfterMs: stale_after, relayAs: relay_as }),
     followMs: follow,
     trustingPeriodMs: trusting_period,
     maxClockDriftMs: max_clock_drift,
@@ -336,8 +358,7 @@ const site = v.pipe(
     clock: v.optional(clock),
   }),
   v.transform(({ version: _, direct_lines, rest, clock, ...others }): SiteConfig => {
-    const optional = { ...(rest === undefined ? {} : { rest }), ...(clock === undefined ? {} : { clock }) }
-    return { ...others, directLines: direct_lines, ...optional }
+    return { ...others, directLines: direct_lines, ...set({ rest, clock }) }
   }),
 )
 

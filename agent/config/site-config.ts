@@ -54,23 +54,41 @@ export interface LedgerConfig {
 }
 
 export type LineConfig =
-  | { readonly kind: 'serial'; readonly path: string; readonly baud: number; readonly format: SerialFormat }
+  | {
+      readonly kind: 'serial'
+      /** A device; /dev/serial/by-id/... names the same adapter wherever it is plugged in. */
+      readonly path: string
+      readonly baud: number
+      readonly format: SerialFormat
+      /** The kernel switches the transmitter on and off: for a UART with an RS-485 driver on its RTS line. */
+      readonly rs485?: boolean
+      /** false leaves a USB adapter's latency timer as it is. */
+      readonly lowLatency?: boolean
+    }
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
 
 /** Data bits, parity, stop bits. */
 export type SerialFormat = '8N1' | '8N2' | '8E1' | '8O1' | '7E1' | '7O1'
 
-export type MeterConfig =
+/** The protocols in which a page of registers is read, and the framing of each. */
+export const PAGE_FRAMINGS = { 'modbus-rtu': 'rtu', 'modbus-ascii': 'ascii', 'modbus-tcp': 'tcp' } as const
+
+export type MeterConfig = {
+  readonly line: string
+  readonly everyMs: number
+  /** The meter's pinned serial; a meter that gives another is refused. */
+  readonly id?: string
+} & (
+  | { readonly protocol: keyof typeof PAGE_FRAMINGS; readonly page: string; readonly unit: number }
+  /** Framed as the other meters of its line, else RTU on a serial line and TCP on a TCP line. */
+  | { readonly protocol: 'sunspec'; readonly unit: number }
   | {
-      readonly protocol: 'modbus-rtu' | 'modbus-tcp'
-      readonly line: string
-      readonly page: string
-      readonly unit: number
-      readonly everyMs: number
-      /** The meter's pinned serial; a meter that gives another is refused. */
-      readonly id?: string
+      readonly protocol: 'sml' | 'dsmr' | 'dlms'
+      /** Files of 32 hex digits. */
+      readonly keyFile?: string
+      readonly authKeyFile?: string
     }
-  | { readonly protocol: 'sml' | 'dsmr'; readonly line: string; readonly everyMs: number; readonly id?: string }
+)
 
 export type RelayBankConfig =
   | {

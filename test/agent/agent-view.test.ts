@@ -31,8 +31,8 @@ const configOf = (site: string, side: 'seller' | 'buyer', peer: string) => {
       brokers: ['mqtt://127.0.0.1:1'],
       lines: { lan: { tcp: 'a:1' } },
       meters: {
-        L1: { line: 'lan', protocol: 'modbus-tcp', page: 'p', unit: '1' },
-        grid: { line: 'lan', protocol: 'modbus-tcp', page: 'p', unit: '2' },
+        L1: { line: 'lan', protocol: 'modbus-tcp', page: 'shelly-pro-3em', unit: '1' },
+        grid: { line: 'lan', protocol: 'modbus-tcp', page: 'shelly-pro-3em', unit: '2' },
       },
       relays: { board: { driver: 'johnny-five', bank: 'b' } },
       direct_lines: [

@@ -1,6 +1,7 @@
 import { exactDecimal, parseContact, parseDuration, parseHostPort, parsePrice } from '../../agent/config/literals.ts'
 import { configLine, loadConfig } from '../../agent/config/load.ts'
 import { editDistance, nearest } from '../../agent/config/nearest.ts'
+import { framingOf } from '../../agent/open-meter.ts'
 import { assert, suite } from '../harness.ts'
 import { assertProperty, fc } from '../property.ts'
 
@@ -26,7 +27,7 @@ lines:
 meters:
   grid: {line: rs485, protocol: modbus-rtu, page: eastron-sdm630, unit: 1}
   L1: {line: rs485, protocol: modbus-rtu, page: eastron-sdm120, unit: 2, every: 500ms, id: "0012345"}
-  solar: {line: lan, protocol: modbus-tcp, page: fronius-sunspec, unit: 240}
+  solar: {line: lan, protocol: modbus-tcp, page: shelly-pro-3em, unit: 240}
 relays:
   board: {driver: modbus-coils, line: rs485, unit: 20, timed: 1s}
 direct_lines:
@@ -140,7 +141,11 @@ for (const [from, to, says] of [
   ['version: 1', 'version: 2', 'must be 1'],
   ['baud: 19200', 'baud: 19201', 'must be one of 300'],
   ['role: household', 'role: houshold', 'must be one of household, charger, storage'],
-  ['protocol: modbus-tcp', 'protocol: modbus', 'must be one of modbus-rtu, modbus-tcp, sml, dsmr'],
+  [
+    'protocol: modbus-tcp',
+    'protocol: modbus',
+    'must be one of modbus-rtu, modbus-ascii, modbus-tcp, sunspec, sml, dsmr, dlms',
+  ],
   ['brokers: [mqtt:', 'brokers: [http:', 'must be an address such as mqtt:'],
   ['unit: 20', 'unit: 0', 'must be a Modbus unit'],
   ['data: /var/lib/tieline', 'data:', 'must be a path'],
@@ -181,6 +186,24 @@ for (const [from, to, says] of [
   ['witnesses: [http://127.0.0.1:26658]', 'witnesses: ["mqtt:north"]\n  relay_as: north', 'a relay cannot ask itself'],
   ['voltage_min: 207V', 'voltage_min: 260V', 'is not below voltage_max'],
   ['protocol: modbus-rtu, page: eastron-sdm630', 'protocol: modbus-tcp, page: eastron-sdm630', 'a serial line'],
+  [
+    'page: eastron-sdm630',
+    'page: eastron-sdm360',
+    'names the page "eastron-sdm360", which is not defined (did you mean "eastron-sdm',
+  ],
+  [
+    'protocol: modbus-rtu, page: eastron-sdm630',
+    'protocol: modbus-ascii, page: eastron-sdm630',
+    'all on one line are framed alike',
+  ],
+  [
+    'solar: {line: lan, protocol: modbus-tcp',
+    'solar: {line: rs485, protocol: modbus-rtv',
+    'did you mean "modbus-rtu"?',
+  ],
+  ['protocol: modbus-rtu, page: eastron-sdm630, unit: 1', 'protocol: dlms', 'a meter that speaks unasked has its own'],
+  ['tcp: meter.local:502', 'tcp: meter.local:502, rs485: true', 'are for serial'],
+  ['protocol: modbus-rtu, page: eastron-sdm630, unit: 1', 'protocol: sml, key_file: a', 'unknown key "key_file"'],
   ['sell: {reserve: 0.10, opening: 0.24}', 'buy: {limit: 0.2, opening: 0.3}', 'is above the limit'],
 ] as const) {
   test(`${to.split('\n').at(-1)} is refused: ${says}`, () => {
@@ -191,6 +214,49 @@ for (const [from, to, says] of [
     )
   })
 }
+
+test('what meters may speak becomes what the agent opens', () => {
+  const text = changed(
+    'lines:\n',
+    'lines:\n  eye: {serial: /dev/serial/by-id/usb-A-if00, rs485: true, low_latency: false}\n',
+  ).replace(
+    'meters:\n',
+    'meters:\n  main: {line: eye, protocol: dlms, key_file: main.key, auth_key_file: main.gak}\n  sun: {line: lan, protocol: sunspec, unit: 126}\n',
+  )
+  const loaded = loadConfig(text, 'site.yaml')
+  assert.ok(loaded.ok, loaded.ok ? '' : loaded.faults.map(configLine).join('\n'))
+  if (!loaded.ok) return
+  const { lines, meters } = loaded.value
+  assert.equal(lines['eye'], {
+    kind: 'serial',
+    path: '/dev/serial/by-id/usb-A-if00',
+    baud: 9600,
+    format: '8N1',
+    rs485: true,
+    lowLatency: false,
+  })
+  assert.equal(meters['main'], {
+    protocol: 'dlms',
+    line: 'eye',
+    everyMs: 1000,
+    keyFile: 'main.key',
+    authKeyFile: 'main.gak',
+  })
+  assert.equal(meters['sun'], { protocol: 'sunspec', line: 'lan', unit: 126, everyMs: 1000 })
+})
+
+test('the framing of a line is that of its pages, else what is usual on a line of its kind', () => {
+  const tcp = { kind: 'tcp', host: 'a', port: 1 } as const
+  const serial = { kind: 'serial', path: 'a', baud: 9600, format: '8N1' } as const
+  const meter = (protocol: 'modbus-rtu' | 'modbus-ascii') => ({ protocol, line: 'l', page: 'p', unit: 1, everyMs: 1 })
+  assert.is(framingOf(tcp, [meter('modbus-rtu')]), 'rtu')
+  assert.is(framingOf(tcp, []), 'tcp')
+  assert.is(
+    framingOf(serial, [{ protocol: 'sunspec', line: 'l', unit: 2, everyMs: 1 }, meter('modbus-ascii')]),
+    'ascii',
+  )
+  assert.is(framingOf(serial, []), 'rtu')
+})
 
 test('keys from a seed and a scaled clock are for a bench that says so', () => {
   const text = GOOD.replace(/keys:\n( {2}.*\n){3}/, `keys: {seed: ${KEY}}\n`)

@@ -1,0 +1,87 @@
+/** One meter of a configuration, on the line that it names: whatever it speaks, a Meter comes out. */
+import { readHexKeyFile } from '../drivers/keys/hex-key-file.ts'
+import { PAGES } from '../drivers/meters/catalogue.ts'
+import { createModbusMeter } from '../drivers/meters/modbus-meter.ts'
+import type { Channel } from '../drivers/meters/page.ts'
+import { createTelegramMeter } from '../drivers/meters/telegram-meter.ts'
+import { TELEGRAMS } from '../drivers/meters/telegrams.ts'
+import type { ModbusMaster } from '../drivers/modbus/master.ts'
+import type { Clock, Line, Log, Meter, Timers } from '../drivers/ports.ts'
+import { fail, ok, type Result } from '../protocol/result.ts'
+import type { TelegramKeys } from '../protocol/telegram/telegram.ts'
+import { type LineConfig, type MeterConfig, PAGE_FRAMINGS } from './config/site-config.ts'
+
+/** The one master of a line that is asked, and how long a character takes on it. */
+export interface SharedMaster {
+  readonly master: ModbusMaster
+  readonly characterMs: number
+}
+
+export interface MeterSurroundings {
+  readonly clock: Clock
+  readonly timers: Timers
+  readonly log?: Log
+  /** Of a meter that is asked. */
+  readonly masterOn: (line: string) => Promise<SharedMaster>
+  /** For a meter that has its line to itself; not open yet. */
+  readonly lineOf: (line: string) => Line
+  /** Keys that somebody has given already; else those of the meter's files are read. */
+  readonly keys?: TelegramKeys
+  /** What a page is read for; all that it has when left out. */
+  readonly channels?: readonly Channel[]
+}
+
+export type Framing = 'rtu' | 'ascii' | 'tcp'
+
+/** How requests are framed on a line: as its pages' protocol says, else as is usual on a line of its kind. */
+export function framingOf(line: LineConfig, meters: readonly MeterConfig[]): Framing {
+  const page = meters.find(meter => 'page' in meter)
+  return page !== undefined && 'page' in page ? PAGE_FRAMINGS[page.protocol] : line.kind === 'tcp' ? 'tcp' : 'rtu'
+}
+
+/** A line that is not there yet is tried again until the meter is closed; what can never be read is a fault. */
+export async function openMeter(meter: MeterConfig, around: MeterSurroundings): Promise<Result<Meter>> {
+  const { clock, timers, log, channels } = around
+  const common = {
+    ...(meter.id === undefined ? {} : { meterId: meter.id }),
+    ...(log === undefined ? {} : { log }),
+  }
+  if ('page' in meter) {
+    const page = PAGES.get(meter.page)
+    if (page === undefined)
+      return fail({ code: 'meter.no-page', page: meter.page, hint: `known pages: ${[...PAGES.keys()].join(', ')}` })
+    const shared = await around.masterOn(meter.line)
+    const parts = { ...shared, ...common, page, unit: meter.unit, clock }
+    return ok(createModbusMeter(channels === undefined ? parts : { ...parts, channels }))
+  }
+  if ('unit' in meter) return fail({ code: 'meter.no-page', page: meter.protocol })
+  const kind = TELEGRAMS.get(meter.protocol)
+  if (kind === undefined) return fail({ code: 'meter.no-page', page: meter.protocol })
+  const keys = around.keys === undefined ? await keysOf(meter) : ok(around.keys)
+  if (!keys.ok) return keys
+  const line = around.lineOf(meter.line)
+  const made = createTelegramMeter({ page: meter.protocol, line, decode: kind(keys.value), clock, timers, ...common })
+  const opened = await made.open()
+  if (!opened.ok) log?.('warn', 'lines', `${meter.line} is not open`, opened.fault)
+  return ok(made)
+}
+
+async function keysOf({
+  keyFile,
+  authKeyFile,
+}: {
+  readonly keyFile?: string
+  readonly authKeyFile?: string
+}): Promise<Result<TelegramKeys>> {
+  const keys: { encryption?: Uint8Array; authentication?: Uint8Array } = {}
+  for (const [use, file] of [
+    ['encryption', keyFile],
+    ['authentication', authKeyFile],
+  ] as const) {
+    if (file === undefined) continue
+    const key = await readHexKeyFile(file, { guarded: true })
+    if (!key.ok) return key
+    keys[use] = key.value
+  }
+  return ok(keys)
+}
