@@ -67,11 +67,11 @@ export function decodeEncryptedP1(
     return junk({ code: 'p1.header', at })
 
   const used = at + length
-  if (bytes.length < used) {
-    // A telegram that was cut short would swallow several of those behind it.
-    const again = findTitle(bytes)
-    return again < 0 ? need(used) : { kind: 'junk', skip: again, fault: { code: 'p1.cut', bytes: again } }
-  }
+  // A telegram that was cut short would swallow those behind it.
+  const again = findTitle(bytes)
+  if (again < used && again < bytes.length)
+    return { kind: 'junk', skip: again, fault: { code: 'p1.cut', bytes: again } }
+  if (bytes.length < used) return need(used)
   const systemTitle = bytes.slice(2, MARK_LENGTH)
   const counter = new DataView(bytes.buffer, bytes.byteOffset + at + 1).getUint32(0)
   const text = openSuite0({
@@ -85,7 +85,9 @@ export function decodeEncryptedP1(
   if (!text.ok) return junk(text.fault)
   const inner = decodeDsmr(text.value)
   if (inner.kind === 'junk') return junk(inner.fault)
-  if (inner.kind === 'need') return junk({ code: 'dsmr.cut', bytes: text.value.length })
+  // More than one telegram inside: the length was damaged, or the tag is read as text.
+  if (inner.kind === 'need' || inner.used !== text.value.length)
+    return junk({ code: 'dsmr.cut', bytes: text.value.length })
   if (keys.authentication === undefined && !inner.value.checked)
     return junk({ code: 'p1.unchecked', counter, hint: 'nothing vouches for it: give the authentication key' })
   return { kind: 'frame', value: { ...inner.value, checked: true, systemTitle, counter }, used }
@@ -98,12 +100,12 @@ function findMark(bytes: Uint8Array, from: number): number {
   return bytes.length
 }
 
-/** Where the telegram's own mark and title stand once more: no ciphertext repeats ten bytes. Or -1. */
+/** Where the telegram's own mark and title stand once more: no ciphertext repeats ten bytes. Or the end. */
 function findTitle(bytes: Uint8Array): number {
   for (let at = bytes.indexOf(TAG, 1); at >= 0; at = bytes.indexOf(TAG, at + 1)) {
     let same = 1
     while (same < MARK_LENGTH && bytes[at + same] === bytes[same]) same++
     if (same === MARK_LENGTH) return at
   }
-  return -1
+  return bytes.length
 }
