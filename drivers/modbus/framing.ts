@@ -8,7 +8,7 @@ import {
   encodeAscii,
   encodeRtu,
 } from '../../protocol/modbus/frame.ts'
-import type { ModbusFault, ModbusRequest } from '../../protocol/modbus/pdu.ts'
+import { answerLength, encodeRequest, type ModbusFault, type ModbusRequest } from '../../protocol/modbus/pdu.ts'
 import type { Pull } from '../../protocol/result.ts'
 
 export interface Framing {
@@ -32,6 +32,8 @@ const SILENCE_CHARACTERS = 3.5
 const FAST_SILENCE_MS = 1.75
 /** A character takes 0.52 ms at 19,200 baud and 0.29 ms at 38,400; a line without characters (TCP) counts as fast. */
 const FAST_CHARACTER_MS = 0.5
+/** The longest PDU. */
+const PDU_MOST = 253
 /** Functions 1 to 4: a request of 8 bytes, never an echo of a write. */
 const READ_FUNCTION_MOST = 4
 
@@ -69,3 +71,16 @@ const ASCII: Framing = {
 }
 
 export const FRAMINGS: Readonly<Record<'rtu' | 'ascii', Framing>> = { rtu: RTU, ascii: ASCII }
+
+/** Behind a TCP stream sits a gateway whose serial wire is taken to be as slow as they usually are: 9,600 baud. */
+export const GATEWAY_CHARACTER_MS = 10 / 9.6
+
+/** Characters on the wire of a good answer, as far as the request tells. */
+export function answerCharacters(framing: Framing, request: ModbusRequest): number {
+  const size = answerLength(request, new Uint8Array(0))
+  return framing.characters('length' in size ? size.length : PDU_MOST)
+}
+
+/** The same with its request. */
+export const exchangeCharacters = (framing: Framing, request: ModbusRequest): number =>
+  framing.characters(encodeRequest(request).length) + answerCharacters(framing, request)

@@ -12,13 +12,13 @@
  * 5. While another master asks on the same line nothing is believed: its answers look like ours.
  */
 import { concat, equalBytes } from '../../protocol/bytes.ts'
-import { answerLength, decodeAnswer, encodeRequest } from '../../protocol/modbus/pdu.ts'
+import { decodeAnswer, encodeRequest } from '../../protocol/modbus/pdu.ts'
 import { done, type Fault, fail, ok, type Result } from '../../protocol/result.ts'
 import { later, type Mono, mono } from '../../protocol/time.ts'
 import { afterListening } from '../listening.ts'
 import type { Cancel, Clock, Line, Timers } from '../ports.ts'
 import type { Answered, Call, Exchange } from './exchange.ts'
-import type { Framing } from './framing.ts'
+import { answerCharacters, exchangeCharacters, type Framing, GATEWAY_CHARACTER_MS } from './framing.ts'
 import type { Owed, Quarantine } from './quarantine.ts'
 import type { SlaveRecord } from './slave-record.ts'
 
@@ -38,8 +38,6 @@ const BUFFER_MOST = 1_026
 const FLUSH_AHEAD_MS = 0.5
 /** A device may send a little faster than its nominal baud rate: both sides' clocks are allowed 2 % and more of error. */
 const FASTEST_SHARE = 0.95
-/** Behind a TCP stream with serial frames sits a gateway whose wire is taken to be as slow as they usually are: 9,600 baud. */
-const GATEWAY_CHARACTER_MS = 10 / 9.6
 
 const EARLY_HINT = 'answers come faster than this baud rate allows: is the line set slower than it is?'
 const GARBLED_HINT = 'baud rate or parity may be wrong, or two devices answer at once'
@@ -89,13 +87,11 @@ export function createSerialExchange(parts: SerialParts): Exchange {
   /** Whether this adapter hears its own transmitter, as seen from the last read. */
   let hearsItself = false
 
-  /** Milliseconds on the wire of a good answer, as far as the request tells; on a stream, of the request as well. */
-  function wireMs({ request }: Call): number {
-    const size = answerLength(request, new Uint8Array(0))
-    const answer = framing.characters('length' in size ? size.length : 253)
-    if (characterMs > 0) return answer * characterMs
-    return (answer + framing.characters(encodeRequest(request).length)) * GATEWAY_CHARACTER_MS
-  }
+  /** Milliseconds on the wire of the answer; on a stream, of the request as well. */
+  const wireMs = ({ request }: Call): number =>
+    characterMs > 0
+      ? characterMs * answerCharacters(framing, request)
+      : GATEWAY_CHARACTER_MS * exchangeCharacters(framing, request)
 
   async function until(at: number): Promise<void> {
     const left = at - clock.fine()

@@ -1,17 +1,19 @@
 /**
  * Requests on a TCP connection, several at once where the device can. The transaction number tells every answer's request,
- * so a late one is simply dropped; a number comes round again after 65,536 requests, long after any answer is dead.
+ * in whatever order they come. The number of a request that was not answered is not used again before its answer is dead: at a
+ * thousand requests a second all numbers come round in a minute. Nor does a new connection begin them anew, so that nothing
+ * which a gateway still had of the old one is believed.
  */
-
 import { concat } from '../../protocol/bytes.ts'
 import { decodeTcp, encodeTcp, type TcpFrame } from '../../protocol/modbus/frame.ts'
 import { decodeAnswer, encodeRequest } from '../../protocol/modbus/pdu.ts'
 import type { Fault, Result } from '../../protocol/result.ts'
 import { fail, ok } from '../../protocol/result.ts'
-import type { Mono } from '../../protocol/time.ts'
+import { later, type Mono } from '../../protocol/time.ts'
 import { afterListening } from '../listening.ts'
 import type { Cancel, Clock, Line, Timers } from '../ports.ts'
 import type { Answered, Call, Exchange } from './exchange.ts'
+import { exchangeCharacters, FRAMINGS, GATEWAY_CHARACTER_MS } from './framing.ts'
 import type { SlaveRecord } from './slave-record.ts'
 
 export interface TcpParts {
@@ -25,25 +27,48 @@ export interface TcpParts {
   readonly lost: (fault: Fault) => void
 }
 
+/** An answer that is not there after so long never comes: the peer's own connection to the device has ended by then. */
+const FEARED_MS = 120_000
+const NUMBERS = 0x1_0000
+
 interface Pending {
   readonly call: Call
   readonly sentAt: Mono
   readonly settle: (result: Result<Answered>) => void
+  /** Ends the call, whose answer may still come. */
+  readonly giveUp: (fault: Fault) => void
 }
 
 export function createTcpExchange({ line, clock, timers, depth, slave, count, lost }: TcpParts): Exchange {
   const pending = new Map<number, Pending>()
   let buffer: Uint8Array = new Uint8Array(0)
   let transaction = 0
+  /** Numbers whose answers did not come, oldest first, and when they were asked. */
+  const owed = new Map<number, { readonly unit: number; readonly sentAt: Mono }>()
+
+  function nextNumber(): number {
+    const now = clock.mono()
+    for (const [number, { sentAt }] of owed) {
+      // However fast the line is asked in vain, a number stays free: the oldest is feared least.
+      if (later(sentAt, FEARED_MS) > now && owed.size < NUMBERS / 2) break
+      owed.delete(number)
+    }
+    do transaction = (transaction + 1) % NUMBERS
+    while (pending.has(transaction) || owed.has(transaction))
+    return transaction
+  }
 
   function answer({ transaction: number, unit, pdu }: TcpFrame, frame: Uint8Array, at: Mono): void {
     const mine = pending.get(number)
     if (mine === undefined) {
+      const late = owed.get(number)
+      if (late !== undefined) slave(late.unit).learn(at - late.sentAt)
+      owed.delete(number)
       count('late')
       return
     }
     if (unit !== mine.call.unit) {
-      mine.settle(fail({ code: 'modbus.unit', expected: mine.call.unit, received: unit }))
+      mine.giveUp({ code: 'modbus.unit', expected: mine.call.unit, received: unit })
       return
     }
     const record = slave(unit)
@@ -57,23 +82,27 @@ export function createTcpExchange({ line, clock, timers, depth, slave, count, lo
     depth,
     run: call =>
       new Promise(resolve => {
-        transaction = (transaction + 1) & 0xffff
-        const number = transaction
+        const number = nextNumber()
         const record = slave(call.unit)
-        const timeoutMs = record.timeoutMs(0)
+        const timeoutMs = record.timeoutMs(GATEWAY_CHARACTER_MS * exchangeCharacters(FRAMINGS.rtu, call.request))
         let cancel: Cancel | undefined
         const settle = (result: Result<Answered>) => {
           cancel?.()
           pending.delete(number)
           resolve(result)
         }
-        pending.set(number, { call, sentAt: clock.mono(), settle })
+        const sentAt = clock.mono()
+        const giveUp = (fault: Fault) => {
+          owed.set(number, { unit: call.unit, sentAt })
+          settle(fail(fault))
+        }
+        pending.set(number, { call, sentAt, settle, giveUp })
         cancel = afterListening(timeoutMs, clock, timers, () => {
           record.missed(clock.mono(), timeoutMs)
-          settle(fail({ code: 'modbus.timeout', unit: call.unit, afterMs: Math.round(timeoutMs) }))
+          giveUp({ code: 'modbus.timeout', unit: call.unit, afterMs: Math.round(timeoutMs) })
         })
         void line.write(encodeTcp(number, call.unit, encodeRequest(call.request))).then(written => {
-          if (!written.ok) settle(written)
+          if (!written.ok && pending.has(number)) giveUp(written.fault)
         })
       }),
     bytes: (chunk, at) => {
@@ -94,7 +123,7 @@ export function createTcpExchange({ line, clock, timers, depth, slave, count, lo
     },
     down: fault => {
       buffer = new Uint8Array(0)
-      for (const { settle } of [...pending.values()]) settle(fail(fault))
+      for (const { giveUp } of [...pending.values()]) giveUp(fault)
     },
   }
 }
