@@ -9,6 +9,7 @@ import { fail, ok, type Result } from '../result.ts'
 import { type MeterValue, OBIS, type Obis, type UnitName } from '../telegram/obis.ts'
 import { HEADER_REGISTERS, type Model, modelOf, type Point } from './models.ts'
 import { decodePoint, decodeText, FLOAT_SCALER } from './point.ts'
+import type { RegisterSpan } from './walk.ts'
 
 /** `value` x 10^`scaler` in `unit` (empty for enumerations and counts), or a text. */
 export type PointValue =
@@ -93,6 +94,27 @@ export function readModel(bytes: Uint8Array): Result<ModelReading> {
       valuesOf(group!.points, HEADER_REGISTERS + model.lengths[0]! + i * group!.registers),
     ),
   })
+}
+
+/** Registers from a model's id on at which no point is cut in two, the model's end included. */
+export function cutsOf(model: Model, length: number): readonly number[] {
+  const repetitions = repetitionsIn(model, length) ?? 0
+  const start = HEADER_REGISTERS + model.lengths[0]!
+  const end = HEADER_REGISTERS + length
+  const offsets = [
+    ...model.points.map(({ offset }) => offset),
+    ...Array.from({ length: repetitions }, (_, i) =>
+      model.group!.points.map(({ offset }) => start + i * model.group!.registers + offset),
+    ).flat(),
+  ]
+  return [...offsets.filter(offset => offset < end), end]
+}
+
+/** The registers from a model's first scale factor to its last; undefined where it has none. */
+export function scalesOf(model: Model): RegisterSpan | undefined {
+  const scales = model.points.filter(({ type }) => type === 'sunssf')
+  if (scales.length === 0) return undefined
+  return { address: scales[0]!.offset, count: scales.at(-1)!.offset + 1 - scales[0]!.offset }
 }
 
 interface Meaning {
@@ -184,6 +206,14 @@ const familyOf = (id: number): Family | undefined => FAMILIES.find(({ ids }) => 
 /** The ids of the models that a meter, an inverter or a battery may be read from, the best first. */
 export const modelsOfKind = (kind: Family['kind']): readonly number[] =>
   FAMILIES.filter(family => family.kind === kind).flatMap(({ ids }) => ids)
+
+/** How many registers from the model's id on hold all that `meterValues` looks for, scale factors included; 0 for none. */
+export function meterRegisters(model: Model): number {
+  const wanted = Object.keys(familyOf(model.id)?.points ?? {})
+  const points = model.points.filter(({ name }) => wanted.includes(name))
+  const scales = model.points.filter(({ name }) => points.some(point => point.scale === name))
+  return Math.max(0, ...[...points, ...scales].map(({ offset, registers }) => offset + registers))
+}
 
 /** Within the range of a MeterValue's scaler; undefined where that would drop digits. */
 function normal(value: bigint, scaler: number): Pick<MeterValue, 'value' | 'scaler'> | undefined {
