@@ -49,12 +49,19 @@ export interface Line {
   readonly name: string
   /** Milliseconds that one character takes on the wire, start and stop bits included; 0 where the wire has no characters (TCP). */
   readonly characterMs: number
+  /** What this device's driver was asked for and does not do; no fault of the line. */
+  without?(): Fault | undefined
   /** Opens or reopens. The listener hears bytes as they come and, once, that the line went down. */
   open(listener: LineListener): Promise<Result<void>>
   /** Resolves when the last byte has left this machine. */
   write(bytes: Uint8Array): Promise<Result<void>>
   /** Forget what arrived and was not yet handed to the listener. */
   flush(): Promise<Result<void>>
+  /**
+   * Changes the baud rate until the line is opened anew, where the line can; `characterMs` goes on saying what it said. Call
+   * it when all that was written has left the wire.
+   */
+  setBaud?(baud: number): Promise<Result<void>>
   /** Safe to call at any time, more than once. No listener call follows. */
   close(): Promise<void>
 }

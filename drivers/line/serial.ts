@@ -4,7 +4,8 @@
  */
 import { SerialPort } from 'serialport'
 import { done, type Fault, fail, ok, type Result } from '../../protocol/result.ts'
-import type { Clock, Line, LineListener, Timers } from '../ports.ts'
+import type { Clock, Line, LineListener, Log, Timers } from '../ports.ts'
+import { type Rs485, setLowLatency, setRs485 } from './serial-driver.ts'
 
 export interface SerialSettings {
   /** A device path; prefer /dev/serial/by-id/..., which names the same adapter after a replug. */
@@ -13,6 +14,8 @@ export interface SerialSettings {
   readonly dataBits?: 7 | 8
   readonly parity?: 'none' | 'even' | 'odd'
   readonly stopBits?: 1 | 2
+  /** For a UART that switches an RS-485 transceiver (Linux). */
+  readonly rs485?: Rs485
 }
 
 /**
@@ -21,11 +24,13 @@ export interface SerialSettings {
  */
 const OPERATION_DEADLINE_MS = 2_000
 
-export function createSerialLine(settings: SerialSettings, clock: Clock, timers: Timers): Line {
+export function createSerialLine(settings: SerialSettings, clock: Clock, timers: Timers, log?: Log): Line {
   const { path, baudRate, dataBits = 8, parity = 'none', stopBits = 1 } = settings
   const characterMs = ((1 + dataBits + (parity === 'none' ? 0 : 1) + stopBits) * 1000) / baudRate
   let port: SerialPort | undefined
   let down: (fault: Fault) => void = () => {}
+  /** What this device goes on without. */
+  let without: Fault | undefined
 
   /** A callback of the package as a result, with a deadline of our own: it may never come. */
   function within(
@@ -77,6 +82,21 @@ export function createSerialLine(settings: SerialSettings, clock: Clock, timers:
     return result
   }
 
+  /** What the device's own driver is asked for, once it is open. */
+  async function prepare(open: SerialPort): Promise<Result<void>> {
+    const fd = descriptorOf(open)
+    if (process.platform !== 'linux' || fd === undefined)
+      return settings.rs485 === undefined
+        ? done
+        : fail({ code: 'serial.rs485', path, hint: 'only Linux switches RS-485' })
+    const quick = await setLowLatency(path, fd)
+    if (!quick.ok && without === undefined) {
+      without = quick.fault
+      log?.('info', 'lines', `${path} hands bytes over in its own time`, without)
+    }
+    return settings.rs485 === undefined ? done : setRs485(path, fd, settings.rs485)
+  }
+
   async function shut(closing: SerialPort): Promise<void> {
     closing.removeAllListeners()
     // A late error of a device that is gone must not end the process.
@@ -87,6 +107,7 @@ export function createSerialLine(settings: SerialSettings, clock: Clock, timers:
   return {
     name: path,
     characterMs,
+    without: () => without,
     open: async (listener: LineListener) => {
       if (port !== undefined) return fail({ code: 'serial.already-open', path })
       let opening: SerialPort
@@ -97,7 +118,9 @@ export function createSerialLine(settings: SerialSettings, clock: Clock, timers:
       }
       port = opening
       opening.on('error', () => {})
-      const opened = await within('open', OPERATION_DEADLINE_MS, callback => opening.open(callback))
+      let opened = await within('open', OPERATION_DEADLINE_MS, callback => opening.open(callback))
+      if (opened.ok && port === opening) opened = await prepare(opening)
+      if (opened.ok && !opening.isOpen) opened = fail(faultOf('gone', new Error('device closed')))
       if (!opened.ok || port !== opening) {
         if (port === opening) port = undefined
         // An open that comes after its deadline must not leave a descriptor behind.
@@ -127,12 +150,19 @@ export function createSerialLine(settings: SerialSettings, clock: Clock, timers:
         open.drain(callback)
       }),
     flush: () => use('flush', OPERATION_DEADLINE_MS, (open, callback) => open.flush(callback)),
+    setBaud: baud => use('baud', OPERATION_DEADLINE_MS, (open, callback) => open.update({ baudRate: baud }, callback)),
     close: async () => {
       const closing = port
       port = undefined
       if (closing !== undefined) await shut(closing)
     },
   }
+}
+
+/** The package does not name it in its types, but has it on every system but Windows. */
+function descriptorOf(open: SerialPort): number | undefined {
+  const fd = (open.port as { readonly fd?: unknown } | undefined)?.fd
+  return typeof fd === 'number' ? fd : undefined
 }
 
 export interface SerialDevice {

@@ -51,6 +51,8 @@ export interface RegisterBlock {
 export interface MasterHealth {
   /** undefined while the line is up. */
   readonly line: Fault | undefined
+  /** What the line's device goes without, as a fact. */
+  readonly without: Fault | undefined
   readonly slaves: readonly SlaveHealth[]
   /** `late`: owed answers heard too late. `junk`: bytes that fit no answer. `unasked`: chunks heard when nothing was owed. `stranger`: requests of another master. */
   readonly counts: Readonly<Record<Count, number>>
@@ -339,6 +341,7 @@ export function createModbusMaster(parts: ModbusMasterParts): ModbusMaster {
     },
     health: () => ({
       line: link.fault(),
+      without: line.without?.(),
       slaves: [...slaves.values()].map(record => ({
         unit: record.unit,
         misses: record.misses(),

@@ -7,6 +7,8 @@ import { fail, ok, type Result } from '../../protocol/result.ts'
 export interface Libc {
   /** ioctl with a pointer to one C int, which the call may read and write; answers the int afterwards. */
   ioctlInt(fd: number, request: number, value: number): Result<number, LibcFault>
+  /** ioctl with a pointer to a struct, which the call may read and write in place. */
+  ioctlBytes(fd: number, request: number, bytes: Uint8Array): Result<void, LibcFault>
   /** Sets a terminal to pass every byte as it is: no echo, no line editing, no translation (cfmakeraw, tcsetattr). */
   makeRaw(fd: number): Result<void, LibcFault>
 }
@@ -42,6 +44,8 @@ async function load(): Promise<Result<Libc, LibcFault>> {
         const cell = Int32Array.of(value)
         return ioctl(fd, request, 'void *', cell) === -1 ? failed('ioctl') : ok(cell[0]!)
       },
+      ioctlBytes: (fd, request, bytes) =>
+        ioctl(fd, request, 'void *', bytes) === -1 ? failed('ioctl') : ok(undefined),
       makeRaw: fd => {
         const termios = new Uint8Array(TERMIOS_BYTES)
         if (tcgetattr(fd, termios) === -1) return failed('tcgetattr')

@@ -58,4 +58,18 @@ export function timeCases(t: Suite, name: string, make: () => TimeUnderTest, sla
     assert.ok(woke >= 249 && woke <= 250 + slackMs, `woke after ${woke}`)
     assert.ok(Math.abs(clock.now() - wall - (clock.mono() - mono)) <= 2 + slackMs)
   })
+
+  t(`${name}: an exact wait is never early, and the fine clock is the monotonic one with fractions`, async () => {
+    const { clock, timers, pass } = make()
+    const woke: number[] = []
+    const whole = clock.mono()
+    const started = clock.fine()
+    assert.ok(started >= whole && started - whole < 1 + slackMs, `${started} and ${whole}`)
+    for (const ms of [0, 0.25, 1.75, 3.65, 40.5])
+      void timers.exactly(ms).then(() => woke.push(clock.fine() - started - ms))
+    assert.is(woke.length, 0)
+    await pass(200 + slackMs)
+    assert.is(woke.length, 5)
+    for (const late of woke) assert.ok(late >= 0 && late <= 1 + slackMs, `${late} ms late`)
+  })
 }

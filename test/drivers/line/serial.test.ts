@@ -2,6 +2,8 @@
 import { createSystemTime } from '../../../drivers/clock.ts'
 import { openPty } from '../../../drivers/line/pty.ts'
 import { createSerialLine, listSerialDevices } from '../../../drivers/line/serial.ts'
+import { rs485Struct } from '../../../drivers/line/serial-driver.ts'
+import { hex } from '../../../protocol/bytes.ts'
 import { type Fault, must } from '../../../protocol/result.ts'
 import { assert, suite } from '../../harness.ts'
 
@@ -70,6 +72,55 @@ test('a second program is told that the device is in use', async () => {
   must(await second.open(ear))
   await second.close()
   await pty.close()
+})
+
+/** asm-generic/errno-base.h: a pseudo-terminal has no UART behind it. */
+const ENOTTY = 25
+
+test('a device that cannot hand over bytes at once goes on without, which is told once', async () => {
+  const pty = must(await openPty())
+  const told: string[] = []
+  const log = (level: string, _room: string, text: string) => told.push(`${level} ${text}`)
+  const line = createSerialLine({ path: pty.path, baudRate: 9600 }, clock, timers, log)
+  for (let i = 0; i < 3; i++) {
+    must(await line.open({ bytes: () => {}, down: () => {} }))
+    await line.close()
+  }
+  assert.equal([line.without!()?.code, line.without!()?.['errno']], ['serial.latency', ENOTTY])
+  assert.equal(told, [`info ${pty.path} hands bytes over in its own time`])
+  await pty.close()
+})
+
+test('a device that switches no RS-485 transceiver is refused where that is asked for, and says what to do', async () => {
+  const pty = must(await openPty())
+  const ear = { bytes: () => {}, down: () => {} }
+  const rs485 = { rtsOnSend: true, delayBeforeMs: 1, delayAfterMs: 0 }
+  const refused = await createSerialLine({ path: pty.path, baudRate: 9600, rs485 }, clock, timers).open(ear)
+  assert.not.ok(refused.ok)
+  if (!refused.ok) {
+    assert.equal([refused.fault.code, refused.fault['errno']], ['serial.rs485', ENOTTY])
+    assert.match(refused.fault.hint!, /leave rs485 out/)
+  }
+  // Nothing stays open of it.
+  const plain = createSerialLine({ path: pty.path, baudRate: 9600 }, clock, timers)
+  must(await plain.open(ear))
+  await plain.close()
+  await pty.close()
+})
+
+test('RS-485 is asked for as linux/serial.h lays it out', () => {
+  const rest = '00 '.repeat(20)
+  //                enabled, on send    before      after
+  assert.equal(
+    rs485Struct({ rtsOnSend: true, delayBeforeMs: 1, delayAfterMs: 300 }),
+    hex(`03 00 00 00 01 00 00 00 2c 01 00 00 ${rest}`),
+  )
+  //                enabled, after send
+  assert.equal(
+    rs485Struct({ rtsOnSend: false, delayBeforeMs: 0, delayAfterMs: 2 }),
+    hex(`05 00 00 00 00 00 00 00 02 00 00 00 ${rest}`),
+  )
+  assert.throws(() => rs485Struct({ rtsOnSend: true, delayBeforeMs: 0.5, delayAfterMs: 0 }), /whole milliseconds/)
 })
 
 test('the list of devices is a list or a fault, never a throw', async () => {
