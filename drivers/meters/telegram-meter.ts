@@ -61,6 +61,8 @@ export function createTelegramMeter(parts: TelegramMeterParts): TelegramMeter {
   /** The highest frame counter of the pinned meter; it outlasts a line that goes down. */
   let lastCounter: number | undefined
   let lastJunk: Fault | undefined
+  /** Whether a telegram came that does not say whose it is. */
+  let nameless = false
   let silentReads = 0
 
   const link = keepOpen(line, timers, {
@@ -137,7 +139,12 @@ export function createTelegramMeter(parts: TelegramMeterParts): TelegramMeter {
     frame: Uint8Array,
   ): Result<MeterReading> | undefined {
     const { meterId } = telegram
-    if (meterId === undefined) return fail({ code: 'meter.no-identity', page })
+    if (meterId === undefined) {
+      // Some meters say who they are in every fourth telegram only.
+      nameless = true
+      return undefined
+    }
+    nameless = false
     pinned ??= meterId
     if (meterId !== pinned) return fail({ code: 'meter.identity', page, expected: pinned, received: meterId })
     const takenMono = arrival()
@@ -168,10 +175,12 @@ export function createTelegramMeter(parts: TelegramMeterParts): TelegramMeter {
         },
       }
       const cancel = timers.after(deadlineMs, () => {
-        waiter.settle(
-          fail({ code: 'meter.silent', page, line: line.name, afterMs: deadlineMs, lastJunk: lastJunk?.code }),
-        )
+        const fault = nameless
+          ? { code: 'meter.no-identity', page }
+          : { code: 'meter.silent', page, line: line.name, afterMs: deadlineMs, lastJunk: lastJunk?.code }
+        waiter.settle(fail(fault))
         lastJunk = undefined
+        nameless = false
         silentReads++
         if (silentReads < DEAF_READS) return
         silentReads = 0

@@ -1,0 +1,229 @@
+/**
+ * The two links under a DLMS push, both of single frames that carry their length.
+ *
+ * HDLC frame type 3 (IEC 62056-46, clause 6.4), which is not transparent: a flag may stand inside.
+ *
+ *     7e                flag; between two frames one may do for both
+ *     a8 a4             1010 s lll llllllll: s = more segments follow, l = bytes between the flags
+ *     cf | 02 23        destination, source: 1, 2 or 4 bytes, the last one odd
+ *     03                control (here UI); bit 4 is poll/final
+ *     99 96             HCS, CRC-16/X-25 from the format on, low byte first; only where information follows
+ *     e6 e7 00 ...      information; in the first segment after the LLC header (IEC 62056-46, clause 5.3)
+ *     eb 33             FCS, the same over all before it
+ *     7e                flag
+ *
+ * Wired M-Bus (EN 13757-2 long frame, IEC 62056-7-3):
+ *
+ *     68 5d 5d 68       start, length twice
+ *     53 ff             C, A
+ *     10                CI: 000 f ssss: f = last segment, s = its number modulo 16
+ *     01 67             source and destination SAP
+ *     db 08 ...         information
+ *     83 16             sum of all from C on, modulo 256; stop
+ */
+import type { Pull } from '../../result.ts'
+import { crcX25 } from '../crc16.ts'
+
+export interface LinkFrame {
+  readonly link: 'hdlc' | 'mbus'
+  /** Of the link's addresses and control, in hex: equal in all segments of a telegram. */
+  readonly sender: string
+  readonly information: Uint8Array
+  /** Whether it says that an APDU begins here: HDLC by the LLC header, M-Bus by the number 0 (which 16 has, too). */
+  readonly first: boolean
+  readonly last: boolean
+  /** Number modulo 16 of an M-Bus segment; HDLC's are not numbered. */
+  readonly number: number | undefined
+}
+
+export type LinkFault =
+  | { readonly code: 'dlms.noise'; readonly bytes: number }
+  | { readonly code: 'dlms.cut'; readonly bytes: number }
+  | { readonly code: 'dlms.header'; readonly link: string; readonly what: string }
+  | { readonly code: 'dlms.crc'; readonly expected: number; readonly received: number }
+  | { readonly code: 'dlms.checksum'; readonly expected: number; readonly received: number }
+
+const FLAG = 0x7e
+const START = 0x68
+const STOP = 0x16
+const POLL_FINAL = 0x10
+const LLC = [0xe6, 0xe7, 0x00]
+/** Format, both addresses of one byte, control, FCS. */
+const HDLC_LEAST = 7
+/** Flag, format, both addresses of four bytes, control, HCS. */
+const HDLC_HEADER_MOST = 14
+/** C, A, CI and both SAPs. */
+const MBUS_LEAST = 5
+const MBUS_AROUND = 6
+/** CI of a segment: the upper three bits are zero. */
+const SEGMENT_CI_MOST = 0x1f
+
+/** The type-3 format, its length's upper bits and the segment bit. */
+const isFormat = (byte: number): boolean => byte >> 4 === 0xa
+
+/** Reads the frame that begins at `at`. `used` and `skip` count from there. */
+export function readLink(bytes: Uint8Array, at: number): Pull<LinkFrame, LinkFault> {
+  const first = bytes[at]
+  if (first === undefined) return { kind: 'need', bytes: HDLC_LEAST }
+  if (first === START) return readMbus(bytes, at)
+  // Flags between frames: the last of them is the next one's first.
+  if (first === FLAG && bytes[at + 1] !== FLAG) return readHdlc(bytes, at + 1, at)
+  if (isFormat(first)) return readHdlc(bytes, at, at)
+  const skip = nextStart(bytes, at + 1) - at
+  return { kind: 'junk', skip, fault: { code: 'dlms.noise', bytes: skip } }
+}
+
+/** Where from `from` on a frame may begin. */
+function nextStart(bytes: Uint8Array, from: number): number {
+  let at = from
+  while (at < bytes.length) {
+    const byte = bytes[at]!
+    if (byte === FLAG) {
+      if (bytes[at + 1] !== FLAG) break
+    } else if (byte === START || isFormat(byte)) break
+    at++
+  }
+  return at
+}
+
+/** `at` is the format's place, `from` that of the flag before it, where there is one. */
+function readHdlc(bytes: Uint8Array, at: number, from: number): Pull<LinkFrame, LinkFault> {
+  const need = (end: number): Pull<LinkFrame, LinkFault> => ({ kind: 'need', bytes: end - bytes.length })
+  const junk = (fault: LinkFault): Pull<LinkFrame, LinkFault> => ({
+    kind: 'junk',
+    skip: nextStart(bytes, at + 1) - from,
+    fault,
+  })
+  const header = (what: string) => junk({ code: 'dlms.header', link: 'hdlc', what })
+  const cut = (again: number): Pull<LinkFrame, LinkFault> => ({
+    kind: 'junk',
+    skip: again - from,
+    fault: { code: 'dlms.cut', bytes: again - from },
+  })
+
+  if (at < bytes.length && !isFormat(bytes[at]!)) return header('format')
+  if (at + HDLC_LEAST > bytes.length) return need(at + HDLC_LEAST)
+  const length = ((bytes[at]! & 0x07) << 8) | bytes[at + 1]!
+  const source = addressEnd(bytes, at + 2)
+  const control = source === undefined ? undefined : addressEnd(bytes, source)
+  if (source === undefined || control === undefined) {
+    // A sound header ends within these bytes.
+    return at + HDLC_HEADER_MOST <= bytes.length ? header('address') : need(bytes.length + 1)
+  }
+  const end = at + length
+  const information = control + 3
+  if (end < control + 3) return header('length')
+  // Without information the FCS stands where the HCS would; both cover the same bytes.
+  if (information > bytes.length) return need(information)
+  const headerCrc = wrongCrc(bytes, at, control + 1)
+  if (headerCrc !== undefined) return junk(headerCrc)
+  if (end + 1 > bytes.length) {
+    const again = sameHdlc(bytes, at, control)
+    return again === undefined ? need(end + 1) : cut(again)
+  }
+  if (bytes[end] !== FLAG) return header('closing flag')
+  if (end !== information) {
+    if (end < information + 2) return header('length')
+    const crc = wrongCrc(bytes, at, end - 2)
+    if (crc !== undefined) return junk(crc)
+  }
+
+  const all = bytes.subarray(information, Math.max(information, end - 2))
+  const llc = LLC.every((byte, i) => all[i] === byte)
+  const value: LinkFrame = {
+    link: 'hdlc',
+    sender: `${hexOf(bytes, at + 2, control)}/${bytes[control]! & ~POLL_FINAL}`,
+    information: llc ? all.subarray(LLC.length) : all,
+    first: llc,
+    last: (bytes[at]! & 0x08) === 0,
+    number: undefined,
+  }
+  return { kind: 'frame', value, used: end + 1 - from }
+}
+
+/** Where inside of a frame that is not all there another begins from the same address: the rest was lost. */
+function sameHdlc(bytes: Uint8Array, at: number, control: number): number | undefined {
+  for (let flag = bytes.indexOf(FLAG, control); flag >= 0; flag = bytes.indexOf(FLAG, flag + 1)) {
+    const end = flag + 1 + control - at
+    if (end + 3 > bytes.length) return undefined
+    if (!isFormat(bytes[flag + 1]!) || !sameRun(bytes, at + 2, flag + 3, control - at - 2)) continue
+    if (wrongCrc(bytes, flag + 1, end + 1) === undefined) return flag
+  }
+  return undefined
+}
+
+function sameRun(bytes: Uint8Array, a: number, b: number, length: number): boolean {
+  for (let i = 0; i < length; i++) if (bytes[a + i] !== bytes[b + i]) return false
+  return true
+}
+
+/** Behind the HDLC address that begins at `at`; undefined where it has another length than 1, 2 or 4, or is not all there. */
+function addressEnd(bytes: Uint8Array, at: number): number | undefined {
+  for (let length = 1; length <= 4; length++) {
+    const byte = bytes[at + length - 1]
+    if (byte === undefined) return undefined
+    if ((byte & 1) === 1) return length === 3 ? undefined : at + length
+  }
+  return undefined
+}
+
+/** The fault where the two bytes at `end` are not the CRC of bytes[from..end). */
+function wrongCrc(bytes: Uint8Array, from: number, end: number): LinkFault | undefined {
+  const expected = crcX25(bytes, from, end)
+  const received = bytes[end]! | (bytes[end + 1]! << 8)
+  return expected === received ? undefined : { code: 'dlms.crc', expected, received }
+}
+
+function readMbus(bytes: Uint8Array, at: number): Pull<LinkFrame, LinkFault> {
+  const junk = (fault: LinkFault): Pull<LinkFrame, LinkFault> => ({
+    kind: 'junk',
+    skip: nextStart(bytes, at + 1) - at,
+    fault,
+  })
+  const header = (what: string) => junk({ code: 'dlms.header', link: 'mbus', what })
+
+  const length = bytes[at + 1]
+  const again = bytes[at + 2]
+  const start = bytes[at + 3]
+  if (length !== undefined && length < MBUS_LEAST) return header('length')
+  if (again !== undefined && again !== length) return header('length')
+  if (start !== undefined && start !== START) return header('start')
+  const end = at + (length ?? MBUS_LEAST) + MBUS_AROUND
+  const ci = bytes[at + 6]
+  if (ci !== undefined && ci > SEGMENT_CI_MOST) return header('CI')
+  if (end > bytes.length) {
+    const again = sameMbus(bytes, at)
+    if (again === undefined) return { kind: 'need', bytes: end - bytes.length }
+    return { kind: 'junk', skip: again - at, fault: { code: 'dlms.cut', bytes: again - at } }
+  }
+  if (bytes[end - 1] !== STOP) return header('stop')
+  let expected = 0
+  for (let i = at + 4; i < end - 2; i++) expected = (expected + bytes[i]!) & 0xff
+  const received = bytes[end - 2]!
+  if (expected !== received) return junk({ code: 'dlms.checksum', expected, received })
+  const value: LinkFrame = {
+    link: 'mbus',
+    sender: `${hexOf(bytes, at + 4, at + 6)}/${hexOf(bytes, at + 7, at + 9)}`,
+    information: bytes.subarray(at + 9, end - 2),
+    first: (ci! & 0x0f) === 0,
+    last: (ci! & 0x10) !== 0,
+    number: ci! & 0x0f,
+  }
+  return { kind: 'frame', value, used: end - at }
+}
+
+/** As `sameHdlc`: start, length twice, start, and the same C, A and SAPs. */
+function sameMbus(bytes: Uint8Array, at: number): number | undefined {
+  for (let again = bytes.indexOf(START, at + 4); again >= 0; again = bytes.indexOf(START, again + 1)) {
+    if (again + 9 > bytes.length) return undefined
+    if (bytes[again + 1] !== bytes[again + 2] || bytes[again + 3] !== START) continue
+    if (sameRun(bytes, at + 4, again + 4, 2) && sameRun(bytes, at + 7, again + 7, 2)) return again
+  }
+  return undefined
+}
+
+function hexOf(bytes: Uint8Array, from: number, to: number): string {
+  let out = ''
+  for (let i = from; i < to; i++) out += bytes[i]!.toString(16).padStart(2, '0')
+  return out
+}
