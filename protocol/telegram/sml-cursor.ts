@@ -15,8 +15,6 @@ const LIST = 7
 
 export interface SmlInteger {
   readonly value: bigint
-  /** The same as a number where that is exact (at most six bytes), else undefined. */
-  readonly small: number | undefined
   readonly signed: boolean
   /** Bytes of the number as sent. */
   readonly width: number
@@ -77,36 +75,27 @@ export class SmlCursor {
 
   /** An integer of one to eight bytes, signed or not, or undefined where the element is absent or something else. */
   integer(): SmlInteger | undefined {
-    const at = this.at
-    this.header()
-    const signed = this.type === INTEGER
-    if (!signed && this.type !== UNSIGNED) {
-      this.at = at
-      this.skip()
-      return undefined
-    }
+    if (!this.isInteger()) return undefined
     const width = this.length
-    const first = this.bytes[this.at]!
-    const negative = signed && first >= 0x80
-    let high = negative ? first - 0x100 : first
-    const end = this.at + width
-    if (width <= 6) {
-      for (let i = this.at + 1; i < end; i++) high = high * 256 + this.bytes[i]!
-      this.at = end
-      return { value: BigInt(high), small: high, signed, width }
-    }
-    for (let i = this.at + 1; i < end - 4; i++) high = high * 256 + this.bytes[i]!
-    let low = 0
-    for (let i = end - 4; i < end; i++) low = low * 256 + this.bytes[i]!
-    this.at = end
-    return { value: (BigInt(high) << 32n) + BigInt(low), small: undefined, signed, width }
+    const signed = this.type === INTEGER
+    if (width <= 6) return { value: BigInt(this.take(width, signed)), signed, width }
+    const high = this.take(width - 4, signed)
+    return { value: (BigInt(high) << 32n) + BigInt(this.take(4, false)), signed, width }
+  }
+
+  /** The same as a number; also undefined where it has more than six bytes, which a double may not hold. */
+  number(): number | undefined {
+    if (!this.isInteger()) return undefined
+    if (this.length <= 6) return this.take(this.length, this.type === INTEGER)
+    this.at += this.length
+    return undefined
   }
 
   /** A number that must be there and unsigned, at most six bytes. */
   unsigned(what: string): number {
     const at = this.at
-    const number = this.integer()
-    if (number?.small !== undefined && !number.signed) return number.small
+    const number = this.number()
+    if (number !== undefined && this.type === UNSIGNED) return number
     this.fail(at, what)
     return 0
   }
@@ -124,6 +113,24 @@ export class SmlCursor {
       if (this.type === LIST) pending += this.length
       else this.at += this.length
     }
+  }
+
+  /** Reads the TL field of an integer, or passes the whole element where it is none. */
+  private isInteger(): boolean {
+    const at = this.at
+    this.header()
+    if (this.type === INTEGER || this.type === UNSIGNED) return true
+    this.at = at
+    this.skip()
+    return false
+  }
+
+  /** The next one to six bytes as a number, most significant first. */
+  private take(width: number, signed: boolean): number {
+    const first = this.bytes[this.at++]!
+    let number = signed && first >= 0x80 ? first - 0x100 : first
+    for (let i = 1; i < width; i++) number = number * 256 + this.bytes[this.at++]!
+    return number
   }
 
   /** Reads a TL field; an empty octet string stands for one that is not well formed. */

@@ -7,7 +7,12 @@
  *     00 ..                     padding to a multiple of four
  *     1b 1b 1b 1b 1a pp cc cc   end, padding bytes, CRC-16 over everything before it, low byte first
  *
- * A frame counts only when its own CRC, the CRC of every message in it and its whole structure hold.
+ * A frame counts only when its own CRC, the CRC of every message in it and its whole structure hold. The line runs at 9,600
+ * baud 8N1, a telegram every one to four seconds.
+ *
+ * Values are named as the meter names them. 1-0:15.7.0 is a magnitude: the bit of the status word that should say which way
+ * the energy flows means both in the field (0x20 is set while an ED300L delivers in volkszaehler/libsml, issue 101, and while
+ * another draws in Apollon77/smartmeter-obis, issue 219), so no signed power is made of it.
  */
 import type { Pull } from '../result.ts'
 import { crcKermit, crcX25 } from './crc16.ts'
@@ -188,7 +193,7 @@ function readList(cursor: SmlCursor, draft: Draft): void {
 
 /** SML_Time: choice 1 counts seconds since an arbitrary start. Holley meters send the number without the choice. */
 function readSeconds(cursor: SmlCursor): number | undefined {
-  if (!cursor.isList()) return cursor.integer()?.small
+  if (!cursor.isList()) return cursor.number()
   cursor.list(2, 'time')
   const choice = cursor.unsigned('time choice')
   if (choice === 1) return cursor.unsigned('seconds')
@@ -205,10 +210,10 @@ function readEntry(cursor: SmlCursor, draft: Draft): void {
     cursor.fail(at, 'name')
     return
   }
-  cursor.integer() // status
+  cursor.number() // status
   readSeconds(cursor)
-  const unit = cursor.integer()?.small
-  const scaler = cursor.integer()?.small ?? 0
+  const unit = cursor.number()
+  const scaler = cursor.number() ?? 0
   const unitName = unit === undefined ? undefined : UNIT_NAMES.get(unit)
   if (unitName !== undefined && scaler >= -9 && scaler <= 9) {
     const number = cursor.integer()
