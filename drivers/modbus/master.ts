@@ -102,7 +102,9 @@ export interface ModbusMaster {
     options?: CallOptions,
   ): Promise<Result<Identification>>
   /** Whether this read must not be sent now, because an owed answer of its length may still come. */
-  isQuarantined(unit: number, table: 'holding' | 'input' | 'coils', count: number): boolean
+  isQuarantined(unit: number, table: 'holding' | 'input', count: number): boolean
+  /** Whether the answer to this request could be mistaken for an owed one: another form of it could not. */
+  isMistakable(unit: number, request: ModbusRequest): boolean
   health(): MasterHealth
   close(): Promise<void>
 }
@@ -313,6 +315,10 @@ export function createModbusMaster(parts: ModbusMasterParts): ModbusMaster {
     return result.ok ? done : result
   }
 
+  // Over TCP no answer is mistaken for another: its number tells.
+  const isMistakable = (unit: number, request: ModbusRequest): boolean =>
+    framing !== 'tcp' && quarantine.holds(unit, request, clock.mono())
+
   const readFunction = (table: 'holding' | 'input'): 3 | 4 => (table === 'holding' ? 3 : 4)
 
   return {
@@ -335,10 +341,8 @@ export function createModbusMaster(parts: ModbusMasterParts): ModbusMaster {
       const result = await read('identification', unit, { fn: 43, code, object }, options)
       return result.ok ? ok(result.value.answer.identification) : result
     },
-    isQuarantined: (unit, table, number) => {
-      const fn = table === 'coils' ? 1 : readFunction(table)
-      return framing !== 'tcp' && quarantine.holds(unit, { fn, address: 0, count: number }, clock.mono())
-    },
+    isQuarantined: (unit, table, number) => isMistakable(unit, { fn: readFunction(table), address: 0, count: number }),
+    isMistakable,
     health: () => ({
       line: link.fault(),
       without: line.without?.(),

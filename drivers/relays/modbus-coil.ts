@@ -40,6 +40,20 @@ const COMMAND = { priority: 'relay', deadlineMs: 2000 } as const
  */
 const LOOK = { priority: 'read', deadlineMs: 500 } as const
 
+/**
+ * A closing names one of so many times, each a millisecond shorter, so that its echo is not taken for one that was lost: a relay
+ * whose command is in doubt opens.
+ */
+const TIMED_FORMS = 8
+
+/**
+ * A look whose answer could be an owed one asks for more coils, where the board has them: the answer is a byte longer for each
+ * eight.
+ */
+const LOOK_WIDER = [0, 8, 16, 24] as const
+/** Exceptions by which a board refuses a function, coils that it does not have, or so many of them. */
+const REFUSALS: ReadonlySet<unknown> = new Set([1, 2, 3])
+
 /** The contacts of one board, in the order given. Sends nothing. */
 export function coilRelays(options: CoilRelayOptions): Result<readonly Relay[]> {
   const { name, master, unit, contacts, timedMs } = options
@@ -56,23 +70,50 @@ export function coilRelays(options: CoilRelayOptions): Result<readonly Relay[]> 
   const count = Math.max(...contacts.map(({ channel }) => channel)) - first
   let joining: Promise<Result<readonly boolean[]>> | undefined
 
+  /** The first look that is too wide for this board, and whether it refuses function 15. */
+  let tooWide = Number.POSITIVE_INFINITY
+  let oneByOne = false
+
+  async function lookOnce(): Promise<Result<readonly boolean[]>> {
+    const forms = LOOK_WIDER.filter(wider => wider < tooWide)
+    const clear = forms.find(wider => !master.isMistakable(unit, { fn: 1, address: first, count: count + wider }))
+    const wider = clear ?? 0
+    const coils = await master.readCoils(unit, first, count + wider, LOOK)
+    if (wider > 0 && !coils.ok && REFUSALS.has(coils.fault['exception'])) tooWide = wider
+    return coils
+  }
+
   /** One read for all that look at the board in the same turn; a read that is on its way shows the past and is not joined. */
   function lookAtBoard(): Promise<Result<readonly boolean[]>> {
     joining ??= Promise.resolve().then(() => {
       joining = undefined
-      return master.readCoils(unit, first, count, LOOK)
+      return lookOnce()
     })
     return joining
+  }
+
+  /** Function 5, or where its echo could be an owed one function 15. */
+  async function switchCoil(coil: number, on: boolean): Promise<Result<void>> {
+    if (master.isMistakable(unit, { fn: 5, address: coil, on }) && !oneByOne) {
+      const many = await master.writeCoils(unit, coil, [on], COMMAND)
+      if (many.ok || many.fault.code !== 'modbus.exception') return many
+      oneByOne = REFUSALS.has(many.fault['exception'])
+    }
+    return master.writeCoil(unit, coil, on, COMMAND)
+  }
+
+  /** Closes for a time. */
+  function closeFor(coil: number, ms: number): Promise<Result<void>> {
+    const forms = Array.from({ length: Math.min(TIMED_FORMS, ms) }, (_, i) => ms - i)
+    const clear = forms.find(value => !master.isMistakable(unit, { fn: 6, address: coil, value }))
+    return master.writeRegister(unit, coil, clear ?? ms, COMMAND)
   }
 
   return ok(
     contacts.map(({ name: contact, channel }): Relay => {
       const coil = channel - 1
-      const open = () => master.writeCoil(unit, coil, false, COMMAND)
-      const close = () =>
-        timedMs === undefined
-          ? master.writeCoil(unit, coil, true, COMMAND)
-          : master.writeRegister(unit, coil, timedMs, COMMAND)
+      const open = () => switchCoil(coil, false)
+      const close = () => (timedMs === undefined ? switchCoil(coil, true) : closeFor(coil, timedMs))
       return {
         name: contact,
         onAgentDeath: onAgentDeath.value,

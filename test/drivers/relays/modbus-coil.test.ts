@@ -16,11 +16,11 @@ const UNIT = 9
 const CHARACTER_MS = 10_000 / 9600
 
 /** A board of four channels at 9600 baud, contacts on channels 2 and 3. */
-async function board(timedMs?: number) {
+async function board(timedMs?: number, channels = 4) {
   const { clock, timers, advance } = createSimTime(0, drainPromises)
   const wire = createMemoryLine({ name: 'rs485', characterMs: CHARACTER_MS, clock, timers })
   let moves = 0
-  const coils = createCoilBoard({ channels: 4, moved: () => moves++, clock, timers })
+  const coils = createCoilBoard({ channels, moved: () => moves++, clock, timers })
   serveModbus(wire.device, new Map([[UNIT, coils.unit]]), {
     framing: 'rtu',
     characterMs: 0,
@@ -87,6 +87,58 @@ test('an opening goes before twenty meter reads that were asked for earlier', as
   // the read under way runs into its timeout first: 500 ms of a slave that never answered, and the wire
   await advance(650)
   assert.is(coils.position(1), 'open')
+})
+
+/** The next answer is lost: it comes when nobody waits for it any more. */
+const loseAnswer = (coils: { unit: { faults: { lateNext: number; lateMs: number } } }) =>
+  Object.assign(coils.unit.faults, { lateNext: 1, lateMs: 600_000 })
+
+for (const [name, timedMs] of [
+  ['timed-on', 5_000],
+  ['plain coils', undefined],
+] as const)
+  test(`${name}: after a lost echo the next command of the same kind is not in doubt`, async () => {
+    const { relays, coils, advance } = await board(timedMs)
+    const command = async (position: 'open' | 'closed') => {
+      const sent = relays[0]!.command(position)
+      await advance(650)
+      const result = await sent
+      return result.ok ? 'ok' : result.fault.code
+    }
+    for (const position of ['closed', 'open'] as const) {
+      loseAnswer(coils)
+      assert.is(await command(position), 'modbus.timeout')
+      assert.is(await command(position), 'ok', position)
+      assert.is(coils.position(1), position)
+    }
+  })
+
+test('after a lost look the next one sees the contact at once, on a board that has more coils', async () => {
+  const { relays, coils, advance } = await board(5_000, 16)
+  const look = async () => {
+    const looking = relays[0]!.observe()
+    await advance(650)
+    const seen = await looking
+    return seen.seen === 'unknown' ? seen.why.code : seen.seen
+  }
+  loseAnswer(coils)
+  assert.equal([await look(), await look(), await look()], ['modbus.timeout', 'open', 'open'])
+})
+
+test('a board without more coils refuses the wider look once, and is seen again when the lost answer is dead', async () => {
+  const { relays, coils, advance } = await board(60_000)
+  const look = async () => {
+    const looking = relays[0]!.observe()
+    await advance(650)
+    const seen = await looking
+    return seen.seen === 'unknown' ? seen.why.code : seen.seen
+  }
+  loseAnswer(coils)
+  assert.is(await look(), 'modbus.timeout')
+  assert.is(await look(), 'modbus.exception')
+  assert.is(await look(), 'modbus.quarantined')
+  await advance(30_000)
+  assert.is(await look(), 'open')
 })
 
 test('a welded contact is not seen on its coil: that is for the line meter', async () => {
