@@ -1,7 +1,10 @@
 /** The decoders of telegrams, by the name that configuration and command line use. */
 import { toHex } from '../../protocol/bytes.ts'
 import type { Pull } from '../../protocol/result.ts'
+import { decodeDlms } from '../../protocol/telegram/dlms/dlms.ts'
+import { beginsRaw } from '../../protocol/telegram/dlms/gather.ts'
 import { decodeDsmr, withTotals } from '../../protocol/telegram/dsmr.ts'
+import { findValue, type MeterValue } from '../../protocol/telegram/obis.ts'
 import { decodeEncryptedP1 } from '../../protocol/telegram/p1-encrypted.ts'
 import { decodeSml } from '../../protocol/telegram/sml.ts'
 import type { Telegram, TelegramKeys } from '../../protocol/telegram/telegram.ts'
@@ -43,6 +46,45 @@ function decodeDsmrBy(keys: TelegramKeys): TelegramDecoder {
   }
 }
 
+/**
+ * DLMS pushes. Which framing it is shows at the line's first byte: bare APDUs only where one begins right there, else HDLC
+ * or M-Bus. A line that once had a link never again believes bare APDUs, which nothing covers: they also stand inside of
+ * frames whose check failed.
+ */
+function decodeDlmsBy(keys: TelegramKeys): TelegramDecoder {
+  let framing: 'unknown' | 'linked' | 'raw' = 'unknown'
+  return bytes => {
+    const linked = withSums(decodeDlms(bytes, keys))
+    if (framing === 'linked' || linked.kind !== 'junk') {
+      if (linked.kind === 'frame') framing = 'linked'
+      return linked
+    }
+    if (framing === 'unknown' && !beginsRaw(bytes[0])) framing = 'linked'
+    if (framing === 'linked') return linked
+    const raw = decodeDlmsRaw(bytes, keys)
+    if (raw.kind === 'frame') framing = 'raw'
+    if (raw.kind !== 'junk') return raw
+    if (framing === 'unknown') framing = 'linked'
+    return { ...raw, skip: Math.min(raw.skip, linked.skip) }
+  }
+}
+
+const decodeDlmsRaw = (bytes: Uint8Array, keys: TelegramKeys): Pull<Telegram> =>
+  withSums(decodeDlms(bytes, keys, 'raw'))
+
+const withSums = (pull: Pull<Telegram>): Pull<Telegram> =>
+  pull.kind !== 'frame'
+    ? pull
+    : { ...pull, value: { ...pull.value, values: withTotals(onChannel0(pull.value.values)) } }
+
+/** Kamstrup counts its only measuring channel as 1: its registers are also given where every other meter has them. */
+function onChannel0(values: readonly MeterValue[]): readonly MeterValue[] {
+  const also = values
+    .filter(({ obis }) => obis.startsWith('1-1:'))
+    .map(value => ({ ...value, obis: value.obis.replace('1-1:', '1-0:') }))
+  return [...values, ...also.filter(({ obis }) => findValue(values, obis) === undefined)]
+}
+
 /** A decoder of telegrams; keys matter only where telegrams are encrypted. */
 export type TelegramDecoder = (bytes: Uint8Array) => Pull<Telegram>
 
@@ -50,4 +92,6 @@ export type TelegramDecoder = (bytes: Uint8Array) => Pull<Telegram>
 export const TELEGRAMS: ReadonlyMap<string, (keys: TelegramKeys) => TelegramDecoder> = new Map([
   ['sml', () => decodeSmlTelegram],
   ['dsmr', decodeDsmrBy],
+  ['dlms', decodeDlmsBy],
+  ['dlms-raw', keys => bytes => decodeDlmsRaw(bytes, keys)],
 ])

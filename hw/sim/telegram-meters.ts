@@ -80,7 +80,7 @@ export const startP1Meter = (
     }),
   )
 
-function speak(
+export function speak(
   options: TelegramMeterOptions,
   telegram: (measured: Measured, sequence: number) => Uint8Array,
 ): SpeakingMeter {
@@ -106,7 +106,7 @@ function speak(
 }
 
 /** Thousandths of a unit as a register of that many decimals shows them: digits beyond are cut off. */
-function milli(obis: string, thousandths: number | bigint, scaler: number, unit: UnitName): MeterValue {
+export function milli(obis: string, thousandths: number | bigint, scaler: number, unit: UnitName): MeterValue {
   return { obis, value: BigInt(thousandths) / 10n ** BigInt(3 + scaler), scaler, unit }
 }
 
