@@ -10,12 +10,12 @@ import { later, type Mono } from '../../protocol/time.ts'
 /** An owed answer is feared this many timeouts long; the latest that the field has reported came after 20. */
 const FEARED_TIMEOUTS = 25
 /**
- * A register's answer is feared this long at the least: 25 time-outs of a quick bus are only three seconds, and an answer
+ * A register's answer, or an identification's, is feared this long at the least: 25 time-outs of a quick bus are only three seconds, and an answer
  * four seconds late was believed. A coil's has no such floor: it says where a contact is, is asked for again at once, and
  * a relay that cannot be read back opens.
  */
 const FEARED_LEAST_MS = 6_000
-const REGISTER_READS: readonly number[] = [3, 4]
+const REGISTER_READS: readonly number[] = [3, 4, 23, 43]
 
 export interface Owed {
   readonly unit: number

@@ -161,11 +161,23 @@ export function createSerialExchange(parts: SerialParts): Exchange {
       else strangerAsked(at)
       return true
     }
-    if (waiting || asked.kind === 'need') return false
+    if (waiting || (asked.kind === 'need' && !hidesAnswer())) return false
     count('junk')
     if (pending !== undefined && stale === 0) pending.junk++
     consume(1)
     return true
+  }
+
+  /**
+   * Whether the answer stands further back in the buffer. A transceiver that turns round may leave a byte before it that makes
+   * a short answer look like the beginning of a request.
+   */
+  function hidesAnswer(): boolean {
+    if (pending === undefined || stale > 0) return false
+    const { unit, request } = pending.call
+    for (let from = 1; from < buffer.length; from++)
+      if (framing.decodeAnswer(unit, request, buffer.subarray(from)).kind === 'frame') return true
+    return false
   }
 
   function digest(at: Mono, now: Mono): void {
@@ -298,6 +310,7 @@ export function createSerialExchange(parts: SerialParts): Exchange {
     },
     bytes: hear,
     down: fault => {
+      buffer = new Uint8Array(0)
       if (pending !== undefined) giveUp(pending, fault)
     },
   }

@@ -1,80 +1,11 @@
-import { drainPromises } from '../../../drivers/drain.ts'
-import { createModbusMaster, type ModbusMaster, type ModbusMasterParts } from '../../../drivers/modbus/master.ts'
-import { createSimTime } from '../../../hw/sim/clock.ts'
-import { createMemoryLine } from '../../../hw/sim/memory-line.ts'
-import { createUnit, type ModbusUnit, serveModbus } from '../../../hw/sim/modbus-slave.ts'
-import { noise } from '../../../hw/sim/noise.ts'
-import { seededRandom } from '../../../hw/sim/random.ts'
+import { createModbusMaster, type ModbusMaster } from '../../../drivers/modbus/master.ts'
 import { hex } from '../../../protocol/bytes.ts'
 import { encodeRtu } from '../../../protocol/modbus/frame.ts'
-import { faultLine, type Result } from '../../../protocol/result.ts'
+import { faultLine } from '../../../protocol/result.ts'
 import { assert, suite } from '../../harness.ts'
-import { tryLateAnswers } from './late-answers.ts'
+import { CHARACTER_MS, codeOf, makeBus, settled } from './bus.ts'
 
 const test = suite('modbus master')
-
-const CHARACTER_MS = 10_000 / 9_600
-
-/** A bus in simulated time with units whose registers hold their own address. */
-function makeBus(
-  more: Partial<ModbusMasterParts> & { units?: readonly number[]; characterMs?: number; flippedBits?: number } = {},
-) {
-  const { clock, timers, advance } = createSimTime(0, drainPromises)
-  const random = seededRandom(7)
-  const framing = more.framing ?? 'rtu'
-  const characterMs = more.characterMs ?? (framing === 'rtu' ? CHARACTER_MS : 0)
-  const flips = { flippedBits: more.flippedBits ?? 0, lostBytes: 0 }
-  const toDevice: { at: number; length: number }[] = []
-  const toGateway: { at: number; length: number }[] = []
-  const wire = createMemoryLine({
-    name: 'bus',
-    characterMs,
-    clock,
-    timers,
-    disturb: (bytes, towards) => {
-      const log = towards === 'device' ? toDevice : toGateway
-      // Written now, so that its first bit is on the wire now.
-      log.push({ at: clock.mono(), length: bytes.length })
-      return noise(bytes, flips, random)
-    },
-  })
-  const coils = [false, false, false, false]
-  const units = new Map<number, ModbusUnit>(
-    (more.units ?? [1]).map(unit => [
-      unit,
-      createUnit({
-        registers: () => (_table, address) => (address < 0x1000 ? address : undefined),
-        writeRegister: () => true,
-        coil: address => coils[address],
-        writeCoil: (address, on) => {
-          if (address >= coils.length) return false
-          coils[address] = on
-          return true
-        },
-      }),
-    ]),
-  )
-  serveModbus(wire.device, units, { framing, characterMs: 0, turnaroundMs: 5, clock, timers, random })
-  const master = createModbusMaster({ line: wire.port, clock, timers, framing, ...more })
-  return { clock, timers, advance, wire, units, coils, master, toDevice, toGateway }
-}
-
-type Bus = ReturnType<typeof makeBus>
-
-/** Lets the simulated time run until a promise has settled. */
-async function settled<T>(bus: Bus, promise: Promise<T>, stepMs = 10): Promise<T> {
-  let result: { value: T } | undefined
-  void promise.then(value => {
-    result = { value }
-  })
-  for (let steps = 0; result === undefined; steps++) {
-    if (steps > 100_000) throw new Error('never settled')
-    await bus.advance(stepMs)
-  }
-  return result.value
-}
-
-const codeOf = (result: Result<unknown>): string => (result.ok ? 'ok' : result.fault.code)
 
 test('registers, coils and identification are read and written', async () => {
   const bus = makeBus()
@@ -102,27 +33,9 @@ test('before every request the wire is silent for 3.5 characters', async () => {
   assert.is(bus.toDevice.length, 50)
   for (const [i, answer] of bus.toGateway.slice(0, -1).entries()) {
     const gap = bus.toDevice[i + 1]!.at - (answer.at + answer.length * CHARACTER_MS)
-    // The clock shows whole milliseconds.
-    assert.ok(gap >= 3.5 * CHARACTER_MS - 1, `gap ${gap}`)
-    assert.ok(gap <= 3.5 * CHARACTER_MS + 3, `gap ${gap}`)
+    assert.ok(Math.abs(gap - 3.5 * CHARACTER_MS) < 0.001, `gap ${gap}`)
   }
 })
-
-test('0 wrong values with answers 1.1 to 20 timeouts late, queued or overtaken; with the defence off there are some', async () => {
-  const table: string[] = []
-  for (const queued of [true, false]) {
-    for (const timeoutsLate of [1.1, 1.5, 3, 7, 20]) {
-      const trial = { reads: 1_500, seed: 11, timeoutsLate, queued, share: 0.05 }
-      const guarded = await tryLateAnswers({ ...trial, lateAnswerDefence: true })
-      const bare = await tryLateAnswers({ ...trial, lateAnswerDefence: false })
-      table.push(`${queued ? 'queued' : 'overtaken'} ${timeoutsLate}: ${JSON.stringify({ guarded, bare })}`)
-      assert.is(guarded.wrong, 0, table.at(-1))
-      assert.ok(guarded.right > 0, table.at(-1))
-      assert.ok(bare.wrong > 0, table.at(-1))
-    }
-  }
-  console.log(table.join('\n'))
-}, 120_000)
 
 test('a late answer is recognised when it comes, and teaches the timeout', async () => {
   const bus = makeBus({ answers: { initialMs: 100, floorMs: 50, ceilingMs: 1_000 } })
@@ -270,31 +183,6 @@ test('a repeated relay command whose echo could be the earlier one is carried ou
   assert.is(codeOf(await settled(bus, close())), 'modbus.ambiguous')
   assert.is(bus.coils[0], true)
 })
-
-test('one dead slave of five leaves the others nine tenths of their rate', async () => {
-  async function rate(dead: boolean): Promise<number> {
-    const bus = makeBus({ units: [1, 2, 3, 4, 5] })
-    await bus.master.open()
-    let answered = 0
-    bus.units.get(3)!.faults.dead = dead
-    let running = true
-    const poll = async (unit: number) => {
-      while (running) {
-        const result = await bus.master.readRegisters(unit, 'input', 0, 10)
-        if (result.ok && unit !== 3) answered++
-        if (!result.ok) await bus.timers.sleep(20)
-      }
-    }
-    for (const unit of dead ? [1, 2, 3, 4, 5] : [1, 2, 4, 5]) void poll(unit)
-    await bus.advance(180_000)
-    running = false
-    await bus.master.close()
-    return answered
-  }
-  const [four, withDead] = [await rate(false), await rate(true)]
-  console.log(`one dead slave of five: ${((100 * withDead) / four).toFixed(1)} % of the others' rate`)
-  assert.ok(withDead >= 0.9 * four, `${withDead} of ${four}`)
-}, 60_000)
 
 test('unplugged, requests end at once; plugged in again, reading goes on within two seconds', async () => {
   const bus = makeBus()
