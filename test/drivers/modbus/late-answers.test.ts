@@ -17,7 +17,7 @@ for (const framing of LATE_FRAMINGS)
       }
       for (const slaves of [1, 3]) {
         for (const timeoutsLate of LATENESS) {
-          const trial = { framing, slaves, reads: READS, seed: 11, timeoutsLate, queued, share: 0.1 }
+          const trial = { framing, slaves, reads: READS, seed: 11, timeoutsLate, queued, share: 0.05 }
           const guarded = await tryLateAnswers({ ...trial, lateAnswerDefence: true })
           assert.is(guarded.wrong, 0, JSON.stringify(trial))
           assert.ok(guarded.right > 0, JSON.stringify(trial))
