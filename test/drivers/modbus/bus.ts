@@ -33,13 +33,23 @@ export function makeBus(
       return noise(bytes, flips, random)
     },
   })
+  const written = new Map<number, number>()
   const coils = [false, false, false, false]
   const units = new Map<number, ModbusUnit>(
     (more.units ?? [1]).map(unit => [
       unit,
       createUnit({
         registers: () => (_table, address) => (address < 0x1000 ? address : undefined),
-        writeRegister: () => true,
+        writeRegister: (address, value) => {
+          written.set(address, value)
+          return true
+        },
+        discreteInput: address => (address < 16 ? address % 3 === 0 : undefined),
+        identification: new Map([
+          [0, new TextEncoder().encode('Tieline')],
+          [1, Uint8Array.of(0x42)],
+          [2, Uint8Array.of()],
+        ]),
         coil: address => coils[address],
         writeCoil: (address, on) => {
           if (address >= coils.length) return false
@@ -51,7 +61,7 @@ export function makeBus(
   )
   serveModbus(wire.device, units, { framing, characterMs: 0, turnaroundMs: 5, clock, timers, random })
   const master = createModbusMaster({ line: wire.port, clock, timers, framing, ...more })
-  return { clock, timers, advance, wire, units, coils, master, toDevice, toGateway }
+  return { clock, timers, advance, wire, units, coils, written, master, toDevice, toGateway }
 }
 
 export type Bus = ReturnType<typeof makeBus>
