@@ -19,6 +19,9 @@ export interface Pty extends DeviceEnd {
 const TIOCSPTLCK = 0x40045431
 const TIOCGPTN = 0x80045430
 
+/** What may wait for a reader, beside the kernel's own 4 kB; what comes when nobody reads is lost, as on a wire. */
+const WAITING_MOST = 4_096
+
 const noPty = (reason: string, hint: string): Fault => ({ code: 'line.no-pty', reason, hint })
 const HINT =
   'pseudo-terminals are not allowed here: mount devpts on /dev/pts, or run the simulated street (npm run sim)'
@@ -77,7 +80,7 @@ function deviceEnd(master: number, slave: number): DeviceEnd {
 
   return {
     write: bytes => {
-      if (plugged) stream.write(bytes)
+      if (plugged && stream.writableLength < WAITING_MOST) stream.write(bytes)
     },
     onBytes: listener => {
       hear = listener

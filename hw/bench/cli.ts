@@ -1,4 +1,4 @@
-/** The `tieline-bench` command and `npm start`: the street until somebody ends it, or once. */
+/** The `tieline-bench` command and `npm start`: the street until somebody ends it, or once; and single meters. */
 import { EXIT, type ExitCode, exitOf } from '../../agent/cli/exit-codes.ts'
 import type { Terminal } from '../../agent/cli/terminal.ts'
 import { createLog } from '../../agent/log.ts'
@@ -32,7 +32,18 @@ export interface BenchSurroundings {
   readonly interruption: () => Promise<void>
 }
 
+/** Commands beside the street, each read when it is wanted. */
+const COMMANDS: Readonly<
+  Record<string, () => Promise<(args: readonly string[], around: BenchSurroundings) => Promise<ExitCode>>>
+> = {
+  meter: async () => (await import('./meter.ts')).benchMeter,
+  record: async () => (await import('./captures.ts')).benchRecord,
+  play: async () => (await import('./captures.ts')).benchPlay,
+}
+
 export async function tielineBench(args: readonly string[], around: BenchSurroundings): Promise<ExitCode> {
+  const [name = '', ...rest] = args
+  if (Object.hasOwn(COMMANDS, name)) return (await COMMANDS[name]!())(rest, around)
   const read = await readOptions(args, around.terminal)
   if ('exit' in read) return read.exit
   const { options } = read

@@ -42,6 +42,11 @@ Examples:
   npm start -- --once --fault relay-welded       the same with a welded contact
   npm start -- --broker mqtt://127.0.0.1:1883    on a Mosquitto of yours
 
+Other commands, each with a --help of its own:
+  tieline-bench meter    a simulated meter on a serial device or on TCP
+  tieline-bench record   a live line into a capture file
+  tieline-bench play     a capture on a serial device or on TCP
+
 Faults: ${FAULT_NAMES.join(', ')}
 `
 

@@ -3,33 +3,52 @@
  * character at 115,200 baud takes 87 microseconds. A processor is busy through the end of each wait, so the simulator has a
  * process to itself.
  */
-import type { Clock, Timers } from '../../drivers/ports.ts'
+import type { Cancel, Clock, Timers } from '../../drivers/ports.ts'
 
-/** The rest of a wait that is waited exactly; before it a wait costs nothing and can be cancelled at once. */
-const EXACT_MS = 5
+/** The end of a wait, through which the event loop is turned: a timer of the machine may come more than a millisecond late. */
+const NEAR_MS = 2.5
+
+interface Waiting {
+  readonly due: number
+  readonly run: () => void
+}
 
 export function preciseTime({ clock, timers }: { readonly clock: Clock; readonly timers: Timers }): {
   readonly clock: Clock
   readonly timers: Timers
 } {
+  /** Earliest first, equal ones as they were set: however late this program is, what comes first runs first. */
+  let near: Waiting[] = []
+  let turning = false
+
+  async function turn(): Promise<void> {
+    turning = true
+    while (near.length > 0) {
+      await timers.exactly(0)
+      for (let first = near[0]; first !== undefined && first.due <= clock.fine(); first = near[0]) {
+        near.shift()
+        first.run()
+      }
+    }
+    turning = false
+  }
+
+  function after(ms: number, run: () => void): Cancel {
+    const waiting: Waiting = { due: clock.fine() + ms, run }
+    const approach = () => {
+      const behind = near.findIndex(({ due }) => due > waiting.due)
+      near.splice(behind < 0 ? near.length : behind, 0, waiting)
+      if (!turning) void turn()
+    }
+    const cancel = ms > NEAR_MS ? timers.after(ms - NEAR_MS, approach) : approach()
+    return () => {
+      cancel?.()
+      near = near.filter(other => other !== waiting)
+    }
+  }
+
   return {
     clock: { ...clock, mono: clock.fine },
-    timers: {
-      ...timers,
-      after: (ms, run) => {
-        const due = clock.fine() + ms
-        let live = true
-        const approach = () =>
-          void timers.exactly(due - clock.fine()).then(() => {
-            if (live) run()
-          })
-        const cancel = ms > 2 * EXACT_MS ? timers.after(ms - EXACT_MS, approach) : approach()
-        return () => {
-          live = false
-          cancel?.()
-        }
-      },
-      sleep: timers.exactly,
-    },
+    timers: { ...timers, after, sleep: ms => new Promise(resolve => void after(ms, resolve)) },
   }
 }

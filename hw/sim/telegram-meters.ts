@@ -28,6 +28,9 @@ export interface TelegramFaults extends Noise {
   frozen: boolean
   flippedBits: number
   lostBytes: number
+  extraBytes: number
+  parityErrors: number
+  garbled: boolean
 }
 
 export interface SpeakingMeter {
@@ -85,7 +88,15 @@ export function speak(
   telegram: (measured: Measured, sequence: number) => Uint8Array,
 ): SpeakingMeter {
   const { end, measure, characterMs, everyMs = EVERY_MS, timers, random } = options
-  const faults: TelegramFaults = { silent: false, frozen: false, flippedBits: 0, lostBytes: 0 }
+  const faults: TelegramFaults = {
+    silent: false,
+    frozen: false,
+    flippedBits: 0,
+    lostBytes: 0,
+    extraBytes: 0,
+    parityErrors: 0,
+    garbled: false,
+  }
   let live = true
   let sequence = 0
   let measured: Measured | undefined

@@ -24,6 +24,16 @@ test('a wait ends a fraction of a millisecond after its time, which timers of th
   assert.ok(sorted[30]! < 0.5, `late by ${sorted[30]} ms`)
 })
 
+test('however late the program is, what was due first runs first', async () => {
+  const { timers } = createPreciseTime()
+  const seen: number[] = []
+  for (const ms of [9, 1, 4, 3, 6, 2, 8, 5, 7]) timers.after(ms, () => seen.push(ms))
+  const busyUntil = performance.now() + 12
+  while (performance.now() < busyUntil);
+  await sleep(20)
+  assert.equal(seen, [1, 2, 3, 4, 5, 6, 7, 8, 9])
+})
+
 test('with nothing to wait for it lets the process end and the processor rest', async () => {
   const { timers } = createPreciseTime()
   await timers.sleep(1)

@@ -1,0 +1,187 @@
+/** The flags of `tieline-bench meter`, and what is wrong with them in one line. */
+import { type Command, program } from '../../agent/cli/commander.ts'
+import { EXIT, type ExitCode } from '../../agent/cli/exit-codes.ts'
+import type { Terminal } from '../../agent/cli/terminal.ts'
+import { nearest } from '../../agent/config/nearest.ts'
+import { PAGES } from '../../drivers/meters/catalogue.ts'
+import type { Channel, MeterPage } from '../../drivers/meters/page.ts'
+import { FAULT_FORMS, type MeterFault, readMeterFault, SPEAKING_FAULTS } from '../sim/meter-faults.ts'
+import { channelsOf } from '../sim/page-bank.ts'
+import { collect, readFlags, UsageError, whole } from './flags.ts'
+import { FORMAT_BITS, type SerialFormat } from './serial-format.ts'
+
+export type Framing = 'rtu' | 'ascii' | 'tcp'
+
+/** A meter that is asked, with one unit or several. */
+export interface AskedMeter {
+  readonly page: MeterPage
+  readonly framing: Framing
+  readonly units: readonly number[]
+  readonly turnaroundMs: number
+  readonly missing: readonly Channel[]
+}
+
+export type TelegramName = (typeof TELEGRAM_NAMES)[number]
+
+export interface MeterOptions {
+  readonly meter: AskedMeter | TelegramName
+  /** Of the first unit; the others count on. One is invented where none is given. */
+  readonly serial: string | undefined
+  readonly baud: number
+  readonly format: SerialFormat
+  /** undefined for a pseudo-terminal. */
+  readonly tcp: { readonly host: string; readonly port: number } | undefined
+  readonly faults: readonly MeterFault[]
+  readonly seed: number
+  readonly json: boolean
+}
+
+const TELEGRAM_NAMES = ['sml', 'dsmr'] as const
+const TELEGRAM_BAUD: Readonly<Record<TelegramName, number>> = { sml: 9_600, dsmr: 115_200 }
+const DEFAULT_BAUD = 9_600
+const [BAUD_LEAST, BAUD_MOST] = [50, 4_000_000]
+const TURNAROUND_MOST_MS = 10_000
+
+const faultTable = FAULT_FORMS.map(([, example, what]) => `  ${example.padEnd(26)}${what}`).join('\n')
+
+const EXAMPLES = `
+Faults, each with --fault, as often as wanted:
+${faultTable}
+
+Examples:
+  tieline-bench meter --page eastron-sdm630
+  tieline-bench meter --page eastron-sdm120 --unit 1,2,3 --fault late=0.02:150ms --fault dead=3
+  tieline-bench meter --page shelly-pro-3em --tcp 1502
+  tieline-bench meter --page eastron-sdm630 --tcp 1502 --framing rtu      RTU over TCP
+  tieline-bench meter --telegram sml --fault noise=1e-5
+`
+
+const choose = <T extends string>(kind: string, text: string, known: readonly T[]): T => {
+  const found = known.find(one => one === text)
+  if (found !== undefined) return found
+  const near = nearest(text, known)
+  const meant = near === undefined ? '' : `, did you mean "${near}"?`
+  throw new UsageError(`unknown ${kind} "${text.slice(0, 48)}"${meant || ';'} known: ${known.join(', ')}`)
+}
+
+function units(text: string): readonly number[] {
+  const all = text.split(',').map(whole('--unit', 0, 255))
+  if (new Set(all).size === all.length) return all
+  throw new UsageError(`--unit names a unit twice: ${text}`)
+}
+
+function turnaround(text: string): number {
+  const ms = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN
+  if (ms <= TURNAROUND_MOST_MS) return ms
+  throw new UsageError(`--turnaround must be milliseconds from 0 to ${TURNAROUND_MOST_MS}, not "${text}"`)
+}
+
+export function address(text: string): { readonly host: string; readonly port: number } {
+  const [, host = '127.0.0.1', port] = /^(?:(.+):)?(\d{1,5})$/.exec(text) ?? []
+  if (port === undefined || Number(port) > 65_535)
+    throw new UsageError(`--tcp must be a port or host:port, 0 for any free port, not "${text}"`)
+  return { host, port: Number(port) }
+}
+
+export const baudRate = whole('--baud', BAUD_LEAST, BAUD_MOST)
+
+export const serialFormat = (text: string): SerialFormat =>
+  choose('format', text.toUpperCase(), Object.keys(FORMAT_BITS) as SerialFormat[])
+
+function fault(text: string): MeterFault {
+  const read = readMeterFault(text)
+  if (read.ok) return read.value
+  throw new UsageError(`--fault "${text}": ${read.fault.hint}`)
+}
+
+interface Raw {
+  readonly page?: string
+  readonly telegram?: string
+  readonly baud?: number
+  readonly format?: SerialFormat
+  readonly framing?: string
+  readonly unit?: readonly number[]
+  readonly serial?: string
+  readonly turnaround?: number
+  readonly missing: readonly string[]
+  readonly tcp?: MeterOptions['tcp']
+  readonly fault: readonly MeterFault[]
+  readonly seed: number
+  readonly json?: true
+}
+
+/** The options, or the code to exit with: everything that had to be said has been said. */
+export async function readMeterOptions(
+  args: readonly string[],
+  terminal: Terminal,
+): Promise<{ readonly options: MeterOptions } | { readonly exit: ExitCode }> {
+  let options: MeterOptions | undefined
+  const command: Command = program('tieline-bench meter', terminal)
+    .description('A simulated meter on a serial device of its own (a pseudo-terminal) or on TCP, until Ctrl-C.')
+    .option('--page <name>', 'a meter that is asked, by its page; `tieline pages` lists them')
+    .option('--telegram <kind>', `a meter that speaks every second: ${TELEGRAM_NAMES.join(' or ')}`)
+    .option('--baud <n>', "the wire's pace (default: as the meter leaves the factory, else 9600)", baudRate)
+    .option('--format <f>', `data bits, parity, stop bits: ${Object.keys(FORMAT_BITS).join(', ')}`, serialFormat)
+    .option('--tcp <[host:]port>', 'serve on TCP instead; 0 for any free port', address)
+    .option('--framing <f>', 'rtu, ascii or tcp (default: rtu on a serial device, tcp on TCP)')
+    .option('--unit <list>', 'one unit or several on the same line: 1,2,3', units)
+    .option('--serial <s>', 'serial number of the first unit; the others count on')
+    .option(
+      '--missing <channel>',
+      'a value that the meter says it does not have; repeat for several',
+      collect(String),
+      [],
+    )
+    .option('--turnaround <ms>', "from a request's end to its answer (default: as the page says)", turnaround)
+    .option('--fault <fault>', 'what is wrong with it, as below; repeat for several', collect(fault), [])
+    .option('--seed <n>', 'of values and faults', whole('--seed', 0, 999_999_999), 1)
+    .option('--json', 'JSON lines on stdout: where it is each time it is plugged in, and counts at the end')
+    .addHelpText('after', EXAMPLES)
+    .action((raw: Raw) => {
+      options = optionsOf(raw)
+    })
+  const exit = await readFlags(command, args, terminal)
+  return options === undefined ? { exit: exit ?? EXIT.ok } : { options }
+}
+
+function optionsOf(raw: Raw): MeterOptions {
+  const { serial, seed, fault: faults, json = false } = raw
+  const common = { serial, seed, faults, json }
+  if ((raw.page === undefined) === (raw.telegram === undefined))
+    throw new UsageError('give either --page or --telegram; --help shows how')
+  if (raw.telegram !== undefined) {
+    const meter = choose('telegram', raw.telegram, TELEGRAM_NAMES)
+    const asked = (['framing', 'unit', 'turnaround'] as const).find(name => raw[name] !== undefined)
+    if (asked !== undefined || raw.missing.length > 0)
+      throw new UsageError(`--${asked ?? 'missing'} goes with --page: a ${meter} meter is not asked`)
+    const strange = faults.find(({ kind }) => !SPEAKING_FAULTS.includes(kind))
+    if (strange !== undefined)
+      throw new UsageError(
+        `a meter that is not asked has no fault ${strange.kind}; it can have ${SPEAKING_FAULTS.join(', ')}`,
+      )
+    return { ...common, meter, baud: raw.baud ?? TELEGRAM_BAUD[meter], format: raw.format ?? '8N1', tcp: raw.tcp }
+  }
+  const page = PAGES.get(choose('page', raw.page!, [...PAGES.keys()]))!
+  const tcp = raw.tcp ?? (page.framing === 'tcp' ? { host: '127.0.0.1', port: 0 } : undefined)
+  const framing = choose('framing', raw.framing ?? (tcp === undefined ? 'rtu' : 'tcp'), ['rtu', 'ascii', 'tcp'])
+  if (framing === 'tcp' && tcp === undefined) throw new UsageError('--framing tcp goes with --tcp')
+  const wanted = raw.unit ?? [page.factory?.unit ?? 1]
+  if (framing !== 'tcp' && !wanted.every(unit => unit >= 1 && unit <= 247))
+    throw new UsageError(`a unit on a serial line is 1 to 247, not ${wanted.join(',')}`)
+  const stranger = faults.find(one => one.kind === 'dead' && !wanted.includes(one.unit))
+  if (stranger?.kind === 'dead')
+    throw new UsageError(`dead=${stranger.unit}, but there is no such unit: --unit ${wanted.join(',')}`)
+  return {
+    ...common,
+    meter: {
+      page,
+      framing,
+      units: wanted,
+      turnaroundMs: raw.turnaround ?? page.turnaroundMs,
+      missing: raw.missing.map(name => choose('channel', name, channelsOf(page))),
+    },
+    baud: raw.baud ?? page.factory?.baud ?? DEFAULT_BAUD,
+    format: raw.format ?? page.factory?.format ?? '8N1',
+    tcp,
+  }
+}
