@@ -156,7 +156,7 @@ async function rateRows(subjects: readonly Subject[], { effort }: BenchOptions):
     const peer = timed.get(`${id} peer`)
     const megabytes = concat(...telegrams).length / telegrams.length / 1e6
     const floor = peer && { what: 'smartmeter-obis', value: peer.median, unit: 'telegrams/s by smartmeter-obis' }
-    const note = peer && `${(rate.median / peer.median).toFixed(0)} times as many`
+    const note = peer && `${(rate.median / peer.median).toFixed(1)} times as many`
     return [
       rateRow(
         { id: `${id}.telegrams`, what, unit: 'telegrams/s', ...(floor && { floor }), ...(note && { note }) },
