@@ -4,6 +4,7 @@ import type { Pull } from '../../protocol/result.ts'
 import { decodeDlms } from '../../protocol/telegram/dlms/dlms.ts'
 import { beginsRaw } from '../../protocol/telegram/dlms/gather.ts'
 import { decodeDsmr, withTotals } from '../../protocol/telegram/dsmr.ts'
+import { decodeIec62056 } from '../../protocol/telegram/iec62056.ts'
 import { findValue, type MeterValue } from '../../protocol/telegram/obis.ts'
 import { decodeEncryptedP1 } from '../../protocol/telegram/p1-encrypted.ts'
 import { decodeSml } from '../../protocol/telegram/sml.ts'
@@ -44,6 +45,14 @@ function decodeDsmrBy(keys: TelegramKeys): TelegramDecoder {
       value: { meterId: equipmentId ?? toHex(systemTitle), values: withTotals(values), checked, counter },
     }
   }
+}
+
+/** IEC 62056-21: the serial number among its data lines. Its check characters are too weak to count as a checksum. */
+export function decodeIecTelegram(bytes: Uint8Array): Pull<Telegram> {
+  const pull = decodeIec62056(bytes)
+  if (pull.kind !== 'frame') return pull
+  const { equipmentId, values } = pull.value
+  return { ...pull, value: { meterId: equipmentId, values, checked: false } }
 }
 
 /**
@@ -94,4 +103,5 @@ export const TELEGRAMS: ReadonlyMap<string, (keys: TelegramKeys) => TelegramDeco
   ['dsmr', decodeDsmrBy],
   ['dlms', decodeDlmsBy],
   ['dlms-raw', keys => bytes => decodeDlmsRaw(bytes, keys)],
+  ['iec62056', () => decodeIecTelegram],
 ])
