@@ -9,8 +9,6 @@ import { systemEntropy } from '../drivers/crypto/entropy.ts'
 import { createSigner } from '../drivers/crypto/signer.ts'
 import { createVerifier } from '../drivers/crypto/verifier.ts'
 import { createRpcClient } from '../drivers/headers/rpc-client.ts'
-import { createSerialLine } from '../drivers/line/serial.ts'
-import { createTcpLine } from '../drivers/line/tcp.ts'
 import type { Bus, Clock, Disk, Entropy, LedgerRpc, Line, Log, Signer, Timers } from '../drivers/ports.ts'
 import type { GpioBank } from '../drivers/relays/gpio-bank.ts'
 import type { GpioContact } from '../drivers/relays/johnny-five.ts'
@@ -22,6 +20,7 @@ import type { Verifier } from '../protocol/crypto/verify.ts'
 import { fail, ok, type Result } from '../protocol/result.ts'
 import type { KeySource, LineConfig, SiteConfig } from './config/site-config.ts'
 import { secretFromSeed } from './keys.ts'
+import { openSystemLine } from './lines.ts'
 
 export interface SiteKeys {
   /** Money and contracts. */
@@ -56,15 +55,6 @@ export interface World {
   openGpioBank(name: string): Result<WiredBank>
 }
 
-const FORMATS = {
-  '8N1': { dataBits: 8, parity: 'none', stopBits: 1 },
-  '8N2': { dataBits: 8, parity: 'none', stopBits: 2 },
-  '8E1': { dataBits: 8, parity: 'even', stopBits: 1 },
-  '8O1': { dataBits: 8, parity: 'odd', stopBits: 1 },
-  '7E1': { dataBits: 7, parity: 'even', stopBits: 1 },
-  '7O1': { dataBits: 7, parity: 'odd', stopBits: 1 },
-} as const
-
 /**
  * What a busy machine may add to an answer, in real milliseconds. On a scaled clock it counts `speed` times, and a
  * time-out that is right in real time would be a fault every second.
@@ -85,10 +75,7 @@ export function systemWorld(config: Pick<SiteConfig, 'clock'>, log: Log): World 
     log,
     software: hashSoftware(),
     answerFloorMs: config.clock === undefined ? undefined : HICCUP_MS * config.clock.speed,
-    openLine: line =>
-      line.kind === 'tcp'
-        ? createTcpLine(line.host, line.port, clock, real)
-        : createSerialLine({ path: line.path, baudRate: line.baud, ...FORMATS[line.format] }, clock, real),
+    openLine: line => openSystemLine(line, clock, real, log),
     openBus: urls => connectBus({ urls, timers, log }),
     openLedger: url => createRpcClient({ url }),
     openDisk: async folder => {

@@ -97,21 +97,17 @@ const line = v.pipe(
     serial: v.optional(path),
     baud: v.optional(baud, '9600'),
     format: v.optional(oneOf('8N1', '8N2', '8E1', '8O1', '7E1', '7O1'), '8N1'),
-    rs485: v.optional(flag),
-    low_latency: v.optional(flag),
+    rs485: v.optional(oneOf('rts-high', 'rts-low')),
     tcp: v.optional(scalar(parseHostPort, 'host:port, as in meter.local:502')),
   }),
   v.check(
     it => (it.serial === undefined) !== (it.tcp === undefined),
     'must have either serial (a device) or tcp (host:port)',
   ),
-  v.check(
-    it => it.tcp === undefined || (it.rs485 ?? it.low_latency) === undefined,
-    'is tcp: rs485 and low_latency are for serial',
-  ),
-  v.transform(({ serial, baud, format, rs485, low_latency, tcp }) =>
+  v.check(it => it.tcp === undefined || it.rs485 === undefined, 'is tcp: rs485 is for serial'),
+  v.transform(({ serial, baud, format, rs485, tcp }) =>
     tcp === undefined
-      ? ({ kind: 'serial', path: serial!, baud, format, ...set({ rs485, lowLatency: low_latency }) } as const)
+      ? ({ kind: 'serial', path: serial!, baud, format, ...set({ rs485 }) } as const)
       : ({ kind: 'tcp', host: tcp.host, port: tcp.port } as const),
   ),
 )

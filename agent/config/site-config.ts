@@ -60,10 +60,8 @@ export type LineConfig =
       readonly path: string
       readonly baud: number
       readonly format: SerialFormat
-      /** The kernel switches the transmitter on and off: for a UART with an RS-485 driver on its RTS line. */
-      readonly rs485?: boolean
-      /** false leaves a USB adapter's latency timer as it is. */
-      readonly lowLatency?: boolean
+      /** Of a UART whose RTS output switches an RS-485 transceiver: what RTS is while sending. */
+      readonly rs485?: 'rts-high' | 'rts-low'
     }
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
 

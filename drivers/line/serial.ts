@@ -164,26 +164,3 @@ function descriptorOf(open: SerialPort): number | undefined {
   const fd = (open.port as { readonly fd?: unknown } | undefined)?.fd
   return typeof fd === 'number' ? fd : undefined
 }
-
-export interface SerialDevice {
-  readonly path: string
-  readonly maker: string | undefined
-  /** USB vendor and product, as in `0403:6001`. */
-  readonly usb: string | undefined
-}
-
-/** The serial devices of this machine; a fault where the system cannot tell (no udev). */
-export async function listSerialDevices(): Promise<Result<readonly SerialDevice[]>> {
-  try {
-    const ports = await SerialPort.list()
-    return ok(
-      ports.map(({ path, manufacturer, vendorId, productId }) => ({
-        path,
-        maker: manufacturer,
-        usb: vendorId === undefined ? undefined : `${vendorId}:${productId ?? ''}`,
-      })),
-    )
-  } catch (error) {
-    return fail({ code: 'serial.list', message: error instanceof Error ? error.message : String(error) })
-  }
-}

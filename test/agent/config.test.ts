@@ -202,7 +202,7 @@ for (const [from, to, says] of [
     'did you mean "modbus-rtu"?',
   ],
   ['protocol: modbus-rtu, page: eastron-sdm630, unit: 1', 'protocol: dlms', 'a meter that speaks unasked has its own'],
-  ['tcp: meter.local:502', 'tcp: meter.local:502, rs485: true', 'are for serial'],
+  ['tcp: meter.local:502', 'tcp: meter.local:502, rs485: rts-low', 'is for serial'],
   ['protocol: modbus-rtu, page: eastron-sdm630, unit: 1', 'protocol: sml, key_file: a', 'unknown key "key_file"'],
   ['sell: {reserve: 0.10, opening: 0.24}', 'buy: {limit: 0.2, opening: 0.3}', 'is above the limit'],
 ] as const) {
@@ -216,10 +216,7 @@ for (const [from, to, says] of [
 }
 
 test('what meters may speak becomes what the agent opens', () => {
-  const text = changed(
-    'lines:\n',
-    'lines:\n  eye: {serial: /dev/serial/by-id/usb-A-if00, rs485: true, low_latency: false}\n',
-  ).replace(
+  const text = changed('lines:\n', 'lines:\n  eye: {serial: /dev/serial/by-id/usb-A-if00, rs485: rts-high}\n').replace(
     'meters:\n',
     'meters:\n  main: {line: eye, protocol: dlms, key_file: main.key, auth_key_file: main.gak}\n  sun: {line: lan, protocol: sunspec, unit: 126}\n',
   )
@@ -232,8 +229,7 @@ test('what meters may speak becomes what the agent opens', () => {
     path: '/dev/serial/by-id/usb-A-if00',
     baud: 9600,
     format: '8N1',
-    rs485: true,
-    lowLatency: false,
+    rs485: 'rts-high',
   })
   assert.equal(meters['main'], {
     protocol: 'dlms',

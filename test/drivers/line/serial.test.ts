@@ -1,7 +1,7 @@
 /** What the package behind a serial line is known to get wrong, and the faults that a person can do something about. */
 import { createSystemTime } from '../../../drivers/clock.ts'
 import { openPty } from '../../../drivers/line/pty.ts'
-import { createSerialLine, listSerialDevices } from '../../../drivers/line/serial.ts'
+import { createSerialLine } from '../../../drivers/line/serial.ts'
 import { rs485Struct } from '../../../drivers/line/serial-driver.ts'
 import { hex } from '../../../protocol/bytes.ts'
 import { type Fault, must } from '../../../protocol/result.ts'
@@ -121,12 +121,6 @@ test('RS-485 is asked for as linux/serial.h lays it out', () => {
     hex(`05 00 00 00 00 00 00 00 02 00 00 00 ${rest}`),
   )
   assert.throws(() => rs485Struct({ rtsOnSend: true, delayBeforeMs: 0.5, delayAfterMs: 0 }), /whole milliseconds/)
-})
-
-test('the list of devices is a list or a fault, never a throw', async () => {
-  const listed = await listSerialDevices()
-  if (listed.ok) for (const { path } of listed.value) assert.match(path, /^\//)
-  else assert.is(listed.fault.code, 'serial.list')
 })
 
 test.run()
