@@ -43,16 +43,23 @@ export function* framesOf<T>(bytes: Uint8Array, decode: (bytes: Uint8Array) => P
         return
       }
       junk ??= { at, fault: { code: 'decode.cut', need: pull.bytes } }
-      at = next
+      yield* ended(next.at)
+      yield next
+      at = next.at + next.bytes
     }
   }
   yield* ended(bytes.length)
 }
 
-function findFrame<T>(bytes: Uint8Array, from: number, decode: (bytes: Uint8Array) => Pull<T>): number | undefined {
+/** Never decoded twice: some decoders remember what they have seen, as the count of an encrypted telegram. */
+function findFrame<T>(
+  bytes: Uint8Array,
+  from: number,
+  decode: (bytes: Uint8Array) => Pull<T>,
+): Extract<Stretch<T>, { kind: 'frame' }> | undefined {
   for (let at = from; at < Math.min(bytes.length, from + SEARCH_MOST); ) {
     const pull = decode(bytes.subarray(at))
-    if (pull.kind === 'frame') return at
+    if (pull.kind === 'frame') return { kind: 'frame', at, bytes: pull.used, value: pull.value }
     at += pull.kind === 'junk' ? pull.skip : 1
   }
   return undefined

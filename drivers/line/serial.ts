@@ -3,7 +3,7 @@
  * writes never call back; so every operation has a deadline of ours, and `down` is told once.
  */
 import { SerialPort } from 'serialport'
-import { done, type Fault, fail, ok, type Result } from '../../protocol/result.ts'
+import { done, type Fault, fail, type Result } from '../../protocol/result.ts'
 import type { Clock, Line, LineListener, Log, Timers } from '../ports.ts'
 import { type Rs485, setLowLatency, setRs485 } from './serial-driver.ts'
 

@@ -1,7 +1,8 @@
 /** Plays what a capture heard into a device's end, at its own pace or another. */
+
+import type { CapturedChunk } from '../../drivers/line/capture.ts'
 import type { DeviceEnd } from '../../drivers/line/device-end.ts'
 import type { Clock, Timers } from '../../drivers/ports.ts'
-import type { CapturedChunk } from './capture.ts'
 
 export interface Player {
   /** Resolves when the last chunk was written, or playing was stopped. */

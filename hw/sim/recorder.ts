@@ -1,7 +1,8 @@
 /** A line that writes down what passes through it; whoever uses it notices nothing. */
+
+import { type CapturedChunk, encodeChunk, encodeHeader } from '../../drivers/line/capture.ts'
 import type { Clock, Line } from '../../drivers/ports.ts'
 import { isoTime } from '../../protocol/time.ts'
-import { type CapturedChunk, encodeChunk, encodeHeader } from './capture.ts'
 
 export interface Recording {
   readonly line: Line

@@ -1,5 +1,5 @@
 import { drainPromises } from '../../../drivers/drain.ts'
-import { type CapturedChunk, encodeChunk, encodeHeader, parseCapture } from '../../../hw/sim/capture.ts'
+import { type CapturedChunk, encodeChunk, encodeHeader, parseCapture } from '../../../drivers/line/capture.ts'
 import { createSimTime } from '../../../hw/sim/clock.ts'
 import { createMemoryLine } from '../../../hw/sim/memory-line.ts'
 import { playCapture } from '../../../hw/sim/player.ts'
