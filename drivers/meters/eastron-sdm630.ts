@@ -1,4 +1,4 @@
-import { A, Hz, input, kWh, type MeterPage, V, W } from './page.ts'
+import { A, Hz, input, kvarh, kWh, type MeterPage, ratio, V, VA, var_, W } from './page.ts'
 
 /** Eastron SDM630: three phases, direct connection, RS-485. */
 export const EASTRON_SDM630: MeterPage = {
@@ -11,15 +11,27 @@ export const EASTRON_SDM630: MeterPage = {
       title: 'nmakel/sdm_modbus, src/sdm_modbus/sdm.py, class SDM630; issue 28 (serial number)',
       seen: 'manual not seen',
     },
+    { title: 'nmakel/solaredge_meterproxy, issue 16: frames of an SDM630 V2', seen: 'manual not seen' },
   ],
-  replay: 'synthetic',
+  replay: 'foreign',
   framing: 'rtu',
+  factory: { baud: 9_600, format: '8N1', unit: 1 },
   wordOrder: 'high-first',
   identity: { table: 'holding', address: 0xfc00, count: 2, as: 'u32' },
   maxRegisters: 80,
   turnaroundMs: 5,
   holes: 'readable',
-  resolution: { voltage: -2, current: -3, power: -1, energy: -3, frequency: -2 },
+  resolution: {
+    voltage: -2,
+    current: -3,
+    power: -1,
+    energy: -3,
+    frequency: -2,
+    'reactive power': -1,
+    'apparent power': -1,
+    'reactive energy': -3,
+    'power factor': -3,
+  },
   registers: {
     voltageL1: input(0x0000, 'f32', V),
     voltageL2: input(0x0002, 'f32', V),
@@ -27,12 +39,21 @@ export const EASTRON_SDM630: MeterPage = {
     currentL1: input(0x0006, 'f32', A),
     currentL2: input(0x0008, 'f32', A),
     currentL3: input(0x000a, 'f32', A),
+    powerL1: input(0x000c, 'f32', W),
+    powerL2: input(0x000e, 'f32', W),
+    powerL3: input(0x0010, 'f32', W),
     power: input(0x0034, 'f32', W),
+    apparentPower: input(0x0038, 'f32', VA),
+    reactivePower: input(0x003c, 'f32', var_),
+    powerFactor: input(0x003e, 'f32', ratio),
     frequency: input(0x0046, 'f32', Hz),
     energyImported: input(0x0048, 'f32', kWh),
     energyExported: input(0x004a, 'f32', kWh),
+    reactiveEnergyImported: input(0x004c, 'f32', kvarh),
+    reactiveEnergyExported: input(0x004e, 'f32', kvarh),
   },
   caveats: [
+    'Never tried on hardware.',
     'Requests for an odd address or an odd number of registers are refused.',
     'Phases that the configured wiring does not use read 0, not absent.',
     'The energy registers are singles in kWh: from 8,192 kWh on they step by more than 1 Wh.',

@@ -102,6 +102,8 @@ export interface RegisterTraits {
   readonly sentinels?: readonly bigint[]
   /** The maker counts the other way: power positive for export, say. */
   readonly negated?: boolean
+  /** Sources or firmwares differ on this register's sign, and only its size can be meant: a counter of export, say. */
+  readonly magnitude?: boolean
   /** Where one register's words stand otherwise than the page's. */
   readonly wordOrder?: WordOrder
   /**
@@ -163,6 +165,8 @@ export interface MeterPage {
   readonly identity: Identity
   /** Raw contents of a register of a type that mean "not available" throughout this product. */
   readonly sentinels?: { readonly [T in NumberType]?: readonly bigint[] }
+  /** From this raw content up to the largest positive number, a signed register of a type says that its range was exceeded. */
+  readonly overflow?: { readonly [T in NumberType]?: bigint }
   /** The most registers that one request may ask for. */
   readonly maxRegisters: number
   /**
@@ -194,6 +198,7 @@ export const formatOf = (page: MeterPage, { type, unit, sentinels, wordOrder }: 
   order: wordOrder ?? page.wordOrder,
   scaler: isFloat(type) ? resolutionOf(page, unit) : 0,
   sentinels: [...(page.sentinels?.[type] ?? []), ...(sentinels ?? [])],
+  ...(page.overflow?.[type] === undefined ? {} : { overflow: page.overflow[type] }),
 })
 
 /** The power of ten of a decoded number in the unprefixed unit: resolution 0.001 in kWh is 10^0 Wh. */
@@ -221,7 +226,8 @@ export function readRegister(
   if (value === undefined || scale === undefined || scale > SCALE_REACH || scale < -SCALE_REACH) return undefined
   const scaler = scalerOf(page, register) + Number(scale)
   if (Math.abs(scaler) > SCALER_REACH) return undefined
-  return { value: register.negated ? -value : value, scaler, unit: register.unit.unit }
+  const turned = register.negated || (register.magnitude && value < 0n)
+  return { value: turned ? -value : value, scaler, unit: register.unit.unit }
 }
 
 /** The meter's identity as text, from the bytes of its identity register; undefined where it holds none or has none. */
@@ -238,6 +244,9 @@ export function identityText(page: MeterPage, bytes: Uint8Array): string | undef
   const chars = bytes.slice()
   if (as === 'text-low-byte-first')
     for (let i = 0; i + 1 < chars.length; i += 2) [chars[i], chars[i + 1]] = [chars[i + 1]!, chars[i]!]
-  const text = String.fromCharCode(...chars).replace(/[\0 ]+$/, '')
+  // Some products put one character into each register; a zero byte is no character wherever it stands.
+  const text = String.fromCharCode(...chars)
+    .replaceAll('\0', '')
+    .trimEnd()
   return /^[\x21-\x7e]+$/.test(text) ? text : undefined
 }

@@ -13,11 +13,15 @@ export const SHELLY_PRO_3EM: MeterPage = {
   wordOrder: 'low-first',
   identity: { table: 'input', address: 0, count: 6, as: 'text-low-byte-first' },
   maxRegisters: 80,
+  maxPowerW: 300_000,
   turnaroundMs: 5,
   holes: 'readable',
   resolution: { voltage: -1, current: -3, power: -1, energy: -2, frequency: -2 },
   registers: {
     power: input(1013, 'f32', W),
+    powerL1: input(1024, 'f32', W),
+    powerL2: input(1044, 'f32', W),
+    powerL3: input(1064, 'f32', W),
     voltageL1: input(1020, 'f32', V),
     currentL1: input(1022, 'f32', A),
     frequency: input(1033, 'f32', Hz),
@@ -29,10 +33,11 @@ export const SHELLY_PRO_3EM: MeterPage = {
     energyExported: input(1164, 'f32', Wh),
   },
   caveats: [
+    'Never tried on hardware.',
     'Not a billing meter, and its counters move once a minute: fit for a site, not for a direct line.',
     'Import on one phase and export on another are both counted; there is no sum over the phases.',
     'The documentation writes input register 1013 as 31013.',
-    'In the single-phase profile these registers do not exist; the meter answers with exception 2.',
+    'In the single-phase profile these registers do not exist (exception 2); the page shelly-em1 reads its first channel.',
     'The owner can set the counters to zero; a counter that goes back is refused until a person says otherwise.',
   ],
 }

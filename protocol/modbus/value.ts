@@ -15,6 +15,8 @@ export interface NumberFormat {
   readonly scaler: number
   /** Raw register contents (as unsigned numbers) that mean "not available". */
   readonly sentinels?: readonly bigint[]
+  /** From this raw content up to the largest positive signed number, the meter says that its range was exceeded. */
+  readonly overflow?: bigint
 }
 
 export const registerCount = (type: NumberType): number =>
@@ -69,6 +71,8 @@ export function decodeNumber(bytes: Uint8Array, format: NumberFormat): bigint | 
   if (bytes.length !== 2 * registerCount(type)) throw new RangeError(`${bytes.length} bytes are no ${type}`)
   const raw = rawOf(bytes, order)
   if (format.sentinels?.includes(raw)) return undefined
+  if (format.overflow !== undefined && raw >= format.overflow && raw >> BigInt(8 * bytes.length - 1) === 0n)
+    return undefined
   const value =
     type === 'f32' || type === 'f64'
       ? decimalOfFloat(raw, type, scaler)

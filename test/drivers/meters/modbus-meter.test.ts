@@ -84,6 +84,15 @@ test('every quantity of an SDM630 comes as an exact decimal with its name', asyn
       '1-0:14.7.0 4995e-2 Hz',
       '1-0:1.8.0 1551374e0 Wh',
       '1-0:2.8.0 1335693e0 Wh',
+      '1-0:36.7.0 -19197e-1 W',
+      '1-0:56.7.0 0e-1 W',
+      '1-0:76.7.0 0e-1 W',
+      '1-0:3.7.0 0e-1 var',
+      // 230.2 V times 8.339 A is 1,919.6 VA, rounded from 1,919.638.
+      '1-0:9.7.0 19196e-1 VA',
+      '1-0:13.7.0 -1000e-3 1',
+      '1-0:3.8.0 0e0 varh',
+      '1-0:4.8.0 0e0 varh',
     ],
   )
   assert.ok(reading.takenMono > began && reading.takenMono < bus.clock.mono())

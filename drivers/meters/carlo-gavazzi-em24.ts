@@ -1,0 +1,48 @@
+import { A, Hz, input, kWh, type MeterPage, ratio, steps, V, W } from './page.ts'
+
+/** Carlo Gavazzi EM24-DIN: three phases, 65 A or behind transformers, RS-485. The Ethernet version has another table. */
+export const CARLO_GAVAZZI_EM24: MeterPage = {
+  name: 'carlo-gavazzi-em24',
+  products: ['Carlo Gavazzi EM24-DIN, PFA, PFB and X models with RS-485'],
+  sources: [
+    { title: 'Carlo Gavazzi, EM24-DIN Communication Protocol, page 13 (serial number)', seen: 'manual' },
+    { title: 'Carlo Gavazzi, EM21 Communication Protocol V1 R0, pages 7 and 8 (word order, overflow)', seen: 'manual' },
+    { title: 'volkszaehler/mbmd, meters/rs485/carlogavazzi-em24.go', seen: 'manual not seen' },
+  ],
+  replay: 'synthetic',
+  framing: 'rtu',
+  factory: { baud: 9_600, format: '8N1', unit: 1 },
+  wordOrder: 'low-first',
+  identity: { table: 'holding', address: 0x1300, count: 7, as: 'text' },
+  sentinels: { i16: [0x7fffn] },
+  overflow: { i32: 0x7fff_0000n },
+  maxRegisters: 16,
+  maxPowerW: 10_000_000,
+  turnaroundMs: 20,
+  holes: 'readable',
+  resolution: {},
+  registers: {
+    voltageL1: input(0x0000, 'i32', steps(-1, V)),
+    voltageL2: input(0x0002, 'i32', steps(-1, V)),
+    voltageL3: input(0x0004, 'i32', steps(-1, V)),
+    currentL1: input(0x000c, 'i32', steps(-3, A)),
+    currentL2: input(0x000e, 'i32', steps(-3, A)),
+    currentL3: input(0x0010, 'i32', steps(-3, A)),
+    powerL1: input(0x0012, 'i32', steps(-1, W)),
+    powerL2: input(0x0014, 'i32', steps(-1, W)),
+    powerL3: input(0x0016, 'i32', steps(-1, W)),
+    power: input(0x0028, 'i32', steps(-1, W)),
+    powerFactor: input(0x0035, 'i16', steps(-3, ratio)),
+    frequency: input(0x0037, 'i16', steps(-1, Hz)),
+    energyImported: input(0x0042, 'i32', steps(-1, kWh)),
+    energyExported: input(0x005c, 'i32', steps(-1, kWh)),
+  },
+  caveats: [
+    'Never tried on hardware.',
+    'Which registers count both directions depends on the application set in the meter (A to H).',
+    'A whole number above its range is shown by 7FFFh in its high word, whatever the low word says.',
+    'Power factor is negative for a leading current, not for export.',
+    'The most registers of one request is an assumption; what the meter refuses is read in smaller pieces.',
+    'Factory settings are an assumption; so is the turnaround, which only decides how reads are joined.',
+  ],
+}
