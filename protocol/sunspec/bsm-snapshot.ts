@@ -5,8 +5,8 @@
  * Source: chargeITmobility/bsm-python (Apache-2.0), doc/examples/snapshots.md, bauer_bsm/bsm/md.py and
  * bauer_bsm/bsm/models/smdx_64901.xml.
  */
-import { concat } from '../bytes.ts'
-import type { Verifier } from '../crypto/verify.ts'
+import { concat, equalBytes, hex } from '../bytes.ts'
+import { keyFault, type Verifier } from '../crypto/verify.ts'
 import { fail, ok, type Result } from '../result.ts'
 import { DLMS_UNIT, type MeterValue, OBIS } from '../telegram/obis.ts'
 
@@ -67,6 +67,26 @@ const SIGNATURE_REGISTERS = 48
 const MINUTES = 6
 const SECONDS = 7
 const NO_UNIT = DLMS_UNIT['1']
+
+/** SubjectPublicKeyInfo of a P-256 key (RFC 5480 section 2) up to its point, and that point's length: 04 | X | Y. */
+const SPKI = hex('3059 3013 0607 2a8648ce3d0201 0608 2a8648ce3d030107 034200')
+const POINT_BYTES = 65
+
+/**
+ * The public key (33 bytes, SEC 1 compressed) in `bytes`: what model 64900 holds from its point NPK on, two counts and the key in
+ * DER. It is only as trustworthy as the line it came over: pin it. Faults: `bsm.key`, `key.not-admissible`.
+ */
+export function bsmPublicKey(bytes: Uint8Array): Result<Uint8Array> {
+  const length = SPKI.length + POINT_BYTES
+  const der = bytes.subarray(4, 4 + length)
+  const point = der.subarray(SPKI.length)
+  if (bytes[2] !== 0 || bytes[3] !== length || der.length !== length || !equalBytes(der.subarray(0, SPKI.length), SPKI))
+    return fail({ code: 'bsm.key', bytes: bytes.length })
+  if (point[0] !== 4) return fail({ code: 'bsm.key', form: point[0]! })
+  const key = concat(Uint8Array.of(2 + (point[POINT_BYTES - 1]! & 1)), point.subarray(1, 33))
+  const fault = keyFault('ES256', key)
+  return fault === undefined ? ok(key) : fail({ ...fault })
+}
 
 /** A DER integer's value in 32 bytes; undefined where it has more. */
 function scalar(der: Uint8Array): Uint8Array | undefined {

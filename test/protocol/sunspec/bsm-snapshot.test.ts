@@ -6,7 +6,7 @@ import { crc16 } from '../../../protocol/modbus/crc.ts'
 import { decodeRtuAnswer, decodeRtuRequest } from '../../../protocol/modbus/frame.ts'
 import { decodeAnswer, type ModbusRequest } from '../../../protocol/modbus/pdu.ts'
 import { must } from '../../../protocol/result.ts'
-import { verifyBsmSnapshot } from '../../../protocol/sunspec/bsm-snapshot.ts'
+import { bsmPublicKey, verifyBsmSnapshot } from '../../../protocol/sunspec/bsm-snapshot.ts'
 import { findValue, OBIS } from '../../../protocol/telegram/obis.ts'
 import { noSharedData, sharedText } from '../../data.ts'
 import { assert, suite } from '../../harness.ts'
@@ -216,6 +216,31 @@ test.skipIf(noSharedData, 'another key, another length and a snapshot that faile
   const crossed = concat(one!.subarray(0, 408), two!.subarray(408))
   assert.is(code(crossed), 'bsm.signature')
 })
+
+test.skipIf(
+  noSharedData,
+  'the key that the meter gives is taken as it signs with it; one that is none is refused',
+  () => {
+    const key = publicKey()
+    const given = concat(
+      hex('0030 005b 3059 3013 0607 2a8648ce3d0201 0608 2a8648ce3d030107 034200'),
+      p256.Point.fromBytes(key).toBytes(false),
+      hex('00 0000 0000'),
+    )
+    assert.equal(must(bsmPublicKey(given)), key)
+    const code = (bytes: Uint8Array): string => {
+      const result = bsmPublicKey(bytes)
+      return result.ok ? 'ok' : result.fault.code
+    }
+    assert.is(code(given.subarray(0, 90)), 'bsm.key')
+    assert.is(code(given.with(3, 0x5a)), 'bsm.key')
+    // Another curve's name, and a compressed point in an uncompressed one's place.
+    assert.is(code(given.with(25, 8)), 'bsm.key')
+    assert.is(code(given.with(30, 3)), 'bsm.key')
+    // All ones are no coordinate of the field.
+    assert.is(code(concat(given.subarray(0, 31), new Uint8Array(64).fill(0xff))), 'key.not-admissible')
+  },
+)
 
 test('what the meter signs under a fatal event is not believed; without its verdict it would be', () => {
   const bytes = new Uint8Array(508)
