@@ -9,7 +9,7 @@ import { framesOf } from './frames.ts'
 import { type KeyOptions, readMeterKeys, refusedKey } from './meter-keys.ts'
 import { valueJson, valueTable } from './meter-text.ts'
 import { createModbusStream, type ModbusFrame, modbusJson, modbusText } from './modbus-frames.ts'
-import { wireBytes } from './recording.ts'
+import { readRecording } from './recording.ts'
 import { tellFile } from './site-file.ts'
 import type { Terminal } from './terminal.ts'
 import { misused, unknownName } from './usage.ts'
@@ -42,14 +42,21 @@ export async function decode(
   if (!keys.ok) return refusedKey('decode', keys.fault, terminal)
   const read = await readBytes(file)
   if (!read.ok) return tellFile(read.fault, 'tieline decode', terminal)
-  const bytes = wireBytes(read.value)
-  if (!bytes.ok) {
-    terminal.err(`tieline decode: ${file}: ${explain(bytes.fault)}\n`)
+  const recording = readRecording(read.value, telegram === undefined)
+  if (!recording.ok) {
+    terminal.err(`tieline decode: ${file}: ${explain(recording.fault)}\n`)
     return EXIT.no
   }
-  return telegram === undefined
-    ? decodeAll(bytes.value, modbusKind(), options.json === true, terminal)
-    : decodeAll(bytes.value, telegramKind(telegram(keys.value)), options.json === true, terminal)
+  const json = options.json === true
+  const exit =
+    telegram === undefined
+      ? decodeAll(recording.value.bytes, modbusKind(), json, terminal)
+      : decodeAll(recording.value.bytes, telegramKind(telegram(keys.value)), json, terminal)
+  for (const fault of recording.value.faults) {
+    if (json) terminal.out(`${JSON.stringify({ ok: false, fault })}\n`)
+    terminal.err(`tieline decode: ${file}: ${explain(fault)}\n`)
+  }
+  return recording.value.faults.length > 0 ? EXIT.no : exit
 }
 
 function decodeAll<T>(bytes: Uint8Array, kind: Kind<T>, json: boolean, terminal: Terminal): ExitCode {

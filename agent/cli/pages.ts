@@ -21,6 +21,7 @@ const TELEGRAM_KINDS: Readonly<Record<string, { readonly products: string; reado
     products: 'DLMS/COSEM push (Aidon, Kaifa, Kamstrup, Landis+Gyr, Iskra, Sagemcom)',
     source: 'IEC 62056-5-3, 62056-46, Green Book',
   },
+  'dlms-raw': { products: 'DLMS/COSEM push without a frame around it (Sagemcom)', source: 'IEC 62056-5-3, Green Book' },
   iec62056: { products: 'meters with an optical port, modes A to D', source: 'IEC 62056-21' },
   mbus: { products: 'wired M-Bus meters of power, heat, gas and water', source: 'EN 13757-2, EN 13757-3' },
 }

@@ -1,6 +1,7 @@
-/** A recorded file as the bytes that were on the wire: as they are, as hex text, or as text whose line ends an editor changed. */
-import { fromHex, fromUtf8, utf8 } from '../../protocol/bytes.ts'
-import { fail, ok, type Result } from '../../protocol/result.ts'
+/** A recorded file as the bytes that were on the wire: as they are, as hex text, as a capture, or as text whose line ends an editor changed. */
+import { parseCapture } from '../../drivers/line/capture.ts'
+import { concat, fromHex, fromUtf8, utf8 } from '../../protocol/bytes.ts'
+import { type Fault, fail, ok, type Result } from '../../protocol/result.ts'
 
 /** Hex digits in pairs or rows with blanks, colons, commas or 0x between, and comments from `#` to the end of the line. */
 function hexText(text: string): Uint8Array | undefined {
@@ -11,13 +12,31 @@ function hexText(text: string): Uint8Array | undefined {
   return digits === '' ? undefined : fromHex(digits)
 }
 
+export interface Recording {
+  readonly bytes: Uint8Array
+  /** Lines of a capture that say nothing: the last one where it was cut. */
+  readonly faults: readonly Fault[]
+}
+
 /**
- * The bytes of a recording. Text telegrams (P1, IEC 62056-21) end their lines with CR LF; where an editor has left LF alone
- * it is put back, as is the end of the last line: what the telegram's own checks say of it stands.
+ * The bytes of a recording; of a capture those that came from the device, or where `both` both directions in their order. Text
+ * telegrams (P1, IEC 62056-21) end their lines with CR LF; where an editor has left LF alone it is put back, as is the end of
+ * the last line: what the telegram's own checks say of it stands.
  */
-export function wireBytes(raw: Uint8Array): Result<Uint8Array> {
+export function readRecording(raw: Uint8Array, both: boolean): Result<Recording> {
   if (raw.length === 0) return fail({ code: 'decode.empty' })
   const text = fromUtf8(raw)
+  if (text?.startsWith('{"tieline"')) {
+    const capture = parseCapture(text)
+    if (!capture.ok) return capture
+    const { chunks, faults } = capture.value
+    return ok({ bytes: concat(...chunks.filter(({ dir }) => both || dir === 'rx').map(({ bytes }) => bytes)), faults })
+  }
+  const bytes = wireBytes(raw, text)
+  return bytes.ok ? ok({ bytes: bytes.value, faults: [] }) : bytes
+}
+
+function wireBytes(raw: Uint8Array, text: string | undefined): Result<Uint8Array> {
   if (text === undefined) return ok(raw)
   const hex = hexText(text)
   if (hex !== undefined) return ok(hex)

@@ -5,8 +5,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { framesOf } from '../../../agent/cli/frames.ts'
-import { wireBytes } from '../../../agent/cli/recording.ts'
+import { readRecording } from '../../../agent/cli/recording.ts'
 import { tellFile } from '../../../agent/cli/site-file.ts'
+import { encodeChunk, encodeHeader } from '../../../drivers/line/capture.ts'
 import { concat, hex, toHex, utf8 } from '../../../protocol/bytes.ts'
 import { must } from '../../../protocol/result.ts'
 import { decodeSml } from '../../../protocol/telegram/sml.ts'
@@ -202,10 +203,36 @@ test('standard input is read for -', () => {
 })
 
 test('hex that is none, and binary that looks like text, stay as they are', () => {
+  const bytes = (raw: Uint8Array) => must(readRecording(raw, false)).bytes
   // 1b 1b 1b 1b is valid UTF-8, and 0x1b is no character of text.
-  assert.equal(must(wireBytes(SML)), SML)
-  assert.equal(must(wireBytes(utf8('12 34 5'))), utf8('12 34 5\r\n'))
-  assert.equal(must(wireBytes(utf8('12 34 56'))), hex('12 34 56'))
+  assert.equal(bytes(SML), SML)
+  assert.equal(bytes(utf8('12 34 5')), utf8('12 34 5\r\n'))
+  assert.equal(bytes(utf8('12 34 56')), hex('12 34 56'))
+})
+
+test('a capture gives what came from the device, of a Modbus line both directions, and a cut one says so', async () => {
+  const header = { line: '/dev/ttyUSB0', baud: 9600, format: '8N1', started: '2026-11-23T02:42:50.000Z' }
+  const chunk = (t: number, dir: 'rx' | 'tx', bytes: Uint8Array) => encodeChunk({ t, dir, bytes })
+  const sml =
+    encodeHeader(header) +
+    chunk(0, 'rx', SML.subarray(0, 33)) +
+    chunk(30, 'tx', hex('ff')) +
+    chunk(31, 'rx', SML.subarray(33))
+  const good = await runTieline(['decode', 'sml', write('sml.capture', sml), '--json'])
+  assert.equal(good.json(), [SML_JSON])
+  assert.is(good.exit, 0)
+  const cut = await runTieline(['decode', 'sml', write('sml.capture', `${sml}{"t":1000,"dir":"rx","he`), '--json'])
+  assert.equal(cut.json(), [SML_JSON, { ok: false, fault: { code: 'capture.cut', line: 5 } }])
+  assert.is(cut.exit, 1)
+  const modbus =
+    encodeHeader(header) +
+    chunk(0, 'tx', hex('01 04 00 00 00 02 71 cb')) +
+    chunk(9, 'rx', hex('01 04 04 43 66 33 33 5a fa'))
+  const { json } = await runTieline(['decode', 'modbus', write('line.capture', modbus), '--json'])
+  assert.equal(
+    json().map(({ frame }) => frame),
+    ['request', 'answer'],
+  )
 })
 
 test('modbus: requests, answers and exceptions of one line, registers in hex as they stood on the wire', async () => {
