@@ -21,7 +21,7 @@ export interface Framing {
   decodeRead(bytes: Uint8Array): Pull<AddressedRequest, ModbusFault>
   /** Characters on the wire of a frame around a PDU of so many bytes. */
   characters(pduBytes: number): number
-  /** The silence that ends a frame, in milliseconds; 0 where the frame says itself where it ends. */
+  /** The silence that goes before a request, in milliseconds. */
   silenceMs(characterMs: number): number
   /** Two characters further apart than this are not of one frame. */
   readonly gapMs: number
@@ -51,8 +51,8 @@ const RTU: Framing = {
   decodeAnswer: decodeRtuAnswer,
   decodeRead: bytes => (bytes.length > 1 && bytes[1]! > READ_FUNCTION_MOST ? NO_READ : decodeRtuRequest(bytes)),
   characters: pduBytes => pduBytes + 3,
-  // A stream over TCP keeps no silences; its frames are found by length and CRC alone.
-  silenceMs: characterMs => (characterMs === 0 ? 0 : silenceOf(characterMs)),
+  // A stream over TCP needs no silence, but what comes on the heels of an answer, as its double, must not meet the next request.
+  silenceMs: silenceOf,
   // The 1.5 characters of the specification cannot be seen through an adapter that hands over slices.
   gapMs: Number.POSITIVE_INFINITY,
 }
@@ -65,7 +65,7 @@ const ASCII: Framing = {
     return pull.kind === 'frame' && pull.value.request.fn > READ_FUNCTION_MOST ? NO_READ : pull
   },
   characters: pduBytes => 2 * pduBytes + 7,
-  silenceMs: () => 0,
+  silenceMs: characterMs => (characterMs === 0 ? silenceOf(0) : 0),
   // MODBUS over Serial Line V1.02, 2.5.2.1: intervals of up to one second between characters.
   gapMs: 1_000,
 }
