@@ -5,6 +5,10 @@ export const INEPRO_PRO380: MeterPage = {
   name: 'inepro-pro380',
   products: ['Inepro PRO380-Mod'],
   sources: [
+    {
+      title: 'Inepro, Modbus user manual PRO1-Mod and PRO380-Mod (serial settings, serial number digits)',
+      seen: 'manual',
+    },
     { title: 'volkszaehler/mbmd, meters/rs485/inepro.go (after the manual V2.18)', seen: 'manual not seen' },
     { title: 'victronenergy/dbus-modbus-client, inepro.py, class PRO380_Meter', seen: 'manual not seen' },
   ],
@@ -12,7 +16,7 @@ export const INEPRO_PRO380: MeterPage = {
   framing: 'rtu',
   factory: { baud: 9_600, format: '8E1', unit: 1 },
   wordOrder: 'high-first',
-  identity: { table: 'holding', address: 0x4000, count: 2, as: 'u32' },
+  identity: { table: 'holding', address: 0x4000, count: 2, as: 'bcd' },
   maxRegisters: 60,
   turnaroundMs: 20,
   holes: 'readable',
@@ -55,7 +59,8 @@ export const INEPRO_PRO380: MeterPage = {
     'Never tried on hardware.',
     'The terminal has no ground: an adapter that is not isolated loses bytes and hears zeros.',
     'WAGO 879-30x0 has the same addresses, but by one source its power is in W, not kW: it is not covered.',
+    'Its serial number is shown as its hexadecimal digits, as in the manual; older products have another table.',
     'Tariff registers differ by meter type and firmware.',
-    'Factory parity, the most registers of one request and the turnaround are assumptions.',
+    'The most registers of one request and the turnaround are assumptions.',
   ],
 }

@@ -7,9 +7,10 @@ export const ORNO_WE516: MeterPage = {
   sources: [
     { title: 'volkszaehler/mbmd, meters/rs485/orno3p.go', seen: 'manual not seen' },
     { title: 'TapHome, Orno OR-WE-517 (singles, function 3, serial settings)', seen: 'manual not seen' },
+    { title: 'volkszaehler/mbmd, pull request 129: frames of an OR-WE-516', seen: 'manual not seen' },
     { title: 'M.-O. Blumenauer, ORNO package (OR-WE-514, 516, 517)', seen: 'manual not seen' },
   ],
-  replay: 'synthetic',
+  replay: 'foreign',
   framing: 'rtu',
   factory: { baud: 9_600, format: '8E1', unit: 1 },
   wordOrder: 'high-first',

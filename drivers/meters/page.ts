@@ -5,6 +5,7 @@
  *     energyImported: input(0x0048, 'f32', kWh)     fits
  *     energyImported: input(0x0048, 'f32', V)       type error
  */
+import { toHex } from '../../protocol/bytes.ts'
 import {
   decodeNumber,
   type NumberFormat,
@@ -144,7 +145,8 @@ export interface Source {
 
 /** What is read to know one meter from another; re-read with every batch. */
 export type Identity =
-  | (Span & { readonly as: 'u32' | 'u32-low-word-first' | 'u64' | 'text' | 'text-low-byte-first' })
+  /** `bcd`: each half byte a decimal digit, all of them shown. */
+  | (Span & { readonly as: 'u32' | 'u32-low-word-first' | 'u64' | 'bcd' | 'text' | 'text-low-byte-first' })
   /**
    * The maker gives no serial number over the bus. The id has to be configured and is believed as long as this register,
    * which says what kind of meter it is, says the same; the canary reads it.
@@ -240,6 +242,10 @@ export function identityText(page: MeterPage, bytes: Uint8Array): string | undef
     const type = as === 'u64' ? 'u64' : 'u32'
     const order = as === 'u32-low-word-first' ? 'low-first' : 'high-first'
     return decodeNumber(bytes, { type, order, scaler: 0 })?.toString()
+  }
+  if (as === 'bcd') {
+    const digits = toHex(bytes)
+    return /^\d+$/.test(digits) ? digits : undefined
   }
   const chars = bytes.slice()
   if (as === 'text-low-byte-first')

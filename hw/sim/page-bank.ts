@@ -13,7 +13,7 @@ import {
   type Span,
   scalerOf,
 } from '../../drivers/meters/page.ts'
-import { utf8 } from '../../protocol/bytes.ts'
+import { fromHex, utf8 } from '../../protocol/bytes.ts'
 import { encodeNumber } from '../../protocol/modbus/value.ts'
 import { fail, ok, type Result } from '../../protocol/result.ts'
 import { ILLEGAL_VALUE, type ModbusBank, type RegisterTable } from './modbus-bank.ts'
@@ -81,7 +81,8 @@ function identityBytes(page: MeterPage, serial: string): Result<Uint8Array> {
     const type = ({ 1: 'u16', 2: 'u32', 4: 'u64' } as const)[count]
     if (type !== undefined && /^\d{1,20}$/.test(serial))
       bytes = new Uint8Array(encodeNumber(BigInt(serial), { type, order, scaler: 0 }))
-  } else {
+  } else if (as === 'bcd') bytes = new Uint8Array(fromHex(serial.padStart(4 * count, '0').slice(0, 4 * count)) ?? bytes)
+  else {
     bytes.set(utf8(serial).subarray(0, bytes.length))
     if (as === 'text-low-byte-first') bytes = bytes.map((_, i) => bytes[i ^ 1]!)
   }

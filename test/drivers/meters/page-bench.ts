@@ -48,7 +48,8 @@ export function rawOf(page: MeterPage, register: Register<Quantity>, steps: bigi
 }
 
 /** The identity that `identified` puts there, as the page reads it. */
-export const IDENTITY = '3159'
+export const identityOf = ({ identity: { as, count } }: MeterPage): string =>
+  as === 'bcd' ? '3159'.padStart(4 * count, '0') : '3159'
 
 /** An image with nothing but an identity. */
 export function identified(page: MeterPage): Image {
@@ -59,6 +60,7 @@ export function identified(page: MeterPage): Image {
   const words = {
     u32: wordsOf(3159n, 2),
     u64: wordsOf(3159n, 4),
+    bcd: wordsOf(0x3159n, count),
     'u32-low-word-first': wordsOf(3159n, 2).reverse(),
     text: text([0x33, 0x31, 0x35, 0x39]),
     'text-low-byte-first': text([0x31, 0x33, 0x39, 0x35]),
@@ -86,7 +88,7 @@ export function servePage(
   const unit = createUnit(bank)
   serveModbus(wire.device, new Map([[1, unit]]), { framing, characterMs: 0, turnaroundMs: 1, clock, timers, random })
   const master = createModbusMaster({ line: wire.port, clock, timers, framing })
-  const meterId = page.identity.as === 'none' ? { meterId: IDENTITY } : {}
+  const meterId = page.identity.as === 'none' ? { meterId: identityOf(page) } : {}
   // As at 9,600 baud, so that reads are joined as on a serial line.
   const characterMs = page.framing === 'rtu' ? 10_000 / 9_600 : 0
   const meter = createModbusMeter({ master, page, unit: 1, clock, characterMs, ...meterId, ...parts })

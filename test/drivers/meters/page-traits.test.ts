@@ -18,7 +18,7 @@ import { hex } from '../../../protocol/bytes.ts'
 import { type Fault, must } from '../../../protocol/result.ts'
 import { findValue, OBIS } from '../../../protocol/telegram/obis.ts'
 import { assert, suite } from '../../harness.ts'
-import { IDENTITY, type Image, identified, put, servePage } from './page-bench.ts'
+import { type Image, identified, identityOf, put, servePage } from './page-bench.ts'
 
 const test = suite('registers and their traits')
 
@@ -133,7 +133,7 @@ test('a meter without a serial number is read only under a configured one, as lo
   assert.is(without.ok ? 'ok' : without.fault.code, 'meter.needs-id')
   const { read } = servePage(NAMELESS, image)
   const reading = must(await read())
-  assert.is(reading.meterId, IDENTITY)
+  assert.is(reading.meterId, identityOf(NAMELESS))
   assert.is(findValue(reading.values, OBIS.voltageL1)?.value, 2302n)
   // Another kind of meter answers at this address now.
   put(image, NAMELESS.identity, [0, 0x0203])

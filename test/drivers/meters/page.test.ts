@@ -62,7 +62,11 @@ test('an identity is a number that somebody gave, or text in either byte order',
   assert.is(as('u32', '02 71 9c 41'), '41000001')
   assert.is(as('u32', '00 00 00 00'), undefined)
   assert.is(as('u32', 'ff ff ff ff'), undefined)
+  assert.is(as('bcd', '15 06 00 01'), '15060001')
+  assert.is(as('bcd', '15 06 0a 01'), undefined)
   assert.is(as('text', '41 42 43 00'), 'ABC')
+  // One letter a register.
+  assert.is(as('text', '00 41 00 42'), 'AB')
   assert.is(as('text-low-byte-first', '42 41 00 43'), 'ABC')
   assert.is(as('text', '00 00'), undefined)
   assert.is(as('text', '41 0a 42 42'), undefined)
