@@ -21,7 +21,7 @@ export interface TelegramMeterParts {
   readonly timers: Timers
   /** The identity that this meter must have; without one, the first seen is pinned until restart. */
   readonly meterId?: string
-  /** How long a read waits; meters speak every second (P1 v5, most SML) to every ten (P1 v2). */
+  /** How long a read waits. */
   readonly deadlineMs?: number
   readonly log?: Log
 }
@@ -31,7 +31,8 @@ export interface TelegramMeter extends Meter {
   open(): Promise<Result<void>>
 }
 
-const DEADLINE_MS = 5_000
+/** Meters speak every second (P1 v5, most SML) to every ten (P1 to v4, encrypted P1, most DLMS lists); two more to be late. */
+const DEADLINE_MS = 12_000
 /** Four times the longest frame that any of our decoders waits for; they bound themselves, this bounds them. */
 const BUFFER_MOST = 32_768
 /** A line that was open and silent for so many reads is opened anew: some adapters hang up without a word. */
@@ -61,8 +62,8 @@ export function createTelegramMeter(parts: TelegramMeterParts): TelegramMeter {
   /** The highest frame counter of the pinned meter; it outlasts a line that goes down. */
   let lastCounter: number | undefined
   let lastJunk: Fault | undefined
-  /** Whether a telegram came that does not say whose it is. */
-  let nameless = false
+  /** Why whole telegrams that came were no answer, where a person can change that: keys, or a meter without a name. */
+  let obstacle: Fault | undefined
   let silentReads = 0
 
   const link = keepOpen(line, timers, {
@@ -103,6 +104,7 @@ export function createTelegramMeter(parts: TelegramMeterParts): TelegramMeter {
         drop(pull.used)
       } else {
         lastJunk = pull.fault
+        if (pull.fault.hint !== undefined) obstacle = pull.fault
         before = undefined
         drop(pull.skip)
       }
@@ -141,10 +143,10 @@ export function createTelegramMeter(parts: TelegramMeterParts): TelegramMeter {
     const { meterId } = telegram
     if (meterId === undefined) {
       // Some meters say who they are in every fourth telegram only.
-      nameless = true
+      obstacle = { code: 'meter.no-identity', page }
       return undefined
     }
-    nameless = false
+    obstacle = undefined
     pinned ??= meterId
     if (meterId !== pinned) return fail({ code: 'meter.identity', page, expected: pinned, received: meterId })
     const takenMono = arrival()
@@ -175,12 +177,10 @@ export function createTelegramMeter(parts: TelegramMeterParts): TelegramMeter {
         },
       }
       const cancel = timers.after(deadlineMs, () => {
-        const fault = nameless
-          ? { code: 'meter.no-identity', page }
-          : { code: 'meter.silent', page, line: line.name, afterMs: deadlineMs, lastJunk: lastJunk?.code }
-        waiter.settle(fail(fault))
+        const silent = { code: 'meter.silent', page, line: line.name, afterMs: deadlineMs, lastJunk: lastJunk?.code }
+        waiter.settle(fail(obstacle ?? silent))
         lastJunk = undefined
-        nameless = false
+        obstacle = undefined
         silentReads++
         if (silentReads < DEAF_READS) return
         silentReads = 0

@@ -72,7 +72,12 @@ export function measureApdu(bytes: Uint8Array): { readonly end: number } | { rea
     reader.take(5)
     const length = reader.length()
     whole = length !== undefined && reader.take(length) !== undefined
-  } else whole = readNotification(reader, bytes) !== undefined
+  } else {
+    // Inside of a list 0f is a tag, and what follows may look like a notification of a single value. Pushes are lists.
+    const kind = readNotification(reader, bytes)?.body.kind
+    if (kind !== undefined && kind !== 'list' && kind !== 'described') return undefined
+    whole = kind !== undefined
+  }
   if (whole) return { end: reader.at }
   return reader.stopped === 'short' ? { wanted: reader.wanted } : undefined
 }

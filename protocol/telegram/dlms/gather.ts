@@ -44,7 +44,7 @@ export function gatherApdu(bytes: Uint8Array): Pull<GatheredApdu, GatherFault> {
     const junk = (fault: GatherFault, skip = start): Pull<GatheredApdu, GatherFault> => ({ kind: 'junk', skip, fault })
     if (number >= FRAMES_MOST || at > DLMS_TELEGRAM_MAX)
       return junk({ code: 'dlms.too-long', limit: DLMS_TELEGRAM_MAX })
-    const pull = readLink(bytes, at)
+    const pull = readLink(bytes, at, number === 0)
     if (pull.kind === 'need') return pull
     if (pull.kind === 'junk') return number === 0 ? pull : junk({ code: 'dlms.segment', number, what: pull.fault.code })
     const frame = pull.value
@@ -52,7 +52,7 @@ export function gatherApdu(bytes: Uint8Array): Pull<GatheredApdu, GatherFault> {
 
     const alien = foreign(frame, before, segments.length > 0)
     // Nothing can continue without its beginning, so only the alien itself may begin a telegram.
-    if (alien !== undefined) return junk({ code: 'dlms.segment', number, what: alien }, number === 0 ? at : start)
+    if (alien !== undefined) return junk({ code: 'dlms.segment', number, what: alien })
     before = frame
     segments.push(frame.information)
     if (!frame.last) continue
@@ -74,7 +74,7 @@ export function gatherApdu(bytes: Uint8Array): Pull<GatheredApdu, GatherFault> {
 
 /** Why a frame is not the one that has to come after `before`; `inside`: in the middle of an APDU. */
 function foreign(frame: LinkFrame, before: LinkFrame | undefined, inside: boolean): string | undefined {
-  if (before === undefined) return frame.first ? undefined : 'no beginning'
+  if (before === undefined) return undefined
   if (frame.link !== before.link || frame.sender !== before.sender) return 'sender'
   if (frame.number !== undefined)
     return frame.number === (inside ? (before.number! + 1) & 0x0f : 0) ? undefined : 'number'

@@ -61,14 +61,18 @@ const SEGMENT_CI_MOST = 0x1f
 /** The type-3 format, its length's upper bits and the segment bit. */
 const isFormat = (byte: number): boolean => byte >> 4 === 0xa
 
-/** Reads the frame that begins at `at`. `used` and `skip` count from there. */
-export function readLink(bytes: Uint8Array, at: number): Pull<LinkFrame, LinkFault> {
+/**
+ * Reads the frame that begins at `at`; `used` and `skip` count from there. A frame that has to begin a telegram and does
+ * not is refused by its head: noise that looks like a head is not waited for.
+ */
+export function readLink(bytes: Uint8Array, at: number, begins: boolean): Pull<LinkFrame, LinkFault> {
   const first = bytes[at]
   if (first === undefined) return { kind: 'need', bytes: HDLC_LEAST }
-  if (first === START) return readMbus(bytes, at)
+  if (first === START) return readMbus(bytes, at, begins)
   // Flags between frames: the last of them is the next one's first.
-  if (first === FLAG && bytes[at + 1] !== FLAG) return readHdlc(bytes, at + 1, at)
-  if (isFormat(first)) return readHdlc(bytes, at, at)
+  const format = bytes[at + 1]
+  if (first === FLAG && (format === undefined || isFormat(format))) return readHdlc(bytes, at + 1, at, begins)
+  if (isFormat(first)) return readHdlc(bytes, at, at, begins)
   const skip = nextStart(bytes, at + 1) - at
   return { kind: 'junk', skip, fault: { code: 'dlms.noise', bytes: skip } }
 }
@@ -78,16 +82,16 @@ function nextStart(bytes: Uint8Array, from: number): number {
   let at = from
   while (at < bytes.length) {
     const byte = bytes[at]!
-    if (byte === FLAG) {
-      if (bytes[at + 1] !== FLAG) break
-    } else if (byte === START || isFormat(byte)) break
+    const next = bytes[at + 1]
+    if (byte === START || isFormat(byte)) break
+    if (byte === FLAG && (next === undefined || isFormat(next))) break
     at++
   }
   return at
 }
 
 /** `at` is the format's place, `from` that of the flag before it, where there is one. */
-function readHdlc(bytes: Uint8Array, at: number, from: number): Pull<LinkFrame, LinkFault> {
+function readHdlc(bytes: Uint8Array, at: number, from: number, begins: boolean): Pull<LinkFrame, LinkFault> {
   const need = (end: number): Pull<LinkFrame, LinkFault> => ({ kind: 'need', bytes: end - bytes.length })
   const junk = (fault: LinkFault): Pull<LinkFrame, LinkFault> => ({
     kind: 'junk',
@@ -101,7 +105,6 @@ function readHdlc(bytes: Uint8Array, at: number, from: number): Pull<LinkFrame, 
     fault: { code: 'dlms.cut', bytes: again - from },
   })
 
-  if (at < bytes.length && !isFormat(bytes[at]!)) return header('format')
   if (at + HDLC_LEAST > bytes.length) return need(at + HDLC_LEAST)
   const length = ((bytes[at]! & 0x07) << 8) | bytes[at + 1]!
   const source = addressEnd(bytes, at + 2)
@@ -117,6 +120,11 @@ function readHdlc(bytes: Uint8Array, at: number, from: number): Pull<LinkFrame, 
   if (information > bytes.length) return need(information)
   const headerCrc = wrongCrc(bytes, at, control + 1)
   if (headerCrc !== undefined) return junk(headerCrc)
+  const llc = LLC.every((byte, i) => bytes[information + i] === byte)
+  if (begins && !llc) {
+    const mayBe = LLC.every((byte, i) => (bytes[information + i] ?? byte) === byte) && end >= information + 5
+    return mayBe ? need(information + LLC.length) : header('no beginning')
+  }
   if (end + 1 > bytes.length) {
     const again = sameHdlc(bytes, at, control)
     return again === undefined ? need(end + 1) : cut(again)
@@ -129,7 +137,6 @@ function readHdlc(bytes: Uint8Array, at: number, from: number): Pull<LinkFrame, 
   }
 
   const all = bytes.subarray(information, Math.max(information, end - 2))
-  const llc = LLC.every((byte, i) => all[i] === byte)
   const value: LinkFrame = {
     link: 'hdlc',
     sender: `${hexOf(bytes, at + 2, control)}/${bytes[control]! & ~POLL_FINAL}`,
@@ -138,7 +145,9 @@ function readHdlc(bytes: Uint8Array, at: number, from: number): Pull<LinkFrame, 
     last: (bytes[at]! & 0x08) === 0,
     number: undefined,
   }
-  return { kind: 'frame', value, used: end + 1 - from }
+  // A flag with a format behind it is the next frame's, too.
+  const shared = end + 1 < bytes.length && isFormat(bytes[end + 1]!)
+  return { kind: 'frame', value, used: end + (shared ? 0 : 1) - from }
 }
 
 /** Where inside of a frame that is not all there another begins from the same address: the rest was lost. */
@@ -174,7 +183,7 @@ function wrongCrc(bytes: Uint8Array, from: number, end: number): LinkFault | und
   return expected === received ? undefined : { code: 'dlms.crc', expected, received }
 }
 
-function readMbus(bytes: Uint8Array, at: number): Pull<LinkFrame, LinkFault> {
+function readMbus(bytes: Uint8Array, at: number, begins: boolean): Pull<LinkFrame, LinkFault> {
   const junk = (fault: LinkFault): Pull<LinkFrame, LinkFault> => ({
     kind: 'junk',
     skip: nextStart(bytes, at + 1) - at,
@@ -191,6 +200,7 @@ function readMbus(bytes: Uint8Array, at: number): Pull<LinkFrame, LinkFault> {
   const end = at + (length ?? MBUS_LEAST) + MBUS_AROUND
   const ci = bytes[at + 6]
   if (ci !== undefined && ci > SEGMENT_CI_MOST) return header('CI')
+  if (begins && ci !== undefined && (ci & 0x0f) !== 0) return header('no beginning')
   if (end > bytes.length) {
     const again = sameMbus(bytes, at)
     if (again === undefined) return { kind: 'need', bytes: end - bytes.length }

@@ -9,18 +9,18 @@ export const KEYS = {
 export const TITLE = hex('54 4c 4e 00 00 bc 61 4e')
 
 /** A general-glo-ciphering APDU; `control` 30 both, 20 encrypted only, 10 with a tag only. */
-export function seal(plain: Uint8Array, counter: number, control = 0x30, keys = KEYS): Uint8Array {
+export function seal(plain: Uint8Array, counter: number, control = 0x30, title = TITLE): Uint8Array {
   const count = Buffer.alloc(4)
   count.writeUInt32BE(counter)
-  const cipher = createCipheriv('aes-128-gcm', keys.encryption, concat(TITLE, count), { authTagLength: 12 })
-  const head = concat(Uint8Array.of(control), keys.authentication)
+  const cipher = createCipheriv('aes-128-gcm', KEYS.encryption, concat(title, count), { authTagLength: 12 })
+  const head = concat(Uint8Array.of(control), KEYS.authentication)
   if (control === 0x30) cipher.setAAD(head)
   if (control === 0x10) cipher.setAAD(concat(head, plain))
   const body = control === 0x10 ? plain : cipher.update(plain)
   cipher.final()
   const tag = control === 0x20 ? new Uint8Array(0) : cipher.getAuthTag()
   const content = concat(Uint8Array.of(control), count, body, tag)
-  return concat(hex('db 08'), TITLE, length(content.length), content)
+  return concat(hex('db 08'), title, length(content.length), content)
 }
 
 /** A-XDR length. */
