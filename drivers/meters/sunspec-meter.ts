@@ -2,7 +2,7 @@
  * A meter, inverter or battery that describes itself (SunSpec): its models are found once, then the wanted one is read together
  * with the maker's name and serial number in front of it.
  */
-import { concat } from '../../protocol/bytes.ts'
+import { concat, equalBytes } from '../../protocol/bytes.ts'
 import { sha256 } from '../../protocol/crypto/hash.ts'
 import { type Fault, fail, ok, type Result } from '../../protocol/result.ts'
 import { type Model, modelOf } from '../../protocol/sunspec/models.ts'
@@ -16,7 +16,6 @@ import {
   type PositivePower,
   readModel,
   repetitionsIn,
-  scalesOf,
 } from '../../protocol/sunspec/reading.ts'
 import {
   beginWalk,
@@ -35,8 +34,10 @@ export interface SunspecMeterParts {
   readonly master: ModbusMaster
   readonly unit: number
   readonly clock: Clock
-  /** The first model of this kind, or of this id. */
+  /** A model of this kind, or of this id. */
   readonly which: 'meter' | 'inverter' | 'battery' | number
+  /** Which of several, counted from 0: an inverter may speak for three meters. */
+  readonly nth?: number
   /** `MANUFACTURER SERIAL` of the common model that must be found; without one, the first seen is pinned until restart. */
   readonly meterId?: string
   /** What flows when the power register is positive; known of inverters and assumed of meters, unknown of batteries. */
@@ -49,7 +50,7 @@ export interface SunspecMeterParts {
 export interface SunspecMeter extends Meter {
   /** Every model that the device has, known or not. */
   models(): Promise<Result<readonly ModelPlace[]>>
-  /** All points of the first model with this id. */
+  /** All points of a model with this id: the one that this meter is read from, else the first. */
   readPoints(id: number): Promise<Result<ModelReading>>
 }
 
@@ -76,7 +77,7 @@ interface Found {
 }
 
 export function createSunspecMeter(parts: SunspecMeterParts): SunspecMeter {
-  const { master, unit, clock, which, positive, maxRegisters = MAX_REGISTERS, log } = parts
+  const { master, unit, clock, which, nth = 0, positive, maxRegisters = MAX_REGISTERS, log } = parts
   const name = `sunspec-${which}`
   const counters = createCounterWatch(`${name} unit ${unit}`, log)
   let pinned = parts.meterId
@@ -172,26 +173,25 @@ export function createSunspecMeter(parts: SunspecMeterParts): SunspecMeter {
     const bytes = concat(...blocks)
     const moved = checkPlace(place, bytes)
     if (moved !== undefined) return fail(moved)
-    const scales = spans.length === 1 ? undefined : scalesOf(model)
-    if (scales === undefined) return ok(bytes)
+    if (spans.length === 1) return ok(bytes)
     // Read at different moments, values and scale factors may belong to different readings: the factors must have stood still.
-    const again = await read(batch, { address: place.address + scales.address, count: scales.count })
-    if (!again.ok) return again
-    const before = bytes.subarray(2 * scales.address, 2 * (scales.address + scales.count))
-    const still = model.points.every(
-      ({ type, offset }) =>
-        type !== 'sunssf' ||
-        [0, 1].every(byte => {
-          const at = 2 * (offset - scales.address) + byte
-          return at >= before.length || before[at] === again.value[at]
-        }),
-    )
+    const scales = model.points.filter(({ type, offset }) => type === 'sunssf' && offset < count)
+    const at = (offset: number): number => place.address + offset
+    let still = true
+    for (const { address, count: length } of spans) {
+      const inside = scales.filter(({ offset }) => at(offset) >= address && at(offset) < address + length)
+      if (inside.length === 0) continue
+      const again = await read(batch, { address, count: length })
+      if (!again.ok) return again
+      const word = (from: Uint8Array, register: number): Uint8Array => from.subarray(2 * register, 2 * register + 2)
+      still &&= inside.every(({ offset }) => equalBytes(word(bytes, offset), word(again.value, at(offset) - address)))
+    }
     return still ? ok(bytes) : fail({ code: 'sunspec.scale-moved', unit, model: place.id })
   }
 
   function choose({ models }: ModelChain, wanted: SunspecMeterParts['which']): Result<ModelPlace> {
     const ids = typeof wanted === 'number' ? [wanted] : modelsOfKind(wanted)
-    const place = ids.map(id => models.find(model => model.id === id)).find(found => found !== undefined)
+    const place = ids.flatMap(id => models.filter(model => model.id === id))[wanted === which ? nth : 0]
     return place === undefined
       ? fail({ code: 'sunspec.no-such-model', unit, wanted, has: models.map(({ id }) => String(id)) })
       : ok(place)

@@ -9,7 +9,6 @@ import { fail, ok, type Result } from '../result.ts'
 import { type MeterValue, OBIS, type Obis, type UnitName } from '../telegram/obis.ts'
 import { HEADER_REGISTERS, type Model, modelOf, type Point } from './models.ts'
 import { decodePoint, decodeText, FLOAT_SCALER } from './point.ts'
-import type { RegisterSpan } from './walk.ts'
 
 /** `value` x 10^`scaler` in `unit` (empty for enumerations and counts), or a text. */
 export type PointValue =
@@ -108,13 +107,6 @@ export function cutsOf(model: Model, length: number): readonly number[] {
     ).flat(),
   ]
   return [...offsets.filter(offset => offset < end), end]
-}
-
-/** The registers from a model's first scale factor to its last; undefined where it has none. */
-export function scalesOf(model: Model): RegisterSpan | undefined {
-  const scales = model.points.filter(({ type }) => type === 'sunssf')
-  if (scales.length === 0) return undefined
-  return { address: scales[0]!.offset, count: scales.at(-1)!.offset + 1 - scales[0]!.offset }
 }
 
 interface Meaning {

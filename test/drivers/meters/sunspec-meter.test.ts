@@ -141,6 +141,20 @@ test('a meter, an inverter and a battery of one device are each read under their
   assert.ok(shown(float).includes('1-0:16.7.0 -7250e-3 W'))
 })
 
+test('the second of two meters behind one inverter is read under its own serial number', async () => {
+  const line = makeLine(
+    sunspecBank({
+      models: () => [common('X', 'I'), inverter103, common('X', 'M1'), meter203(1), common('X', 'M2'), meter203(2)],
+    }),
+  )
+  await line.master.open()
+  const first = must(await line.settled(line.open('meter').read()))
+  const second = must(await line.settled(line.open('meter', { nth: 1 }).read()))
+  assert.equal([first.meterId, second.meterId], ['X M1', 'X M2'])
+  assert.ok(shown(second).includes('1-0:1.8.0 2e0 Wh'))
+  assert.is(codeOf(await line.settled(line.open('meter', { nth: 2 }).read())), 'sunspec.no-such-model')
+})
+
 test('after the walk a reading is two requests: who it is, and the values with their scale factors', async () => {
   const line = makeLine(sunspecBank({ models: site }))
   await line.master.open()
@@ -168,6 +182,29 @@ test('a scale factor that changes between two readings is read in the same answe
   }
   for (const text of seen) assert.ok(['1-0:1.8.0 1200000e0 Wh', '1-0:1.8.0 12000e2 Wh'].includes(text), text)
   assert.is(seen.size, 2)
+})
+
+test('a device that gives few registers at a time is read in small requests, none of which cuts a number in two', async () => {
+  const most = 9
+  const asked: number[] = []
+  const bank = sunspecBank({ models: site })
+  const line = makeLine({
+    ...bank,
+    refuse: (_table, _address, count) => {
+      asked.push(count)
+      // The common model's serial number comes whole.
+      return count > most && count !== 66 ? 3 : undefined
+    },
+  })
+  await line.master.open()
+  for (const which of ['meter', 'inverter', 213] as const) {
+    const whole = makeLine(sunspecBank({ models: site }))
+    await whole.master.open()
+    const expected = shown(must(await whole.settled(whole.open(which).read())))
+    assert.equal(shown(must(await line.settled(line.open(which, { maxRegisters: most }).read()))), expected)
+  }
+  assert.ok(asked.every(count => count <= most || count === 66))
+  assert.ok(asked.includes(most))
 })
 
 test('a model longer than one answer is read in several, and refused when its scale factors moved meanwhile', async () => {
