@@ -5,6 +5,7 @@ import { decodeDlms } from '../../protocol/telegram/dlms/dlms.ts'
 import { beginsRaw } from '../../protocol/telegram/dlms/gather.ts'
 import { decodeDsmr, withTotals } from '../../protocol/telegram/dsmr.ts'
 import { decodeIec62056 } from '../../protocol/telegram/iec62056.ts'
+import { decodeMbus, mbusIdentityText } from '../../protocol/telegram/mbus.ts'
 import { findValue, type MeterValue } from '../../protocol/telegram/obis.ts'
 import { decodeEncryptedP1 } from '../../protocol/telegram/p1-encrypted.ts'
 import { decodeSml } from '../../protocol/telegram/sml.ts'
@@ -30,14 +31,19 @@ export function decodeDsmrTelegram(bytes: Uint8Array): Pull<Telegram> {
 }
 
 /**
- * The encrypted P1: what the meter inside it says of itself, or else its system title in lower-case hex. Where a key is given
- * a telegram in plain text is noise: it could be anybody's.
+ * P1, plain without a key and encrypted with one: then a telegram in plain text is noise, for it could be anybody's. Who
+ * sends is what the telegram inside says of itself, or else the system title in lower-case hex.
  */
 function decodeDsmrBy(keys: TelegramKeys): TelegramDecoder {
-  const { encryption, authentication } = keys
-  if (encryption === undefined) return decodeDsmrTelegram
+  if (keys.encryption === undefined)
+    return bytes => {
+      const sealed = bytes[0] === 0xdb ? decodeEncryptedP1(bytes, keys) : undefined
+      return sealed?.kind === 'need' || (sealed?.kind === 'junk' && sealed.fault.code === 'p1.no-key')
+        ? sealed
+        : decodeDsmrTelegram(bytes)
+    }
   return bytes => {
-    const pull = decodeEncryptedP1(bytes, { encryption, ...(authentication && { authentication }) })
+    const pull = decodeEncryptedP1(bytes, keys)
     if (pull.kind !== 'frame') return pull
     const { equipmentId, systemTitle, values, checked, counter } = pull.value
     return {
@@ -94,6 +100,14 @@ function onChannel0(values: readonly MeterValue[]): readonly MeterValue[] {
   return [...values, ...also.filter(({ obis }) => findValue(values, obis) === undefined)]
 }
 
+/** Wired M-Bus: the secondary address. Its sum of 8 bits is too weak to count as a checksum. */
+export function decodeMbusTelegram(bytes: Uint8Array): Pull<Telegram> {
+  const pull = decodeMbus(bytes)
+  if (pull.kind !== 'frame') return pull
+  const { identity, values } = pull.value
+  return { ...pull, value: { meterId: mbusIdentityText(identity), values, checked: false } }
+}
+
 /** A decoder of telegrams; keys matter only where telegrams are encrypted. */
 export type TelegramDecoder = (bytes: Uint8Array) => Pull<Telegram>
 
@@ -104,4 +118,5 @@ export const TELEGRAMS: ReadonlyMap<string, (keys: TelegramKeys) => TelegramDeco
   ['dlms', decodeDlmsBy],
   ['dlms-raw', keys => bytes => decodeDlmsRaw(bytes, keys)],
   ['iec62056', () => decodeIecTelegram],
+  ['mbus', () => decodeMbusTelegram],
 ])

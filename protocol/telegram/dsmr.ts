@@ -89,8 +89,12 @@ export function decodeDsmr(bytes: Uint8Array): Pull<DsmrReading, DsmrFault> {
   })
   const bang = findEnd(bytes)
   if (bang + LONGEST_END > DSMR_FRAME_MAX) return junk({ code: 'dsmr.too-long', limit: DSMR_FRAME_MAX })
-  // After the "!" comes CR LF at the earliest.
-  if (bang === bytes.length) return { kind: 'need', bytes: 3 }
+  if (bang === bytes.length) {
+    // What is no text never becomes a telegram: damage, or the ciphertext of an encrypted meter.
+    if (bytes.some(isForeign)) return junk({ code: 'dsmr.line', line: 0, what: 'not ASCII' })
+    // After the "!" comes CR LF at the earliest.
+    return { kind: 'need', bytes: 3 }
+  }
 
   let at = bang + 1
   while (at < bytes.length && at <= bang + 4 && isHexDigit(bytes[at]!)) at++
@@ -122,6 +126,8 @@ function findEnd(bytes: Uint8Array): number {
   for (let at = bytes.indexOf(BANG, 1); at >= 0; at = bytes.indexOf(BANG, at + 1)) if (bytes[at - 1] === LF) return at
   return bytes.length
 }
+
+const isForeign = (byte: number): boolean => byte > 0x7e
 
 const isHexDigit = (byte: number): boolean =>
   (byte >= 0x30 && byte <= 0x39) || (byte >= 0x41 && byte <= 0x46) || (byte >= 0x61 && byte <= 0x66)

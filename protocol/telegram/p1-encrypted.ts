@@ -28,6 +28,7 @@ export type EncryptedP1Fault =
   | { readonly code: 'p1.noise'; readonly bytes: number }
   | { readonly code: 'p1.cut'; readonly bytes: number }
   | { readonly code: 'p1.header'; readonly at: number }
+  | { readonly code: 'p1.no-key'; readonly hint: string }
   | { readonly code: 'p1.unchecked'; readonly counter: number; readonly hint: string }
   | Suite0Fault
   | DsmrFault
@@ -41,11 +42,10 @@ const SECURITY_LENGTH = 5
 /** The longest telegram and its tag. */
 const SEALED_MAX = SECURITY_LENGTH + DSMR_FRAME_MAX + 12
 
+const NO_KEY = "this meter's telegrams are encrypted: ask the grid operator for its key"
+
 /** Decodes the encrypted telegram at the start of `bytes`. */
-export function decodeEncryptedP1(
-  bytes: Uint8Array,
-  keys: TelegramKeys & { readonly encryption: Uint8Array },
-): Pull<EncryptedP1Reading, EncryptedP1Fault> {
+export function decodeEncryptedP1(bytes: Uint8Array, keys: TelegramKeys): Pull<EncryptedP1Reading, EncryptedP1Fault> {
   const start = findMark(bytes, 0)
   if (start > 0) return { kind: 'junk', skip: start, fault: { code: 'p1.noise', bytes: start } }
   const junk = (fault: EncryptedP1Fault): Pull<EncryptedP1Reading, EncryptedP1Fault> => ({
@@ -72,6 +72,7 @@ export function decodeEncryptedP1(
   if (again < used && again < bytes.length)
     return { kind: 'junk', skip: again, fault: { code: 'p1.cut', bytes: again } }
   if (bytes.length < used) return need(used)
+  if (keys.encryption === undefined) return { kind: 'junk', skip: used, fault: { code: 'p1.no-key', hint: NO_KEY } }
   const systemTitle = bytes.slice(2, MARK_LENGTH)
   const counter = new DataView(bytes.buffer, bytes.byteOffset + at + 1).getUint32(0)
   const text = openSuite0({

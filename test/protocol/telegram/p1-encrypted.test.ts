@@ -166,7 +166,7 @@ test('a meter read with its keys: its own number, totals, no replay, and nothing
     const read = meter.read()
     await advance(1)
     wire.device.write(sent)
-    await advance(6_000)
+    await advance(13_000)
     const result = await read
     seen.push(
       result.ok ? `${result.value.meterId} ${findValue(result.value.values, OBIS.power)?.value} W` : result.fault.code,
@@ -174,6 +174,28 @@ test('a meter read with its keys: its own number, totals, no replay, and nothing
   }
   assert.equal(seen, ['SAG0000001 244 W', 'meter.replayed', 'meter.silent', 'SAG0000001 251 W', 'meter.replayed'])
   await meter.close()
+})
+
+test('a meter whose key nobody gave is named as such, however its telegrams arrive', () => {
+  const keyless = TELEGRAMS.get('dsmr')!({})
+  for (const size of [1, 50, 1000]) {
+    const gather = new Gather(keyless)
+    const faults: string[] = []
+    const stream = concat(FRAME, OTHER, FRAME, TEXT)
+    let frames = 0
+    for (let at = 0; at < stream.length; at += size) {
+      const seen = gather.push(stream.subarray(at, at + size))
+      faults.push(...seen.faults.map(({ code }) => code))
+      frames += seen.frames.length
+    }
+    assert.equal(faults, ['p1.no-key', 'p1.no-key', 'p1.no-key'], `chunks of ${size}`)
+    assert.is(frames, 1)
+  }
+  // Joined in the middle of one, and with something that only looks like a beginning.
+  for (const begun of [FRAME.subarray(60), hex('db'), hex('db 00'), utf8('/TLN5 x\r\n\r\n')]) {
+    const { faults, frames } = new Gather(keyless).push(concat(begun, TEXT))
+    assert.is(frames.length, 1, `${faults.map(({ code }) => code)}`)
+  }
 })
 
 test.run()
