@@ -168,6 +168,40 @@ test('model 701 counts in 64 bits: injected is export, absorbed is import', () =
   assert.equal([of('1-0:1.8.0')?.value, of('1-0:16.7.0')?.value, of('1-0:16.7.0')?.scaler], [7n, -1_000n, 1])
 })
 
+/**
+ * What a SolarEdge inverter answered for its meter's model 203, registers 40190 to 40294 over Modbus TCP (trace in evcc-io/evcc,
+ * issue 15445, 2024-08-17), behind the id and the length that its walk had found.
+ */
+const SOLAREDGE = concat(
+  hex('00cb 0069'),
+  hex(`0067 0030 0008 002e ffff  5bfd 5bfd 5c4f 5a69 0000 0000 0000 0000 fffe  1385 fffe  ffc6 043f ff85 fc02 0000
+    01e8 0456 0094 040d 0000  fe1b ff1e ffaf ff4f 0000  080f dae5 1946 2403 fffe
+    01448402 015e6054 00000000 00000000  01140820 0028f5e8 0053b622 00b13867 0000`),
+  hex(`${'0000'.repeat(16)} 8000 ${'0000'.repeat(32)} 8000 0000 0000`),
+)
+
+test('a meter that somebody else recorded: single powers that add up, currents that fit them, import where it imports', () => {
+  assert.is(SOLAREDGE.length, 2 * 107)
+  const reading = must(readModel(SOLAREDGE))
+  const shownAs = (names: readonly string[]) => names.map(name => shown(reading.points, name))
+  assert.equal(shownAs(['W', 'WphA', 'WphB', 'WphC']), ['-58e0 W', '1087e0 W', '-123e0 W', '-1022e0 W'])
+  assert.is(1087 - 123 - 1022, -58)
+  assert.equal(shownAs(['PhVphA', 'PhVphB', 'PhVphC', 'Hz']), ['23549e-2 V', '23631e-2 V', '23145e-2 V', '4997e-2 Hz'])
+  // 235.49 V x 4.8 A is 1,130 VA of which 1,087 W are active; the meter says 1,110 VA.
+  assert.equal(shownAs(['AphA', 'VAphA']), ['48e-1 A', '1110e0 VA'])
+  // No reactive or apparent energy, and no export on two phases: never counted in, so not there.
+  assert.equal(shownAs(['TotWhExpPhB', 'TotVAhImp', 'TotVArhImpQ1', 'PPV']), [
+    undefined,
+    undefined,
+    undefined,
+    '0e-2 V',
+  ])
+  const values = meterValues(reading, 'SolarEdge')
+  const of = (obis: string) => values.find(value => value.obis === obis)?.value
+  // Its W is negative for import.
+  assert.equal([of('1-0:16.7.0'), of('1-0:1.8.0'), of('1-0:2.8.0')], [58n, 18_090_016n, 21_267_458n])
+})
+
 test("a battery's power has a sign only when somebody says which", () => {
   const battery = registers(64, { 0: '0322 003e', 11: '0352', 47: '01f4', 56: 'ffff', 63: '0001' })
   const reading = must(readModel(battery))
