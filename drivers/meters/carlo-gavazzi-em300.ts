@@ -1,4 +1,4 @@
-import { A, Hz, input, kvarh, kWh, type MeterPage, type Registers, ratio, steps, V, VA, var_, W } from './page.ts'
+import { A, Hz, input, kvarh, kWh, type MeterPage, type Registers, ratio, steps, V, VA, var_, W, Wh } from './page.ts'
 
 /** The table that the EM21 had first and that all three-phase products since have. */
 const registers: Registers = {
@@ -31,7 +31,7 @@ const CAVEATS = [
   'A whole number above its range is shown by 7FFFh in its high word, whatever the low word says.',
   'Counters step by 100 Wh.',
   'Power factor is negative for a leading current, not for export.',
-  'The most registers of one request is an assumption; what the meter refuses is read in smaller pieces.',
+  'More registers a request than OpenEMS asks for may be taken; EVerest saw 52 refused by the EM300 series.',
   'The turnaround is an assumption; it only decides how reads are joined.',
 ] as const
 
@@ -42,6 +42,8 @@ export const CARLO_GAVAZZI_EM340: MeterPage = {
   sources: [
     EM21_MANUAL,
     { title: 'volkszaehler/mbmd, meters/rs485/carlogavazzi-ex3x0.go', seen: 'manual not seen' },
+    { title: 'OpenEMS, meter.carlo.gavazzi, MeterCarloGavazziEm300Impl.java', seen: 'manual not seen' },
+    { title: 'EVerest, CarloGavazzi_EM580, main/helper.hpp (serial number of both series)', seen: 'manual not seen' },
     { title: 'evcc-io/evcc, templates/definition/meter/cg-emt3xx.yaml', seen: 'manual not seen' },
   ],
   replay: 'synthetic',
@@ -51,17 +53,13 @@ export const CARLO_GAVAZZI_EM340: MeterPage = {
   identity: { table: 'holding', address: 0x5000, count: 7, as: 'text' },
   sentinels: { i16: [0x7fffn] },
   overflow: { i32: 0x7fff_0000n },
-  maxRegisters: 50,
+  maxRegisters: 29,
   maxPowerW: 1_000_000,
   turnaroundMs: 20,
   holes: 'readable',
   resolution: {},
   registers,
-  caveats: [
-    ...CAVEATS,
-    'That the serial number stands where the EM24 E1 has it is an assumption.',
-    'Both directions are counted only in measurement mode B.',
-  ],
+  caveats: [...CAVEATS, 'Both directions are counted only in measurement mode B.'],
 }
 
 /** Carlo Gavazzi EM530 (behind transformers) and EM540 (65 A): three phases, RS-485. */
@@ -73,6 +71,40 @@ export const CARLO_GAVAZZI_EM540: MeterPage = {
     EM21_MANUAL,
     { title: 'volkszaehler/mbmd, issue 304: registers of the EM500', seen: 'manual not seen' },
     { title: 'evcc-io/evcc, templates/definition/meter/cg-emt3xx.yaml', seen: 'manual not seen' },
+  ],
+}
+
+/** Carlo Gavazzi EM580: three phases, 65 A, RS-485; signs its readings, which this page does not ask for. */
+export const CARLO_GAVAZZI_EM580: MeterPage = {
+  ...CARLO_GAVAZZI_EM340,
+  name: 'carlo-gavazzi-em580',
+  products: ['Carlo Gavazzi EM580'],
+  sources: [
+    EM21_MANUAL,
+    { title: 'EVerest, CarloGavazzi_EM580, main/powermeterImpl.cpp and helper.hpp', seen: 'manual not seen' },
+  ],
+  maxRegisters: 52,
+  registers: {
+    voltageL1: registers.voltageL1!,
+    voltageL2: registers.voltageL2!,
+    voltageL3: registers.voltageL3!,
+    currentL1: registers.currentL1!,
+    currentL2: registers.currentL2!,
+    currentL3: registers.currentL3!,
+    powerL1: registers.powerL1!,
+    powerL2: registers.powerL2!,
+    powerL3: registers.powerL3!,
+    power: registers.power!,
+    reactivePower: registers.reactivePower!,
+    frequency: registers.frequency!,
+    energyImported: input(0x0500, 'i64', Wh),
+    energyExported: input(0x051c, 'i64', Wh),
+  },
+  caveats: [
+    'Never tried on hardware.',
+    'A whole number above its range is shown by 7FFFh in its high word, whatever the low word says.',
+    'Its serial number is said to be unique within a year of production only; the year stands in another register.',
+    'The turnaround is an assumption; it only decides how reads are joined.',
   ],
 }
 
@@ -91,7 +123,7 @@ export const CARLO_GAVAZZI_EM24_E1: MeterPage = {
   identity: { table: 'holding', address: 0x5000, count: 7, as: 'text' },
   sentinels: { i16: [0x7fffn] },
   overflow: { i32: 0x7fff_0000n },
-  maxRegisters: 50,
+  maxRegisters: 29,
   turnaroundMs: 20,
   holes: 'readable',
   resolution: {},

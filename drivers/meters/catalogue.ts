@@ -3,7 +3,12 @@ import { ABB_B21, ABB_B23 } from './abb-b23.ts'
 import { BAUER_BSM_WS36A } from './bauer-bsm-ws36a.ts'
 import { CARLO_GAVAZZI_EM24 } from './carlo-gavazzi-em24.ts'
 import { CARLO_GAVAZZI_EM112 } from './carlo-gavazzi-em112.ts'
-import { CARLO_GAVAZZI_EM24_E1, CARLO_GAVAZZI_EM340, CARLO_GAVAZZI_EM540 } from './carlo-gavazzi-em300.ts'
+import {
+  CARLO_GAVAZZI_EM24_E1,
+  CARLO_GAVAZZI_EM340,
+  CARLO_GAVAZZI_EM540,
+  CARLO_GAVAZZI_EM580,
+} from './carlo-gavazzi-em300.ts'
 import { CHINT_DTSU666 } from './chint-dtsu666.ts'
 import { EASTRON_SDM72, EASTRON_SDM72_V2 } from './eastron-sdm72.ts'
 import { EASTRON_SDM120 } from './eastron-sdm120.ts'
@@ -39,6 +44,7 @@ export const PAGES: ReadonlyMap<string, MeterPage> = new Map(
     CARLO_GAVAZZI_EM24_E1,
     CARLO_GAVAZZI_EM340,
     CARLO_GAVAZZI_EM540,
+    CARLO_GAVAZZI_EM580,
     CHINT_DTSU666,
     EASTRON_SDM120,
     EASTRON_SDM630,

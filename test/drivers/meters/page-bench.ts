@@ -13,6 +13,8 @@ import { createUnit, type ModbusBank, serveModbus } from '../../../hw/sim/modbus
 import { seededRandom } from '../../../hw/sim/random.ts'
 import type { Result } from '../../../protocol/result.ts'
 
+const ILLEGAL_VALUE = 3
+
 /** What stands in registers, by table and address. */
 export type Image = Map<string, number>
 
@@ -81,7 +83,7 @@ export function servePage(
   const wire = createMemoryLine({ name: 'wire', characterMs: 0, latencyMs: 1, clock, timers })
   const bank: ModbusBank = {
     registers: () => (table: Table, address: number) => image.get(`${table} ${address}`),
-    ...(refuse === undefined ? {} : { refuse }),
+    refuse: refuse ?? ((_table, _address, count) => (count > page.maxRegisters ? ILLEGAL_VALUE : undefined)),
   }
   const { framing } = page
   const random = seededRandom(1)
