@@ -29,6 +29,8 @@ export interface Row {
   readonly highest?: number
   readonly samples?: Timed['samples']
   readonly clock?: Timed['clock']
+  /** What was counted, where that is more than one number. */
+  readonly counts?: Readonly<Record<string, number>>
 }
 
 export interface BenchOptions {
@@ -41,7 +43,7 @@ const HELP = (name: string, about: string) => `npm run ${name} -- [options]
 ${about}
 
   --json    everything as JSON: the machine, each figure, its floor and the raw samples
-  --quick   under 20 s: fewer and shorter samples, smaller states
+  --quick   a minute at most: fewer and shorter samples, smaller states
   --help    this text
 `
 
@@ -150,6 +152,6 @@ export async function runBench(
   const { cpu, cores, node, openssl, load } = before
   process.stdout.write(
     `${cpu}, ${cores} cores, Node ${node}, OpenSSL ${openssl}, load ${load[0]!.toFixed(2)} before and ${after.load[0]!.toFixed(2)} after, ${seconds.toFixed(0)} s\n` +
-      `a rate is per second of processor time unless its note says wall; the spread is that of ${quick ? QUICK.rounds : FULL.rounds} samples\n\n${table(rows)}\n`,
+      `a rate is per second of processor time unless its note says wall; the spread is that of its samples\n\n${table(rows)}\n`,
   )
 }
