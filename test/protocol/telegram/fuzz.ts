@@ -61,11 +61,11 @@ export function fuzz({ telegrams, decode, count, seed, behind = 1, mend = bytes 
   return { mutants: count, ...tally, example }
 }
 
-/** What a fuzz line says, for the test's output. */
-export const fuzzLine = (what: string, { example: _, ...counts }: Fuzzed): string =>
+/** The counts as a line of output, with the mutant that was taken wrongly where there was one. */
+export const fuzzLine = (what: string, { example, ...counts }: Fuzzed): string =>
   `${what}: ${Object.entries(counts)
     .map(([name, n]) => `${n.toLocaleString('en')} ${name}`)
-    .join(', ')}\n`
+    .join(', ')}${counts.wrong + counts.hidden + counts.thrown > 0 ? `, as by ${example}` : ''}\n`
 
 function whole(decode: FuzzTask['decode'], bytes: Uint8Array): Telegram {
   const pull = decode(bytes)

@@ -149,8 +149,9 @@ test('100,000 mutated telegrams give no wrong value and no throw, and the good o
   const seen = fuzz(MUTANTS)
   process.stdout.write(fuzzLine('sml', seen))
   assert.equal([seen.wrong, seen.hidden, seen.thrown], [0, 0, 0], seen.example)
-  // Two checksums of 16 bits each stand against chance; the frame's alone would let 1.5 through.
-  assert.ok(seen.passed <= 1, `${seen.passed} passed`)
+  // Both checksums have one polynomial, so damage inside one message passes both or neither: one in 65,536, here 1.5. The
+  // form behind them keeps most of that out.
+  assert.ok(seen.passed <= 2, `${seen.passed} passed`)
 })
 
 test('the same mutants with every checksum made good again give wrong values', () => {
