@@ -8,10 +8,17 @@ const OPERATION_DEADLINE_MS = 2_000
 /** A peer that vanished without a word is asked after this long; the kernel then gives up within minutes, our reads at once. */
 const KEEP_ALIVE_MS = 10_000
 
+interface Batch {
+  readonly sent: Promise<Result<void>>
+  /** Called for each write, when all of them have left. */
+  readonly finish: (error?: Error | null) => void
+}
+
 export function createTcpLine(host: string, port: number, clock: Clock, timers: Timers): Line {
   const name = `${host}:${port}`
   let socket: Socket | undefined
   let open = false
+  let batch: Batch | undefined
 
   const faultOf = (operation: string, error?: Error): Fault => {
     const code = (error as NodeJS.ErrnoException | undefined)?.code
@@ -28,6 +35,25 @@ export function createTcpLine(host: string, port: number, clock: Clock, timers: 
     // A late error of a connection that is given up must not end the process.
     dropped.on('error', () => {})
     dropped.destroy()
+  }
+
+  /** What is written in one turn leaves in one call: requests that are answered together are followed by others together. */
+  function startBatch(writing: Socket): Batch {
+    let finish: Batch['finish'] = () => {}
+    const sent = new Promise<Result<void>>(resolve => {
+      finish = error => resolve(error ? fail(faultOf('write', error)) : done)
+      writing.cork()
+      process.nextTick(() => {
+        batch = undefined
+        writing.uncork()
+        // Nearly always the kernel takes all of it at once; what goes wrong later takes the line down.
+        if (writing.writableLength === 0) return resolve(done)
+        const cancel = timers.after(OPERATION_DEADLINE_MS, () => resolve(fail(faultOf('stuck'))))
+        void sent.then(cancel)
+      })
+    })
+    batch = { sent, finish }
+    return batch
   }
 
   return {
@@ -65,13 +91,9 @@ export function createTcpLine(host: string, port: number, clock: Clock, timers: 
     write: bytes => {
       const writing = socket
       if (writing === undefined || !open) return Promise.resolve(fail({ code: 'tcp.closed', line: name }))
-      return new Promise(resolve => {
-        const cancel = timers.after(OPERATION_DEADLINE_MS, () => resolve(fail(faultOf('stuck'))))
-        writing.write(bytes, error => {
-          cancel()
-          resolve(error ? fail(faultOf('write', error)) : done)
-        })
-      })
+      const sending = batch ?? startBatch(writing)
+      writing.write(bytes, sending.finish)
+      return sending.sent
     },
     // What came is already handed to the listener; a connection holds nothing back.
     flush: async () => (open ? done : fail({ code: 'tcp.closed', line: name })),

@@ -8,7 +8,7 @@ import {
   encodeAscii,
   encodeRtu,
 } from '../../protocol/modbus/frame.ts'
-import { answerLength, encodeRequest, type ModbusFault, type ModbusRequest } from '../../protocol/modbus/pdu.ts'
+import { answerLength, type ModbusFault, type ModbusRequest } from '../../protocol/modbus/pdu.ts'
 import type { Pull } from '../../protocol/result.ts'
 
 export interface Framing {
@@ -77,10 +77,8 @@ export const GATEWAY_CHARACTER_MS = 10 / 9.6
 
 /** Characters on the wire of a good answer, as far as the request tells. */
 export function answerCharacters(framing: Framing, request: ModbusRequest): number {
-  const size = answerLength(request, new Uint8Array(0))
+  const size = answerLength(request, NOTHING)
   return framing.characters('length' in size ? size.length : PDU_MOST)
 }
 
-/** The same with its request. */
-export const exchangeCharacters = (framing: Framing, request: ModbusRequest): number =>
-  framing.characters(encodeRequest(request).length) + answerCharacters(framing, request)
+const NOTHING = new Uint8Array(0)

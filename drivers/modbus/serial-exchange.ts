@@ -18,7 +18,7 @@ import { later, type Mono, mono } from '../../protocol/time.ts'
 import { afterListening } from '../listening.ts'
 import type { Cancel, Clock, Line, Timers } from '../ports.ts'
 import type { Answered, Call, Exchange } from './exchange.ts'
-import { answerCharacters, exchangeCharacters, type Framing, GATEWAY_CHARACTER_MS } from './framing.ts'
+import { answerCharacters, type Framing, GATEWAY_CHARACTER_MS } from './framing.ts'
 import type { Owed, Quarantine } from './quarantine.ts'
 import type { SlaveRecord } from './slave-record.ts'
 
@@ -87,11 +87,12 @@ export function createSerialExchange(parts: SerialParts): Exchange {
   /** Whether this adapter hears its own transmitter, as seen from the last read. */
   let hearsItself = false
 
-  /** Milliseconds on the wire of the answer; on a stream, of the request as well. */
-  const wireMs = ({ request }: Call): number =>
-    characterMs > 0
-      ? characterMs * answerCharacters(framing, request)
-      : GATEWAY_CHARACTER_MS * exchangeCharacters(framing, request)
+  /** Milliseconds on the wire of the answer; behind a stream, of the request as well. */
+  const wireMs = ({ request }: Call): number => {
+    const answer = answerCharacters(framing, request)
+    if (characterMs > 0) return answer * characterMs
+    return (answer + framing.characters(encodeRequest(request).length)) * GATEWAY_CHARACTER_MS
+  }
 
   async function until(at: number): Promise<void> {
     const left = at - clock.fine()
@@ -247,7 +248,7 @@ export function createSerialExchange(parts: SerialParts): Exchange {
     const { unit } = expired.call
     const record = slave(unit)
     if (lateAnswerDefence) quietMs = Math.min(Math.max(record.longestMs(), QUIET_LEAST_MS), QUIET_MOST_MS)
-    record.missed(clock.mono(), afterMs)
+    record.missed(clock.mono(), afterMs, expired.endsAt)
     giveUp(expired, whyNothing(expired, Math.round(afterMs)))
   }
 

@@ -33,8 +33,11 @@ export interface SlaveRecord {
   /** An answer came this long after its request, wire time left out. */
   learn(ms: number): void
   answered(): void
-  /** No answer, at the cost of `costMs` of line time. */
-  missed(now: Mono, costMs: number): void
+  /**
+   * No answer to what was asked at `askedAt`, at the cost of `costMs` of line time. Several asked at once that stay out together
+   * are one miss.
+   */
+  missed(now: Mono, costMs: number, askedAt: Mono): void
   misses(): number
   restsUntil(): Mono
   /** Set by a timeout, cleared by a canary: whether nothing that this slave says may be believed yet. */
@@ -46,10 +49,12 @@ export interface SlaveRecord {
 export function createSlaveRecord(unit: number, limits: AnswerLimits): SlaveRecord {
   const kept: number[] = []
   let next = 0
-  /** The longest of those kept. */
+  /** The longest of those kept, and how many are as long: only when the last of them leaves is it looked for anew. */
   let longest = 0
+  let asLong = 0
   let slowest = 0
   let misses = 0
+  let missedAt = mono(Number.NEGATIVE_INFINITY)
   let restsUntil = mono(Number.NEGATIVE_INFINITY)
 
   return {
@@ -66,14 +71,20 @@ export function createSlaveRecord(unit: number, limits: AnswerLimits): SlaveReco
       const leaving = kept[next]
       kept[next] = ms
       next = (next + 1) % ANSWERS_KEPT
-      if (ms >= longest) longest = ms
-      else if (leaving === longest) longest = kept.reduce((most, one) => Math.max(most, one), 0)
+      if (leaving === longest) asLong--
+      if (ms > longest || kept.length === 1) [longest, asLong] = [ms, 0]
+      if (ms === longest) asLong++
+      if (asLong > 0) return
+      longest = kept.reduce((most, one) => Math.max(most, one), 0)
+      asLong = kept.reduce((many, one) => many + (one === longest ? 1 : 0), 0)
     },
     answered: () => {
       misses = 0
       restsUntil = mono(Number.NEGATIVE_INFINITY)
     },
-    missed: (now, costMs) => {
+    missed: (now, costMs, askedAt) => {
+      if (askedAt < missedAt) return
+      missedAt = now
       misses++
       if (misses < MISSES_BEFORE_REST) return
       restsUntil = later(now, Math.min(Math.max(REST_PER_COST * costMs, REST_LEAST_MS), REST_MOST_MS))

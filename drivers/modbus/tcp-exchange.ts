@@ -10,10 +10,9 @@ import { decodeAnswer, encodeRequest } from '../../protocol/modbus/pdu.ts'
 import type { Fault, Result } from '../../protocol/result.ts'
 import { fail, ok } from '../../protocol/result.ts'
 import { later, type Mono } from '../../protocol/time.ts'
-import { afterListening } from '../listening.ts'
-import type { Cancel, Clock, Line, Timers } from '../ports.ts'
+import type { Clock, Line, Timers } from '../ports.ts'
 import type { Answered, Call, Exchange } from './exchange.ts'
-import { exchangeCharacters, FRAMINGS, GATEWAY_CHARACTER_MS } from './framing.ts'
+import { answerCharacters, FRAMINGS, GATEWAY_CHARACTER_MS } from './framing.ts'
 import type { SlaveRecord } from './slave-record.ts'
 
 export interface TcpParts {
@@ -31,12 +30,16 @@ export interface TcpParts {
 const FEARED_MS = 120_000
 const NUMBERS = 0x1_0000
 
+/** Time-outs are looked for this often: no answer is worth a timer of its own. */
+const LOOK_MS = 5
+
 interface Pending {
   readonly call: Call
   readonly sentAt: Mono
+  readonly timeoutMs: number
+  /** When the time runs out, on the count of `listened`. */
+  readonly until: number
   readonly settle: (result: Result<Answered>) => void
-  /** Ends the call, whose answer may still come. */
-  readonly giveUp: (fault: Fault) => void
 }
 
 export function createTcpExchange({ line, clock, timers, depth, slave, count, lost }: TcpParts): Exchange {
@@ -45,6 +48,38 @@ export function createTcpExchange({ line, clock, timers, depth, slave, count, lo
   let transaction = 0
   /** Numbers whose answers did not come, oldest first, and when they were asked. */
   const owed = new Map<number, { readonly unit: number; readonly sentAt: Mono }>()
+  /** Milliseconds in which this process could have heard an answer: while it is held up, answers wait unread. */
+  let listened = 0
+  let looking = false
+
+  function look(): void {
+    looking = pending.size > 0
+    if (!looking) return
+    const begun = clock.mono()
+    timers.after(LOOK_MS, () => {
+      listened += Math.min(LOOK_MS, Math.max(1, clock.mono() - begun))
+      for (const [number, { call, sentAt, timeoutMs, until }] of pending) {
+        if (until > listened) continue
+        slave(call.unit).missed(clock.mono(), timeoutMs, sentAt)
+        giveUp(number, { code: 'modbus.timeout', unit: call.unit, afterMs: Math.round(timeoutMs) })
+      }
+      look()
+    })
+  }
+
+  function end(number: number, result: Result<Answered>): void {
+    const ended = pending.get(number)
+    pending.delete(number)
+    ended?.settle(result)
+  }
+
+  /** Ends a call whose answer may still come. */
+  function giveUp(number: number, fault: Fault): void {
+    const given = pending.get(number)
+    if (given === undefined) return
+    owed.set(number, { unit: given.call.unit, sentAt: given.sentAt })
+    end(number, fail(fault))
+  }
 
   function nextNumber(): number {
     const now = clock.mono()
@@ -68,45 +103,32 @@ export function createTcpExchange({ line, clock, timers, depth, slave, count, lo
       return
     }
     if (unit !== mine.call.unit) {
-      mine.giveUp({ code: 'modbus.unit', expected: mine.call.unit, received: unit })
+      giveUp(number, { code: 'modbus.unit', expected: mine.call.unit, received: unit })
       return
     }
     const record = slave(unit)
     record.learn(at - mine.sentAt)
     record.answered()
     const read = decodeAnswer(mine.call.request, pdu)
-    mine.settle(read.ok ? ok({ answer: read.value, frame, at }) : fail({ ...read.fault, unit }))
+    end(number, read.ok ? ok({ answer: read.value, frame, at }) : fail({ ...read.fault, unit }))
   }
 
   return {
     depth,
     run: call =>
-      new Promise(resolve => {
+      new Promise(settle => {
         const number = nextNumber()
-        const record = slave(call.unit)
-        const timeoutMs = record.timeoutMs(GATEWAY_CHARACTER_MS * exchangeCharacters(FRAMINGS.rtu, call.request))
-        let cancel: Cancel | undefined
-        const settle = (result: Result<Answered>) => {
-          cancel?.()
-          pending.delete(number)
-          resolve(result)
-        }
-        const sentAt = clock.mono()
-        const giveUp = (fault: Fault) => {
-          owed.set(number, { unit: call.unit, sentAt })
-          settle(fail(fault))
-        }
-        pending.set(number, { call, sentAt, settle, giveUp })
-        cancel = afterListening(timeoutMs, clock, timers, () => {
-          record.missed(clock.mono(), timeoutMs)
-          giveUp({ code: 'modbus.timeout', unit: call.unit, afterMs: Math.round(timeoutMs) })
-        })
-        void line.write(encodeTcp(number, call.unit, encodeRequest(call.request))).then(written => {
-          if (!written.ok && pending.has(number)) giveUp(written.fault)
+        const pdu = encodeRequest(call.request)
+        const characters = FRAMINGS.rtu.characters(pdu.length) + answerCharacters(FRAMINGS.rtu, call.request)
+        const timeoutMs = slave(call.unit).timeoutMs(GATEWAY_CHARACTER_MS * characters)
+        pending.set(number, { call, sentAt: clock.mono(), timeoutMs, until: listened + timeoutMs + LOOK_MS, settle })
+        if (!looking) look()
+        void line.write(encodeTcp(number, call.unit, pdu)).then(written => {
+          if (!written.ok) giveUp(number, written.fault)
         })
       }),
     bytes: (chunk, at) => {
-      buffer = concat(buffer, chunk)
+      buffer = buffer.length === 0 ? chunk : concat(buffer, chunk)
       for (;;) {
         const pull = decodeTcp(buffer)
         if (pull.kind === 'need') return
@@ -123,7 +145,7 @@ export function createTcpExchange({ line, clock, timers, depth, slave, count, lo
     },
     down: fault => {
       buffer = new Uint8Array(0)
-      for (const { giveUp } of [...pending.values()]) giveUp(fault)
+      for (const number of [...pending.keys()]) giveUp(number, fault)
     },
   }
 }
