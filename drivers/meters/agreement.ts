@@ -6,7 +6,7 @@
  * between the ones before and after it, so that a wrong one that went unnoticed is off by less than what flowed meanwhile.
  * What fluctuates, as power, is certain only when it happens to stand still.
  */
-import { atScaler, findValue, type MeterValue, type UnitName } from '../../protocol/telegram/obis.ts'
+import { findValue, type MeterValue, type UnitName } from '../../protocol/telegram/obis.ts'
 
 /** Values of one readout, with the identity that it gave. */
 export interface Said {
@@ -48,11 +48,8 @@ export function agreedThrice(before: Said, middle: Said, after: Said): readonly 
   })
 }
 
-/** Negative, zero or positive as for sort; undefined where the two are not of a kind. */
+/** Negative, zero or positive as for sort; undefined where the two are not written alike, as one meter writes one register. */
 function compare(a: MeterValue, b: MeterValue): number | undefined {
-  if (a.unit !== b.unit) return undefined
-  const scaler = Math.min(a.scaler, b.scaler)
-  const [x, y] = [atScaler(a, scaler), atScaler(b, scaler)]
-  if (x === undefined || y === undefined) return undefined
-  return x < y ? -1 : x > y ? 1 : 0
+  if (a.unit !== b.unit || a.scaler !== b.scaler) return undefined
+  return a.value < b.value ? -1 : a.value > b.value ? 1 : 0
 }

@@ -19,7 +19,7 @@ export const CARLO_GAVAZZI_EM112: MeterPage = {
   factory: { baud: 9_600, format: '8N1', unit: 1 },
   wordOrder: 'low-first',
   identity: { table: 'holding', address: 0x5000, count: 7, as: 'text' },
-  sentinels: { i16: [0x7fffn] },
+  sentinels: { i16: [0x7fffn, 0x8000n] },
   overflow: { i32: 0x7fff_0000n },
   maxRegisters: 16,
   turnaroundMs: 20,

@@ -7,6 +7,11 @@ export const CARLO_GAVAZZI_EM24: MeterPage = {
   sources: [
     { title: 'Carlo Gavazzi, EM24-DIN Communication Protocol, page 13 (serial number)', seen: 'manual' },
     { title: 'Carlo Gavazzi, EM21 Communication Protocol V1 R0, pages 7 and 8 (word order, overflow)', seen: 'manual' },
+    {
+      title: 'Carlo Gavazzi, M-Bus Communication Protocol for EM24 M1, page 8 (overflow to both sides)',
+      seen: 'manual',
+    },
+    { title: 'Carlo Gavazzi, EM24 DIN data sheet 220213, page 4 (serial settings)', seen: 'manual' },
     { title: 'OpenEMS, meter.carlo.gavazzi, MeterCarloGavazziEm24Impl.java', seen: 'manual not seen' },
     { title: 'volkszaehler/mbmd, meters/rs485/carlogavazzi-em24.go', seen: 'manual not seen' },
   ],
@@ -15,7 +20,7 @@ export const CARLO_GAVAZZI_EM24: MeterPage = {
   factory: { baud: 9_600, format: '8N1', unit: 1 },
   wordOrder: 'low-first',
   identity: { table: 'holding', address: 0x1300, count: 7, as: 'text' },
-  sentinels: { i16: [0x7fffn] },
+  sentinels: { i16: [0x7fffn, 0x8000n] },
   overflow: { i32: 0x7fff_0000n },
   maxRegisters: 7,
   maxPowerW: 10_000_000,
@@ -42,9 +47,9 @@ export const CARLO_GAVAZZI_EM24: MeterPage = {
     'Never tried on hardware.',
     'Which registers count both directions depends on the application set in the meter (A to H).',
     'Import stands at 0042h by mbmd and at 003Eh by OpenEMS, which calls it the total; the two sources agree on the rest.',
-    'A whole number above its range is shown by 7FFFh in its high word, whatever the low word says.',
+    'What exceeds its range is shown by 7FFFh in the high word, or 8000h below, whatever the low word says.',
     'Power factor is negative for a leading current, not for export.',
     'It takes short requests only: OpenEMS asks for six registers at most, its serial number needs seven.',
-    'Factory settings are an assumption; so is the turnaround, which only decides how reads are joined.',
+    'The turnaround is an assumption; it only decides how reads are joined.',
   ],
 }

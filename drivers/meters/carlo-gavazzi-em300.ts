@@ -28,7 +28,7 @@ const EM21_MANUAL = {
 
 const CAVEATS = [
   'Never tried on hardware.',
-  'A whole number above its range is shown by 7FFFh in its high word, whatever the low word says.',
+  'What exceeds its range is shown by 7FFFh in the high word, or 8000h below, whatever the low word says.',
   'Counters step by 100 Wh.',
   'Power factor is negative for a leading current, not for export.',
   'More registers a request than OpenEMS asks for may be taken; EVerest saw 52 refused by the EM300 series.',
@@ -51,7 +51,7 @@ export const CARLO_GAVAZZI_EM340: MeterPage = {
   factory: { baud: 9_600, format: '8N1', unit: 1 },
   wordOrder: 'low-first',
   identity: { table: 'holding', address: 0x5000, count: 7, as: 'text' },
-  sentinels: { i16: [0x7fffn] },
+  sentinels: { i16: [0x7fffn, 0x8000n] },
   overflow: { i32: 0x7fff_0000n },
   maxRegisters: 29,
   maxPowerW: 1_000_000,
@@ -102,7 +102,7 @@ export const CARLO_GAVAZZI_EM580: MeterPage = {
   },
   caveats: [
     'Never tried on hardware.',
-    'A whole number above its range is shown by 7FFFh in its high word, whatever the low word says.',
+    'What exceeds its range is shown by 7FFFh in the high word, or 8000h below, whatever the low word says.',
     'Its serial number is said to be unique within a year of production only; the year stands in another register.',
     'The turnaround is an assumption; it only decides how reads are joined.',
   ],
@@ -121,7 +121,7 @@ export const CARLO_GAVAZZI_EM24_E1: MeterPage = {
   framing: 'tcp',
   wordOrder: 'low-first',
   identity: { table: 'holding', address: 0x5000, count: 7, as: 'text' },
-  sentinels: { i16: [0x7fffn] },
+  sentinels: { i16: [0x7fffn, 0x8000n] },
   overflow: { i32: 0x7fff_0000n },
   maxRegisters: 29,
   turnaroundMs: 20,

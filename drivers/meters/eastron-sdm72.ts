@@ -42,6 +42,7 @@ export const EASTRON_SDM72_V2: MeterPage = {
   sources: [
     { title: 'volkszaehler/mbmd, meters/rs485/sdm72v2.go', seen: 'manual not seen' },
     { title: 'nmakel/sdm_modbus, src/sdm_modbus/sdm.py, class SDM72V2; pull request 11', seen: 'manual not seen' },
+    { title: 'Eastron, SDM320Y User Manual V1.0, page 41 (serial number at FC00h of another product)', seen: 'manual' },
     { title: 'sdm72 0.2.2 (Rust), module protocol: has a serial number and meter code 0089', seen: 'manual not seen' },
   ],
   identity: { table: 'holding', address: 0xfc00, count: 2, as: 'u32' },

@@ -167,7 +167,7 @@ export interface MeterPage {
   readonly identity: Identity
   /** Raw contents of a register of a type that mean "not available" throughout this product. */
   readonly sentinels?: { readonly [T in NumberType]?: readonly bigint[] }
-  /** From this raw content up to the largest positive number, a signed register of a type says that its range was exceeded. */
+  /** A signed number of a type this large or larger, in either direction, says that the meter's range was exceeded. */
   readonly overflow?: { readonly [T in NumberType]?: bigint }
   /** The most registers that one request may ask for. */
   readonly maxRegisters: number

@@ -15,7 +15,7 @@ export interface NumberFormat {
   readonly scaler: number
   /** Raw register contents (as unsigned numbers) that mean "not available". */
   readonly sentinels?: readonly bigint[]
-  /** From this raw content up to the largest positive signed number, the meter says that its range was exceeded. */
+  /** A signed number this large or larger, in either direction, says that the meter's range was exceeded. */
   readonly overflow?: bigint
 }
 
@@ -71,15 +71,14 @@ export function decodeNumber(bytes: Uint8Array, format: NumberFormat): bigint | 
   if (bytes.length !== 2 * registerCount(type)) throw new RangeError(`${bytes.length} bytes are no ${type}`)
   const raw = rawOf(bytes, order)
   if (format.sentinels?.includes(raw)) return undefined
-  if (format.overflow !== undefined && raw >= format.overflow && raw >> BigInt(8 * bytes.length - 1) === 0n)
-    return undefined
   const value =
     type === 'f32' || type === 'f64'
       ? decimalOfFloat(raw, type, scaler)
       : type.startsWith('i')
         ? BigInt.asIntN(8 * bytes.length, raw)
         : raw
-  return value === undefined || value > LARGEST || value < -LARGEST ? undefined : value
+  const most = format.overflow === undefined ? LARGEST : format.overflow - 1n
+  return value === undefined || value > most || value < -most ? undefined : value
 }
 
 /** Register bytes that hold `value x 10^scaler`, as a meter fills them: a float to the nearest single. */

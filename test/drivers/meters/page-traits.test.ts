@@ -71,12 +71,13 @@ test('a sentinel of the page counts for its type, one of a register for it alone
   assert.is(shown(PAGE, holding(0, 'u16', V), 'ff ff'), '65535e0 V')
 })
 
-test('a range that was exceeded is no number, and the negative ones beyond it are', () => {
+test('a range that was exceeded to either side is no number, and the last one within it is', () => {
   const page: MeterPage = { ...PAGE, overflow: { i32: 0x7fff_0000n } }
   assert.is(shown(page, holding(0, 'i32', W), '7f fe ff ff'), '2147418111e0 W')
-  for (const bytes of ['7f ff 00 00', '7f ff 12 34', '7f ff ff ff'])
+  // High word 7FFFh, and 8000h below.
+  for (const bytes of ['7f ff 00 00', '7f ff 12 34', '7f ff ff ff', '80 00 00 00', '80 00 ff ff'])
     assert.is(shown(page, holding(0, 'i32', W), bytes), 'absent')
-  assert.is(shown(page, holding(0, 'i32', W), '80 00 00 00'), '-2147483648e0 W')
+  assert.is(shown(page, holding(0, 'i32', W), '80 01 00 01'), '-2147418111e0 W')
   assert.is(shown(page, holding(0, 'i32', W), 'ff ff ff ff'), '-1e0 W')
 })
 

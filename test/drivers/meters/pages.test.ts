@@ -121,12 +121,15 @@ const NO_FLOATS: { readonly [T in NumberType]?: readonly bigint[] } = {
 /** All raw contents by which a register says that it has no number. */
 function sentinelsOf(page: MeterPage, { type, sentinels, count }: Register<Quantity>): bigint[] {
   const overflow = page.overflow?.[type]
-  const largest = (1n << BigInt(16 * count - 1)) - 1n
+  const bits = 16 * count
+  const largest = (1n << BigInt(bits - 1)) - 1n
+  const exceeded = overflow === undefined ? [] : [overflow, overflow + 1n, (overflow + largest) / 2n, largest]
   return [
     ...(page.sentinels?.[type] ?? []),
     ...(sentinels ?? []),
     ...(NO_FLOATS[type] ?? []),
-    ...(overflow === undefined ? [] : [overflow, overflow + 1n, (overflow + largest) / 2n, largest]),
+    ...exceeded,
+    ...exceeded.map(number => BigInt.asUintN(bits, -number)),
   ]
 }
 
