@@ -164,12 +164,19 @@ export class AxdrReader {
   }
 
   private integer(tag: number, width: number): DlmsData | undefined {
-    const bytes = this.take(Math.abs(width))
-    if (bytes === undefined) return undefined
-    let value = 0n
-    if (bytes.length <= 4) value = BigInt(bytes.reduce((sum, byte) => sum * 256 + byte, 0))
-    else for (const byte of bytes) value = (value << 8n) | BigInt(byte)
-    return { kind: 'integer', tag, value: width < 0 ? BigInt.asIntN(-8 * width, value) : value }
+    const size = Math.abs(width)
+    const from = this.at
+    if (from + size > this.bytes.length) return this.short(size)
+    this.at += size
+    // Four bytes at a time are exact as a number, which is several times faster than as a bigint.
+    let high = 0
+    let low = 0
+    for (let i = 0; i < size; i++) {
+      if (i < size - 4) high = high * 256 + this.bytes[from + i]!
+      else low = low * 256 + this.bytes[from + i]!
+    }
+    const value = size === 8 ? (BigInt(high) << 32n) | BigInt(low) : BigInt(low)
+    return { kind: 'integer', tag, value: width < 0 ? BigInt.asIntN(8 * size, value) : value }
   }
 
   private list(count: number, depth: number, next: () => DlmsData | undefined): DlmsData | undefined {

@@ -76,8 +76,10 @@ export function gatherApdu(bytes: Uint8Array): Pull<GatheredApdu, GatherFault> {
 function foreign(frame: LinkFrame, before: LinkFrame | undefined, inside: boolean): string | undefined {
   if (before === undefined) return undefined
   if (frame.link !== before.link || frame.sender !== before.sender) return 'sender'
-  if (frame.number !== undefined)
-    return frame.number === (inside ? (before.number! + 1) & 0x0f : 0) ? undefined : 'number'
+  const step = (frame.number ?? 0) - (before.number ?? 0)
+  if (frame.link === 'mbus') return (inside ? (step & 0x0f) === 1 : frame.number === 0) ? undefined : 'number'
+  // Meters that push information frames without a connection may number none of them.
+  if ((step & 0x07) > 1) return 'number'
   // An LLC header inside of an APDU is another telegram's: the rest of this one was lost.
   return inside && frame.first ? 'beginning' : undefined
 }

@@ -6,7 +6,7 @@
  *     7e                flag; between two frames one may do for both
  *     a8 a4             1010 s lll llllllll: s = more segments follow, l = bytes between the flags
  *     cf | 02 23        destination, source: 1, 2 or 4 bytes, the last one odd
- *     03                control (here UI); bit 4 is poll/final
+ *     03                control: 000p0011 unnumbered information, rrrpsss0 information with numbers; p is poll/final
  *     99 96             HCS, CRC-16/X-25 from the format on, low byte first; only where information follows
  *     e6 e7 00 ...      information; in the first segment after the LLC header (IEC 62056-46, clause 5.3)
  *     eb 33             FCS, the same over all before it
@@ -32,7 +32,7 @@ export interface LinkFrame {
   /** Whether it says that an APDU begins here: HDLC by the LLC header, M-Bus by the number 0 (which 16 has, too). */
   readonly first: boolean
   readonly last: boolean
-  /** Number modulo 16 of an M-Bus segment; HDLC's are not numbered. */
+  /** Number of an M-Bus segment, modulo 16; send number of an HDLC information frame, modulo 8; others have none. */
   readonly number: number | undefined
 }
 
@@ -137,13 +137,15 @@ function readHdlc(bytes: Uint8Array, at: number, from: number, begins: boolean):
   }
 
   const all = bytes.subarray(information, Math.max(information, end - 2))
+  const kind = bytes[control]!
+  const numbered = (kind & 1) === 0
   const value: LinkFrame = {
     link: 'hdlc',
-    sender: `${hexOf(bytes, at + 2, control)}/${bytes[control]! & ~POLL_FINAL}`,
+    sender: `${hexOf(bytes, at + 2, control)}/${numbered ? 'i' : kind & ~POLL_FINAL}`,
     information: llc ? all.subarray(LLC.length) : all,
     first: llc,
     last: (bytes[at]! & 0x08) === 0,
-    number: undefined,
+    number: numbered ? (kind >> 1) & 0x07 : undefined,
   }
   // A flag with a format behind it is the next frame's, too.
   const shared = end + 1 < bytes.length && isFormat(bytes[end + 1]!)

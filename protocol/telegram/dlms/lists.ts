@@ -5,7 +5,7 @@
  */
 import { toHex } from '../../bytes.ts'
 import { type Fault, fail, ok, type Result } from '../../result.ts'
-import { DLMS_UNIT, type MeterValue, obisName, type UnitName } from '../obis.ts'
+import { DLMS_UNIT, type MeterValue, type Obis, obisName, type UnitName } from '../obis.ts'
 import type { DescribedValue, Notification } from './apdu.ts'
 import { type DlmsData, TAG } from './axdr.ts'
 
@@ -82,7 +82,10 @@ const UNIT_NAMES: ReadonlyMap<number, UnitName> = new Map(
   (Object.keys(DLMS_UNIT) as UnitName[]).map(name => [DLMS_UNIT[name], name]),
 )
 /** Registers that say whose telegram it is, the best first. Kamstrup: GS1 number, serial number. */
-const IDENTITIES = ['0-0:96.1.0', '1-0:96.1.0', '0-0:42.0.0', '0-0:96.1.1', '1-1:0.0.5', '1-1:0.0.1']
+const IDENTITIES: readonly Obis[] = [
+  ...['0-0:96.1.0', '1-0:96.1.0', '0-0:42.0.0', '0-0:96.1.1'],
+  ...['1-1:0.0.5', '1-1:0.0.1'],
+]
 /** The clock, Kamstrup's on channel 1. */
 const CLOCKS = ['0-0:1.0.0', '0-1:1.0.0']
 const KAMSTRUP_TYPE = '1-1:96.1.1'
@@ -95,7 +98,7 @@ class Draft {
   clash: string | undefined
   private time: Uint8Array | undefined
 
-  add(obis: string, value: bigint, scaler: number, unit: UnitName): void {
+  add(obis: Obis, value: bigint, scaler: number, unit: UnitName): void {
     const before = this.values.find(one => one.obis === obis)
     if (before === undefined) this.values.push({ obis, value, scaler, unit })
     // The same register twice with two values: at least one is wrong, and nothing says which.
@@ -103,12 +106,12 @@ class Draft {
   }
 
   /** By the scaler and unit that the telegram states. */
-  stated(name: Uint8Array, value: DlmsData, scalerUnit: DlmsData): void {
+  stated(obis: Obis, value: DlmsData, scalerUnit: DlmsData): void {
     const [scaler, code] = scalerUnit.kind === 'list' ? scalerUnit.items : []
     if (value.kind !== 'integer' || scaler?.kind !== 'integer' || code?.kind !== 'enum') return
     const unit = UNIT_NAMES.get(code.value)
     if (unit !== undefined && scaler.value >= -9n && scaler.value <= 9n)
-      this.add(obisName(name), value.value, Number(scaler.value), unit)
+      this.add(obis, value.value, Number(scaler.value), unit)
   }
 
   /** By a convention; a register that it does not cover is absent. */
@@ -121,11 +124,10 @@ class Draft {
   }
 
   /** Whose the telegram is, and when it was made. */
-  identity(name: Uint8Array, value: DlmsData): void {
-    const obis = obisName(name)
+  identity(obis: Obis, value: DlmsData): void {
     if (CLOCKS.includes(obis) && isDateTime(value)) this.time ??= value.bytes
     if (!IDENTITIES.includes(obis) && obis !== KAMSTRUP_TYPE) return
-    const id = value.kind === 'integer' ? String(value.value) : idText(value)
+    const id = value.kind === 'integer' ? String(value.value) : (idText(value) ?? idHex(value))
     if (id !== undefined && !this.identities.has(obis)) this.identities.set(obis, id)
   }
 
@@ -173,14 +175,14 @@ export function readList({ body }: Notification, sender: Sender): Result<ListRea
   }
   const pairs = head === 'Kamstrup_V0001' || isDateTime(first) ? readPairs(items.slice(1)) : undefined
   if (head === 'Kamstrup_V0001' && pairs !== undefined) {
-    for (const [name, value] of pairs) draft.identity(name, value)
+    for (const [name, value] of pairs) draft.identity(obisName(name), value)
     const transformers = draft.identities.get(KAMSTRUP_TYPE)?.startsWith('685')
     for (const [name, value] of pairs) draft.agreed(name, value, transformers ? KAMSTRUP_CT : KAMSTRUP)
     return draft.result()
   }
   if (pairs !== undefined && sender.maker === 'LGZ') {
     for (const [name, value] of pairs) {
-      draft.identity(name, value)
+      draft.identity(obisName(name), value)
       draft.agreed(name, value, LANDIS_GYR_E450)
     }
     return draft.result()
@@ -203,10 +205,11 @@ function readNamed(items: readonly DlmsData[], draft: Draft): void {
       at++
       continue
     }
-    draft.identity(item.bytes, value)
+    const obis = obisName(item.bytes)
+    draft.identity(obis, value)
     const scalerUnit = items[at + 2]
     const scaled = scalerUnit !== undefined && isScalerUnit(scalerUnit)
-    if (scaled) draft.stated(item.bytes, value, scalerUnit)
+    if (scaled) draft.stated(obis, value, scalerUnit)
     at += scaled ? 3 : 2
   }
 }
@@ -255,13 +258,14 @@ function readDescribed(
 ): Result<ListReading> {
   const scalerUnits = new Map<string, DlmsData>()
   for (const { classId, name, attribute, value } of items)
-    if (REGISTER_CLASSES.has(classId) && attribute === 3 && isScalerUnit(value)) scalerUnits.set(toHex(name), value)
+    if (REGISTER_CLASSES.has(classId) && attribute === 3 && isScalerUnit(value)) scalerUnits.set(obisName(name), value)
   for (const { classId, name, attribute, value } of items) {
     if (attribute !== 2) continue
-    draft.identity(name, value)
-    const scalerUnit = scalerUnits.get(toHex(name))
+    const obis = obisName(name)
+    draft.identity(obis, value)
     if (!REGISTER_CLASSES.has(classId)) continue
-    if (scalerUnit !== undefined) draft.stated(name, value, scalerUnit)
+    const scalerUnit = scalerUnits.get(obis)
+    if (scalerUnit !== undefined) draft.stated(obis, value, scalerUnit)
     else if (convention !== undefined && items.length > 1) draft.agreed(name, value, convention)
   }
   return draft.result()
@@ -307,3 +311,7 @@ function idText(item: DlmsData): string | undefined {
   const text = String.fromCharCode(...item.bytes.subarray(0, 64)).replace(/[\0 ]+$/, '')
   return /^[\x20-\x7e]+$/.test(text) ? text : undefined
 }
+
+/** Of an octet string that is no text and not empty or all zeros, which is how a number that was never set looks. */
+const idHex = (item: DlmsData): string | undefined =>
+  item.kind === 'octets' && item.bytes.some(byte => byte !== 0) ? toHex(item.bytes.subarray(0, 64)) : undefined

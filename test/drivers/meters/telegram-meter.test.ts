@@ -93,6 +93,8 @@ test('a silent meter, a nameless one, another one, and a line that is down are f
     return codeOf(await settled(bus, read))
   }
   assert.is(await say('#-0011'), 'meter.no-identity')
+  // Some meters say who they are in every fourth telegram only.
+  assert.is(await say('#-0011#A0011'), 'ok')
   assert.is(await say('#B0011'), 'meter.identity')
   assert.is(await say('#A0011'), 'ok')
   const read = bus.meter.read()

@@ -128,6 +128,21 @@ test('segments of two HDLC senders do not mix, and flags between frames are noth
   assert.is(twice.frames.length, 3)
 })
 
+test('information frames of HDLC are numbered in order or not at all', () => {
+  const parts = [0, 40, 80].map((at, i) =>
+    concat(hex(i === 0 ? 'e6e700' : ''), PUSH.subarray(at, i === 2 ? 999 : at + 40)),
+  )
+  const sent = (...controls: readonly number[]) =>
+    concat(...parts.map((part, i) => hdlc(part, { more: i < 2, control: controls[i]! })))
+  //                                 rrrpsss0
+  assert.equal(read(sent(0b00000000, 0b00000010, 0b00010100)).values, VALUES)
+  assert.equal(read(sent(0b00001110, 0b00000000, 0b00010010)).values, VALUES)
+  assert.equal(read(sent(0b00010000, 0b00010000, 0b00010000)).values, VALUES)
+  assert.is(faultOf(sent(0b00000000, 0b00000100, 0b00010110)), 'dlms.segment')
+  assert.is(faultOf(sent(0b00000010, 0b00000000, 0b00010010)), 'dlms.segment')
+  assert.is(faultOf(sent(0b00000000, 0b00000011, 0b00010100)), 'dlms.segment')
+})
+
 test('an address of three bytes, a wrong header checksum and a wrong closing flag are refused by name', () => {
   const frame = hdlc(concat(hex('e6e700'), PUSH))
   const patched = (at: number, byte: number) => frame.map((old, i) => (i === at ? byte : old))
@@ -257,6 +272,18 @@ test('names and values in one row, in structures of their own and mixed are all 
 test("a meter's number at the end without a name is taken for its name (Lower Austria)", () => {
   const row = '090c 07e60b0c061036000000ff00 0906 0100010800ff 06 00000001 0202 0f00 161e'
   assert.is(readPush(`02 05 ${row} 090c 313831323230303030303039`).meterId, '181220000009')
+})
+
+test("a meter's number is text, or else hex, or a number; zeros are none; the best register of those there are counts", () => {
+  const id = (value: string, obis = '0000600100ff') => readPush(`01 01 02 02 0906 ${obis} ${value}`).meterId
+  assert.is(id('0a 06 202d31320000'), ' -12')
+  assert.is(id('09 04 00bc614e'), '00bc614e')
+  assert.is(id('06 00bc614e'), '12345678')
+  assert.is(id('09 04 00000000'), undefined)
+  assert.is(id('09 00'), undefined)
+  assert.is(id('0a 01 31', '0100010800ff'), undefined)
+  const two = '01 02 02 02 0906 0000600101ff 0a01 31 02 02 0906 0000600100ff 0a01 32'
+  assert.is(readPush(two).meterId, '2')
 })
 
 test('a push that begins with its own description is read by it (push setup, Energomera and others)', () => {

@@ -24,7 +24,7 @@ export function seal(plain: Uint8Array, counter: number, control = 0x30, title =
 }
 
 /** A-XDR length. */
-export const length = (n: number): Uint8Array =>
+const length = (n: number): Uint8Array =>
   n < 0x80 ? Uint8Array.of(n) : n < 0x100 ? Uint8Array.of(0x81, n) : Uint8Array.of(0x82, n >> 8, n & 0xff)
 
 /** General block transfer of `size` bytes a block. */
