@@ -12,7 +12,7 @@ import {
 import { CHINT_DTSU666 } from './chint-dtsu666.ts'
 import { EASTRON_SDM72, EASTRON_SDM72_V2 } from './eastron-sdm72.ts'
 import { EASTRON_SDM120 } from './eastron-sdm120.ts'
-import { EASTRON_SDM630 } from './eastron-sdm630.ts'
+import { EASTRON_SDM54, EASTRON_SDM630, EASTRON_X96 } from './eastron-sdm630.ts'
 import { HIKING_DDS238 } from './hiking-dds238.ts'
 import { INEPRO_PRO380 } from './inepro-pro380.ts'
 import { JANITZA_UMG96RM } from './janitza-umg96rm.ts'
@@ -47,9 +47,11 @@ export const PAGES: ReadonlyMap<string, MeterPage> = new Map(
     CARLO_GAVAZZI_EM580,
     CHINT_DTSU666,
     EASTRON_SDM120,
+    EASTRON_SDM54,
     EASTRON_SDM630,
     EASTRON_SDM72,
     EASTRON_SDM72_V2,
+    EASTRON_X96,
     HIKING_DDS238,
     INEPRO_PRO380,
     JANITZA_UMG96RM,

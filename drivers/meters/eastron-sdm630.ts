@@ -62,3 +62,71 @@ export const EASTRON_SDM630: MeterPage = {
     'The turnaround is an assumption; it only decides how reads are joined.',
   ],
 }
+
+const { registers } = EASTRON_SDM630
+
+/** What mbmd says of both that follow; neither source says where their serial numbers stand. */
+const CAVEATS = [
+  'Never tried on hardware.',
+  'That the serial number stands at 0xFC00, as in other products of this maker, is an assumption.',
+  'Phases that the configured wiring does not use read 0, not absent.',
+  'The energy registers are singles in kWh: from 8,192 kWh on they step by more than 1 Wh.',
+  'The most registers of one request is that of the SDM72; the turnaround is an assumption.',
+] as const
+
+/** Eastron SDM54: three phases, direct connection, RS-485. */
+export const EASTRON_SDM54: MeterPage = {
+  ...EASTRON_SDM630,
+  name: 'eastron-sdm54',
+  products: ['Eastron SDM54'],
+  sources: [
+    { title: 'volkszaehler/mbmd, meters/rs485/sdm54.go (after the manual V1.2)', seen: 'manual not seen' },
+    { title: 'Eastron, SDM320Y User Manual V1.0, page 41 (serial number of another product)', seen: 'manual' },
+  ],
+  replay: 'synthetic',
+  maxRegisters: 60,
+  registers: {
+    voltageL1: registers.voltageL1!,
+    voltageL2: registers.voltageL2!,
+    voltageL3: registers.voltageL3!,
+    currentL1: registers.currentL1!,
+    currentL2: registers.currentL2!,
+    currentL3: registers.currentL3!,
+    powerL1: registers.powerL1!,
+    powerL2: registers.powerL2!,
+    powerL3: registers.powerL3!,
+    power: registers.power!,
+    apparentPower: registers.apparentPower!,
+    reactivePower: registers.reactivePower!,
+    powerFactor: registers.powerFactor!,
+    frequency: registers.frequency!,
+    energyImported: registers.energyImported!,
+    energyExported: registers.energyExported!,
+  },
+  resolution: {
+    voltage: -2,
+    current: -3,
+    power: -1,
+    energy: -3,
+    frequency: -2,
+    'reactive power': -1,
+    'apparent power': -1,
+    'power factor': -3,
+  },
+  caveats: CAVEATS,
+}
+
+/** Eastron SMART X96-1A: three phases behind current transformers, RS-485. */
+export const EASTRON_X96: MeterPage = {
+  ...EASTRON_SDM630,
+  name: 'eastron-x96',
+  products: ['Eastron SMART X96-1A'],
+  sources: [
+    { title: 'volkszaehler/mbmd, meters/rs485/x961a.go (after the protocol V1.0)', seen: 'manual not seen' },
+    { title: 'Eastron, SDM320Y User Manual V1.0, page 41 (serial number of another product)', seen: 'manual' },
+  ],
+  replay: 'synthetic',
+  maxRegisters: 60,
+  maxPowerW: 10_000_000,
+  caveats: [...CAVEATS, 'Values are those of the primary side only if the transformer ratio is set in the meter.'],
+}

@@ -42,6 +42,10 @@ export interface ModbusMeterParts {
 const ATTEMPTS = 2
 /** Exceptions by which a meter refuses registers that it does not have. */
 const NO_SUCH_REGISTER: ReadonlySet<unknown> = new Set([2, 3])
+const isRefusal = (fault: Fault): boolean =>
+  fault.code === 'modbus.exception' && NO_SUCH_REGISTER.has(fault['exception'])
+const NO_SUCH_IDENTITY =
+  'this meter does not have the identity register of its page: is it another model, or an older one?'
 
 interface Want {
   readonly channel: Channel
@@ -96,11 +100,13 @@ export function createModbusMeter(parts: ModbusMeterParts): Meter {
 
   /** The identity register, read with every batch: it shows whose values these are, and that the slave keeps up. */
   async function identify(batch: Batch): Promise<Fault | undefined> {
+    const noIdentity = { code: 'meter.no-identity', page: page.name, unit }
     const { table, address, count } = page.identity
     const block = await master.readRegisters(unit, table, address, count, { canary })
-    if (!block.ok) return block.fault
+    if (!block.ok)
+      return isRefusal(block.fault) ? { ...block.fault, ...noIdentity, hint: NO_SUCH_IDENTITY } : block.fault
     const seen = tellsIdentity ? identityText(page, block.value.bytes) : toHex(block.value.bytes)
-    if (seen === undefined) return { code: 'meter.no-identity', page: page.name, unit }
+    if (seen === undefined) return noIdentity
     pinned ??= seen
     if (seen !== pinned) return { code: 'meter.identity', page: page.name, unit, expected: pinned, received: seen }
     batch.meterId = tellsIdentity ? seen : parts.meterId!
@@ -136,7 +142,7 @@ export function createModbusMeter(parts: ModbusMeterParts): Meter {
       allThere = false
       batch.fault = block.fault
       if (block.fault.code !== 'modbus.exception') return false
-      if (!NO_SUCH_REGISTER.has(block.fault['exception'])) continue
+      if (!isRefusal(block.fault)) continue
       batch.answered.add(want.channel)
       if (refusals.lacks(want.channel, want.span))
         log?.('warn', 'meters', `${page.name} unit ${unit} has no ${want.channel}`, {
@@ -169,7 +175,7 @@ export function createModbusMeter(parts: ModbusMeterParts): Meter {
       batch.fault = block.fault
       // What comes after a timeout is refused until the canary is read again: the next attempt does.
       if (block.fault.code !== 'modbus.exception') return
-      if (NO_SUCH_REGISTER.has(block.fault['exception']) && !(await readApart(batch, island, wanted))) return
+      if (isRefusal(block.fault) && !(await readApart(batch, island, wanted))) return
     }
   }
 

@@ -200,6 +200,15 @@ test('a meter that takes shorter requests than its page says is read in shorter 
   assert.is(served.master.health().counts.sent - before, 3)
 })
 
+test('a meter without the identity register of its page is told so', async () => {
+  const page: MeterPage = { ...PAGE, registers: four }
+  const image = fourOf()
+  image.delete('holding 64512')
+  const result = await servePage(page, image).read()
+  assert.is(result.ok ? 'ok' : result.fault.code, 'meter.no-identity')
+  assert.match(result.ok ? '' : String(result.fault.hint), /another model/)
+})
+
 test('a refusal that passes (busy) is nothing to learn from', async () => {
   const page: MeterPage = { ...PAGE, registers: four }
   let busy = 2
