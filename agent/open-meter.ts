@@ -1,8 +1,10 @@
 /** One meter of a configuration, on the line that it names: whatever it speaks, a Meter comes out. */
 import { readHexKeyFile } from '../drivers/keys/hex-key-file.ts'
 import { PAGES } from '../drivers/meters/catalogue.ts'
+import { createIecMeter } from '../drivers/meters/iec-meter.ts'
 import { createModbusMeter } from '../drivers/meters/modbus-meter.ts'
 import type { Channel } from '../drivers/meters/page.ts'
+import { createSunspecMeter } from '../drivers/meters/sunspec-meter.ts'
 import { createTelegramMeter } from '../drivers/meters/telegram-meter.ts'
 import { TELEGRAMS } from '../drivers/meters/telegrams.ts'
 import type { ModbusMaster } from '../drivers/modbus/master.ts'
@@ -54,15 +56,35 @@ export async function openMeter(meter: MeterConfig, around: MeterSurroundings): 
     const parts = { ...shared, ...common, page, unit: meter.unit, clock }
     return ok(createModbusMeter(channels === undefined ? parts : { ...parts, channels }))
   }
-  if ('unit' in meter) return fail({ code: 'meter.no-page', page: meter.protocol })
+  if (meter.protocol === 'sunspec') {
+    const { master } = await around.masterOn(meter.line)
+    return ok(createSunspecMeter({ ...common, master, unit: meter.unit, which: meter.model, clock }))
+  }
+  if (meter.protocol === 'iec62056') {
+    const { address } = meter
+    const line = around.lineOf(meter.line)
+    return opened(
+      createIecMeter({ ...common, line, clock, timers, ...(address === undefined ? {} : { address }) }),
+      meter.line,
+      log,
+    )
+  }
   const kind = TELEGRAMS.get(meter.protocol)
   if (kind === undefined) return fail({ code: 'meter.no-page', page: meter.protocol })
   const keys = around.keys === undefined ? await keysOf(meter) : ok(around.keys)
   if (!keys.ok) return keys
   const line = around.lineOf(meter.line)
-  const made = createTelegramMeter({ page: meter.protocol, line, decode: kind(keys.value), clock, timers, ...common })
-  const opened = await made.open()
-  if (!opened.ok) log?.('warn', 'lines', `${meter.line} is not open`, opened.fault)
+  const decode = kind(keys.value)
+  return opened(createTelegramMeter({ page: meter.protocol, line, decode, clock, timers, ...common }), meter.line, log)
+}
+
+async function opened(
+  made: Meter & { open(): Promise<Result<void>> },
+  line: string,
+  log: Log | undefined,
+): Promise<Result<Meter>> {
+  const up = await made.open()
+  if (!up.ok) log?.('warn', 'lines', `${line} is not open`, up.fault)
   return ok(made)
 }
 

@@ -2,11 +2,18 @@
 import type { Command } from './commander.ts'
 import type { DecodeOptions } from './decode.ts'
 import type { ExitCode } from './exit-codes.ts'
+import type { ReadOptions } from './read-target.ts'
 import type { Terminal } from './terminal.ts'
 
 type Add = (name: string, description: string, examples: readonly string[]) => Command
 
-export function addMetering(add: Add, terminal: Terminal, leave: (exit: ExitCode) => void): void {
+/** `interrupted` resolves when somebody wants the program to end. */
+export function addMetering(
+  add: Add,
+  terminal: Terminal,
+  interrupted: Promise<void>,
+  leave: (exit: ExitCode) => void,
+): void {
   add('pages', 'List the meters that can be read, and how far the knowledge of each goes; or show one.', [
     'tieline pages',
     'tieline pages eastron-sdm630',
@@ -32,6 +39,34 @@ export function addMetering(add: Add, terminal: Terminal, leave: (exit: ExitCode
   ).action(async (kind: string, file: string, options: DecodeOptions) => {
     const { decode } = await import('./decode.ts')
     leave(await decode(kind, file, options, terminal))
+  })
+
+  keyOptions(
+    add('read', 'Read one meter, once or again and again, without an agent.', [
+      'tieline read --page eastron-sdm630 --line /dev/ttyUSB0 --baud 9600 --unit 1',
+      'tieline read --page shelly-pro-3em --tcp 192.168.1.40:502 --every 1s',
+      'tieline read --page eastron-sdm630 --tcp gateway:8899 --framing rtu --json',
+      'tieline read --page sunspec-inverter --tcp inverter:502 --unit 126',
+      'tieline read --telegram dlms --line /dev/ttyUSB0 --key-file meter.key --count 3',
+      'tieline read --config site.yaml grid',
+    ])
+      .argument('[meter]', 'a meter of the configuration')
+      .option('--config <file>', 'the configuration, for a meter that it names')
+      .option('--page <name>', 'what to read it by: a page of `tieline pages`, sunspec, or iec62056')
+      .option('--telegram <kind>', 'for a meter that speaks unasked: sml, dsmr, dlms, ...')
+      .option('--line <device>', 'a serial device; a name under /dev/serial/by-id stays with its adapter')
+      .option('--tcp <host:port>', 'instead of a serial device')
+      .option('--framing <kind>', 'rtu, ascii or tcp, where it is not what the page and the line suggest')
+      .option('--baud <n>', 'as the product leaves its factory, else 9600')
+      .option('--format <form>', 'data bits, parity, stop bits: 8N1, 8E1, ...')
+      .option('--unit <n>', 'as the product leaves its factory, else 1')
+      .option('--id <serial>', 'the serial number that it must have, or of a product that tells none')
+      .option('--every <duration>', 'read again and again, as in 1s')
+      .option('--count <n>', 'so many readings')
+      .option('--json', 'one JSON object a reading'),
+  ).action(async (name: string | undefined, options: ReadOptions) => {
+    const { read } = await import('./read.ts')
+    leave(await read(name, options, terminal, interrupted))
   })
 }
 

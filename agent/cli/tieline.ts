@@ -61,7 +61,7 @@ export async function tieline(
       exit = await check(file, options.json === true, terminal)
     })
 
-  addMetering(add, terminal, code => {
+  addMetering(add, terminal, interrupted, code => {
     exit = code
   })
 

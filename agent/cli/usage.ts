@@ -8,9 +8,17 @@ export function misused(command: string, what: string, terminal: Terminal): Exit
   return EXIT.usage
 }
 
-/** `unknown page "eastron-sdm360", did you mean "eastron-sdm630"?`, or all that is known where nothing is near. */
+/** More names than this are no help in one line. */
+const NAMES_MOST = 12
+
+/** `unknown page "eastron-sdm360", did you mean "eastron-sdm630"?`, or what is known where nothing is near. */
 export function unknownName(kind: string, name: string, known: readonly string[]): string {
-  const meant = nearest(name, known)
-  const help = meant === undefined ? `known: ${known.join(', ')}` : `did you mean "${meant}"?`
+  const near = nearest(name, known)
+  const holding = known.filter(one => name.length > 2 && one.includes(name.toLowerCase()))
+  const meant = near === undefined ? holding : [near]
+  const help =
+    meant.length > 0 && meant.length <= NAMES_MOST
+      ? `did you mean "${meant.join('" or "')}"?`
+      : `known: ${known.slice(0, NAMES_MOST).join(', ')}${known.length > NAMES_MOST ? ', and more: tieline pages lists them' : ''}`
   return `unknown ${kind} "${name.slice(0, 48)}", ${help}`
 }

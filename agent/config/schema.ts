@@ -115,6 +115,7 @@ const line = v.pipe(
 const anyMeter = { line: name, every, id: v.optional(meterSerial) }
 const pageMeter = <const P extends keyof typeof PAGE_FRAMINGS>(protocol: P) =>
   group({ protocol: v.literal(protocol), ...anyMeter, page: name, unit })
+const sunspecModel = oneOf('meter', 'inverter', 'battery')
 const keyedMeter = <const P extends 'dsmr' | 'dlms'>(protocol: P) =>
   group({ protocol: v.literal(protocol), ...anyMeter, key_file: v.optional(path), auth_key_file: v.optional(path) })
 const meter = v.pipe(
@@ -124,16 +125,19 @@ const meter = v.pipe(
       pageMeter('modbus-rtu'),
       pageMeter('modbus-ascii'),
       pageMeter('modbus-tcp'),
-      group({ protocol: v.literal('sunspec'), ...anyMeter, unit }),
+      group({ protocol: v.literal('sunspec'), ...anyMeter, unit, model: v.optional(sunspecModel, 'meter') }),
+      group({ protocol: v.literal('iec62056'), ...anyMeter, address: v.optional(meterSerial) }),
       group({ protocol: v.literal('sml'), ...anyMeter }),
       keyedMeter('dsmr'),
       keyedMeter('dlms'),
     ],
-    among(['modbus-rtu', 'modbus-ascii', 'modbus-tcp', 'sunspec', 'sml', 'dsmr', 'dlms']),
+    among(['modbus-rtu', 'modbus-ascii', 'modbus-tcp', 'sunspec', 'iec62056', 'sml', 'dsmr', 'dlms']),
   ),
   v.transform((it): MeterConfig => {
     const { id, every, ...rest } = it
     const common = { everyMs: every, ...set({ id }) }
+    if (rest.protocol === 'iec62056')
+      return { protocol: rest.protocol, line: rest.line, ...common, ...set({ address: rest.address }) }
     if (!('key_file' in rest || 'auth_key_file' in rest)) return { ...rest, ...common }
     const { key_file: keyFile, auth_key_file: authKeyFile, ...telegram } = rest
     return { ...telegram, ...common, ...set({ keyFile, authKeyFile }) }

@@ -79,7 +79,9 @@ export type MeterConfig = {
 } & (
   | { readonly protocol: keyof typeof PAGE_FRAMINGS; readonly page: string; readonly unit: number }
   /** Framed as the other meters of its line, else RTU on a serial line and TCP on a TCP line. */
-  | { readonly protocol: 'sunspec'; readonly unit: number }
+  | { readonly protocol: 'sunspec'; readonly unit: number; readonly model: 'meter' | 'inverter' | 'battery' }
+  /** Modes A to C: asked, through an optical head. */
+  | { readonly protocol: 'iec62056'; readonly address?: string }
   | {
       readonly protocol: 'sml' | 'dsmr' | 'dlms'
       /** Files of 32 hex digits. */

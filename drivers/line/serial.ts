@@ -24,6 +24,21 @@ export interface SerialSettings {
  */
 const OPERATION_DEADLINE_MS = 2_000
 
+/** Why a device is not opened, by what the package says: a person can do something about these. */
+const REFUSALS = [
+  {
+    said: /permission|EACCES/i,
+    code: 'serial.permission',
+    hint: 'allow this user to use serial devices, as by membership in the group dialout',
+  },
+  { said: /lock|busy/i, code: 'serial.busy', hint: 'another program has this device open' },
+  {
+    said: /no such (file|device)|ENOENT|ENXIO|ENODEV|cannot open/i,
+    code: 'serial.missing',
+    hint: 'check the path and that the adapter is plugged in',
+  },
+] as const
+
 export function createSerialLine(settings: SerialSettings, clock: Clock, timers: Timers, log?: Log): Line {
   const { path, baudRate, dataBits = 8, parity = 'none', stopBits = 1 } = settings
   const characterMs = ((1 + dataBits + (parity === 'none' ? 0 : 1) + stopBits) * 1000) / baudRate
@@ -56,14 +71,10 @@ export function createSerialLine(settings: SerialSettings, clock: Clock, timers:
 
   function faultOf(operation: string, error: unknown): Fault {
     const message = error instanceof Error ? error.message : String(error)
-    const hint = /permission|EACCES/i.test(message)
-      ? 'allow this user to use serial devices, as by membership in the group dialout'
-      : /lock/i.test(message)
-        ? 'another program has this device open'
-        : /no such file|ENOENT|cannot open/i.test(message)
-          ? 'check the path and that the adapter is plugged in'
-          : undefined
-    return { code: `serial.${operation}`, path, message, ...(hint === undefined ? {} : { hint }) }
+    const known = operation === 'open' ? REFUSALS.find(({ said }) => said.test(message)) : undefined
+    return known === undefined
+      ? { code: `serial.${operation}`, path, message }
+      : { code: known.code, path, message, hint: known.hint }
   }
 
   /**

@@ -144,7 +144,7 @@ for (const [from, to, says] of [
   [
     'protocol: modbus-tcp',
     'protocol: modbus',
-    'must be one of modbus-rtu, modbus-ascii, modbus-tcp, sunspec, sml, dsmr, dlms',
+    'must be one of modbus-rtu, modbus-ascii, modbus-tcp, sunspec, iec62056, sml, dsmr, dlms',
   ],
   ['brokers: [mqtt:', 'brokers: [http:', 'must be an address such as mqtt:'],
   ['unit: 20', 'unit: 0', 'must be a Modbus unit'],
@@ -238,7 +238,7 @@ test('what meters may speak becomes what the agent opens', () => {
     keyFile: 'main.key',
     authKeyFile: 'main.gak',
   })
-  assert.equal(meters['sun'], { protocol: 'sunspec', line: 'lan', unit: 126, everyMs: 1000 })
+  assert.equal(meters['sun'], { protocol: 'sunspec', line: 'lan', unit: 126, model: 'meter', everyMs: 1000 })
 })
 
 test('the framing of a line is that of its pages, else what is usual on a line of its kind', () => {
@@ -248,7 +248,7 @@ test('the framing of a line is that of its pages, else what is usual on a line o
   assert.is(framingOf(tcp, [meter('modbus-rtu')]), 'rtu')
   assert.is(framingOf(tcp, []), 'tcp')
   assert.is(
-    framingOf(serial, [{ protocol: 'sunspec', line: 'l', unit: 2, everyMs: 1 }, meter('modbus-ascii')]),
+    framingOf(serial, [{ protocol: 'sunspec', line: 'l', unit: 2, model: 'meter', everyMs: 1 }, meter('modbus-ascii')]),
     'ascii',
   )
   assert.is(framingOf(serial, []), 'rtu')

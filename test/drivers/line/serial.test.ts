@@ -51,7 +51,7 @@ test('a device that is not there, and one that is no serial device, are faults',
   const opened = await missing.open(ear)
   assert.is(opened.ok, false)
   if (!opened.ok) {
-    assert.is(opened.fault.code, 'serial.open')
+    assert.is(opened.fault.code, 'serial.missing')
     assert.match(opened.fault.hint!, /plugged in/)
   }
   assert.not.ok((await createSerialLine({ path: '/dev/null', baudRate: 9600 }, clock, timers).open(ear)).ok)

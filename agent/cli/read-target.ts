@@ -1,0 +1,144 @@
+/** What `tieline read` was told to read, with what a maker sets where nothing was said. */
+import { PAGES } from '../../drivers/meters/catalogue.ts'
+import { TELEGRAMS } from '../../drivers/meters/telegrams.ts'
+import { fail, ok, type Result } from '../../protocol/result.ts'
+import { parseDuration, parseHostPort, parseWhole } from '../config/literals.ts'
+import { type LineConfig, type MeterConfig, PAGE_FRAMINGS, type SerialFormat } from '../config/site-config.ts'
+import type { Framing } from '../open-meter.ts'
+import type { KeyOptions } from './meter-keys.ts'
+import { unknownName } from './usage.ts'
+
+export interface ReadOptions extends KeyOptions {
+  readonly page?: string
+  readonly telegram?: string
+  readonly line?: string
+  readonly tcp?: string
+  readonly framing?: string
+  readonly baud?: string
+  readonly format?: string
+  readonly unit?: string
+  readonly id?: string
+  readonly every?: string
+  readonly count?: string
+  readonly config?: string
+  readonly json?: true
+}
+
+export interface ReadTarget {
+  readonly meter: MeterConfig
+  readonly line: LineConfig
+  /** undefined of a meter that is no Modbus slave. */
+  readonly framing: Framing | undefined
+}
+
+/** Pages that no table of registers describes. */
+const MODELS: Readonly<Record<string, 'meter' | 'inverter' | 'battery'>> = {
+  sunspec: 'meter',
+  'sunspec-meter': 'meter',
+  'sunspec-inverter': 'inverter',
+  'sunspec-battery': 'battery',
+}
+const IEC = 'iec62056'
+
+const FORMATS: readonly SerialFormat[] = ['8N1', '8N2', '8E1', '8O1', '7E1', '7O1']
+const FRAMINGS: readonly Framing[] = ['rtu', 'ascii', 'tcp']
+/** How telegrams are sent where nothing else is said: an infrared eye, a P1 port, an M-Bus or H1 adapter. */
+const SPEEDS: Readonly<Record<string, { readonly baud: number; readonly format: SerialFormat }>> = {
+  sml: { baud: 9_600, format: '8N1' },
+  dsmr: { baud: 115_200, format: '8N1' },
+  dlms: { baud: 2_400, format: '8N1' },
+  'dlms-raw': { baud: 9_600, format: '8N1' },
+  [IEC]: { baud: 300, format: '7E1' },
+}
+const USUAL = { baud: 9_600, format: '8N1' } as const
+const DEFAULT_PORT = 502
+const BAUD_MOST = 4_000_000
+
+const wrong = (what: string) => fail({ code: 'usage.read', what })
+
+/** The name under which the one line and the one meter of the command line go. */
+export const HERE = 'here'
+
+export function readTarget(options: ReadOptions): Result<ReadTarget> {
+  const { page, telegram } = options
+  if ((page === undefined) === (telegram === undefined)) return wrong('give either --page or --telegram')
+  const names = [...PAGES.keys(), ...Object.keys(MODELS), IEC]
+  if (page !== undefined && !names.includes(page)) return wrong(unknownName('page', page, names))
+  if (telegram !== undefined && !TELEGRAMS.has(telegram))
+    return wrong(unknownName('kind of telegram', telegram, [...TELEGRAMS.keys()]))
+  const factory = page === undefined ? undefined : PAGES.get(page)?.factory
+  const line = lineOf(options, factory ?? SPEEDS[(page ?? telegram)!] ?? USUAL)
+  if (!line.ok) return line
+  const common = { line: HERE, everyMs: 1000, ...(options.id === undefined ? {} : { id: options.id }) }
+  if (telegram !== undefined)
+    return ok({
+      meter: { ...common, protocol: telegram as 'sml' },
+      line: line.value,
+      framing: undefined,
+    })
+  if (page === IEC) return ok({ meter: { ...common, protocol: IEC }, line: line.value, framing: undefined })
+  const framing = choose(
+    '--framing',
+    options.framing ?? (line.value.kind === 'serial' ? 'rtu' : (PAGES.get(page!)?.framing ?? 'tcp')),
+    FRAMINGS,
+  )
+  if (!framing.ok) return framing
+  if (framing.value === 'tcp' && line.value.kind === 'serial') return wrong('--framing tcp is for --tcp')
+  const unit = wholeOption(
+    '--unit',
+    options.unit ?? String(factory?.unit ?? 1),
+    framing.value === 'tcp' ? 0 : 1,
+    framing.value === 'tcp' ? 255 : 247,
+  )
+  if (!unit.ok) return unit
+  const at = { ...common, unit: unit.value }
+  const model = MODELS[page!]
+  const protocol = (Object.keys(PAGE_FRAMINGS) as (keyof typeof PAGE_FRAMINGS)[]).find(
+    one => PAGE_FRAMINGS[one] === framing.value,
+  )!
+  const meter: MeterConfig =
+    model === undefined ? { ...at, protocol, page: page! } : { ...at, protocol: 'sunspec', model }
+  return ok({ meter, line: line.value, framing: framing.value })
+}
+
+function lineOf(
+  options: ReadOptions,
+  usual: { readonly baud: number; readonly format: SerialFormat },
+): Result<LineConfig> {
+  const { line, tcp } = options
+  if ((line === undefined) === (tcp === undefined)) return wrong('give either --line (a device) or --tcp (host:port)')
+  if (tcp !== undefined) {
+    const at = parseHostPort(/:\d+$/.test(tcp) ? tcp : `${tcp}:${DEFAULT_PORT}`)
+    return at === undefined
+      ? wrong(`--tcp is host:port, as in meter.local:502, not "${tcp.slice(0, 48)}"`)
+      : ok({ kind: 'tcp', ...at })
+  }
+  const baud = wholeOption('--baud', options.baud ?? String(usual.baud), 50, BAUD_MOST)
+  if (!baud.ok) return baud
+  const format = choose('--format', (options.format ?? usual.format).toUpperCase(), FORMATS)
+  return format.ok ? ok({ kind: 'serial', path: line!, baud: baud.value, format: format.value }) : format
+}
+
+export function wholeOption(name: string, text: string, least: number, most: number): Result<number> {
+  const value = parseWhole(text)
+  return value !== undefined && value >= least && value <= most
+    ? ok(value)
+    : wrong(`${name} is a whole number from ${least} to ${most}, not "${text.slice(0, 48)}"`)
+}
+
+export function choose<T extends string>(name: string, text: string, known: readonly T[]): Result<T> {
+  const found = known.find(one => one === text)
+  return found === undefined ? wrong(`${name}: ${unknownName('choice', text, known)}`) : ok(found)
+}
+
+/** How often, and how many times; one reading where neither is said, until interrupted where only the pace is. */
+export function readPace({ every, count }: ReadOptions): Result<{ readonly everyMs: number; readonly count: number }> {
+  const everyMs = every === undefined ? 1_000 : parseDuration(every)
+  if (everyMs === undefined || everyMs < 1)
+    return wrong(`--every is a duration, as in 1s, not "${every!.slice(0, 48)}"`)
+  const times =
+    count === undefined
+      ? ok(every === undefined ? 1 : Number.POSITIVE_INFINITY)
+      : wholeOption('--count', count, 1, 1_000_000_000)
+  return times.ok ? ok({ everyMs, count: times.value }) : times
+}
