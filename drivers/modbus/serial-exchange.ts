@@ -29,6 +29,8 @@ const QUIET_MOST_MS = 250
 const QUIET_TRIES = 3
 /** A second master polls at least this often, or else it is not worth a fault. */
 const STRANGER_MS = 10_000
+/** Longer than any adapter or busy machine keeps the next slice of an answer that has begun. */
+const UNDER_WAY_MS = 50
 /** Two of the longest frames, which are those of ASCII: more than that cannot be the answer to one request. */
 const BUFFER_MOST = 1_026
 /**
@@ -244,6 +246,12 @@ export function createSerialExchange(parts: SerialParts): Exchange {
       : undefined
   }
 
+  /** Whether the answer has begun to come and still goes on: it is not given up in the middle. */
+  function isUnderWay({ call: { unit, request } }: Pending): boolean {
+    if (stale > 0 || buffer.length === 0 || clock.fine() - lastHeard >= UNDER_WAY_MS) return false
+    return framing.decodeAnswer(unit, request, buffer).kind === 'need'
+  }
+
   function timedOut(expired: Pending, afterMs: number): void {
     const { unit } = expired.call
     const record = slave(unit)
@@ -286,8 +294,12 @@ export function createSerialExchange(parts: SerialParts): Exchange {
         if (pending !== mine) return
         if (!written.ok) return giveUp(mine, written.fault)
         const timeoutMs = slave(call.unit).timeoutMs(wireMs(call))
-        const waitMs = Math.max(0, mine.endsAt - clock.fine()) + timeoutMs
-        cancel = afterListening(waitMs, clock, timers, () => timedOut(mine, timeoutMs))
+        const wait = (ms: number) => {
+          cancel = afterListening(ms, clock, timers, () =>
+            isUnderWay(mine) ? wait(UNDER_WAY_MS) : timedOut(mine, timeoutMs),
+          )
+        }
+        wait(Math.max(0, mine.endsAt - clock.fine()) + timeoutMs)
       })
     })
   }

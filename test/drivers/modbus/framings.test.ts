@@ -153,6 +153,25 @@ test('an adapter that hears itself does not confirm its own commands', async () 
   }
 })
 
+test('an answer that has begun in time is heard to its end, and one that stops in the middle is given up', async () => {
+  const answer = encodeRtu(1, hex('04 04 de ad be ef'))
+  for (const [gapMs, outcome] of [
+    [40, 'ok'],
+    [60, 'modbus.garbled'],
+  ] as const) {
+    const bus = await opened({ ...FRAMINGS['rtu']!, answers: { initialMs: 100 } })
+    bus.units.get(1)!.faults.dead = true
+    const read = bus.master.readRegisters(1, 'input', 0, 2)
+    // 8.3 ms of request, 109.4 ms of waiting.
+    await bus.advance(105)
+    for (const slice of [answer.subarray(0, 3), answer.subarray(3, 6), answer.subarray(6)]) {
+      bus.wire.device.write(slice)
+      await bus.advance(gapMs)
+    }
+    assert.is(codeOf(await settled(bus, read)), outcome)
+  }
+})
+
 test('a short answer behind a glitch of the transceiver is found', async () => {
   const bus = await opened(FRAMINGS['rtu']!)
   bus.units.get(1)!.faults.dead = true
