@@ -7,7 +7,10 @@ export const ORNO_WE516: MeterPage = {
   sources: [
     { title: 'volkszaehler/mbmd, meters/rs485/orno3p.go', seen: 'manual not seen' },
     { title: 'TapHome, Orno OR-WE-517 (singles, function 3, serial settings)', seen: 'manual not seen' },
-    { title: 'volkszaehler/mbmd, pull request 129: frames of an OR-WE-516', seen: 'manual not seen' },
+    {
+      title: 'Frames: volkszaehler/mbmd, pull request 129 (OR-WE-516); arendst/Tasmota, issue 19616 (OR-WE-517)',
+      seen: 'manual not seen',
+    },
     { title: 'M.-O. Blumenauer, ORNO package (OR-WE-514, 516, 517)', seen: 'manual not seen' },
   ],
   replay: 'foreign',
