@@ -108,30 +108,33 @@ export function gatherRaw(
   bytes: Uint8Array,
   measure: (apdu: Uint8Array) => { readonly end: number } | { readonly wanted: number } | undefined,
 ): Pull<GatheredApdu, Fault> {
+  let at = 0
   const junk = (code: string): Pull<GatheredApdu, Fault> => {
-    let skip = Math.min(1, bytes.length)
+    // Past the blocks that are whole: inside of the first stands what looks like a telegram of its own.
+    let skip = Math.max(1, at)
     while (skip < bytes.length && !beginsRaw(bytes[skip])) skip++
     return { kind: 'junk', skip, fault: { code, bytes: skip } }
   }
   if (bytes.length === 0) return { kind: 'need', bytes: 1 }
   if (!beginsRaw(bytes[0])) return junk('dlms.noise')
   const blocks: Uint8Array[] = []
-  let at = 0
   for (;;) {
     const rest = bytes.subarray(at)
+    // Seen before its length, which may be noise, is waited for.
+    if (rest[0] === BLOCK_TAG && rest.length >= 4 && ((rest[2]! << 8) | rest[3]!) !== blocks.length + 1)
+      return junk('dlms.segment')
     const size = rest.length === 0 ? { wanted: 1 } : measure(rest)
     if (size === undefined) return junk('dlms.structure')
     if ('wanted' in size) {
       if (at + size.wanted > DLMS_TELEGRAM_MAX) return junk('dlms.too-long')
       return { kind: 'need', bytes: size.wanted - rest.length }
     }
-    at += size.end
     const block = rest[0] === BLOCK_TAG ? readBlock(rest) : undefined
-    if (block === undefined) {
-      if (blocks.length > 0) return junk('dlms.segment')
+    if (block === undefined && blocks.length > 0) return junk('dlms.segment')
+    at += size.end
+    if (block === undefined)
       return { kind: 'frame', value: { apdu: rest.subarray(0, size.end), link: 'raw', sender: '' }, used: at }
-    }
-    if (block.number !== blocks.length + 1 || blocks.length >= FRAMES_MOST) return junk('dlms.segment')
+    if (blocks.length >= FRAMES_MOST) return junk('dlms.too-long')
     blocks.push(block.data)
     if (block.last) return { kind: 'frame', value: { apdu: concat(...blocks), link: 'raw', sender: '' }, used: at }
   }

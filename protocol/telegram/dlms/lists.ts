@@ -44,8 +44,9 @@ const KAMSTRUP: Convention = {
 }
 const KAMSTRUP_CT: Convention = { channel: 1, scalers: { ...KAMSTRUP.scalers, current: -3 } }
 /**
- * Landis+Gyr E450 in Austria: pairs after a date-time. Netz Burgenland, "Spezifikation Kundenschnittstelle E450"
- * (document not seen); martink173/smartmeter-datacollector, lge450.py: W, Wh, var and varh as they stand.
+ * Landis+Gyr E450 in Austria: pairs after a date-time, W, Wh, var and varh as they stand: esphome-libs/dlms_parser
+ * (Apache-2.0), tests/expected/hdlc_landis_gyr_e450.h and the decoded log of that capture. Netz Burgenland,
+ * "Spezifikation Kundenschnittstelle E450": not seen.
  */
 const LANDIS_GYR_E450: Convention = {
   channel: 0,

@@ -360,6 +360,27 @@ test('times with parts unsaid or impossible are none, and a deviation is told as
     assert.is(time(none), undefined)
 })
 
+test('bare blocks out of order, and a line heard from the middle on, cost what was cut and no more', () => {
+  const [a, b, ...rest] = blocks(PUSH, 30) as [Uint8Array, Uint8Array, ...Uint8Array[]]
+  const whole = concat(a, b, ...rest)
+  for (const parts of [
+    [a, ...rest],
+    [b, ...rest],
+    [b, a, ...rest],
+    [a, a, b, ...rest],
+  ]) {
+    const { frames, faults } = new Gather(bytes => decodeDlms(bytes, {}, 'raw')).push(concat(...parts, whole))
+    // The first block twice is a beginning and a telegram.
+    assert.is(frames.length, parts[1] === a && parts[2] === b ? 2 : 1)
+    assert.ok(faults.length > 0)
+  }
+  for (let from = 1; from < PUSH.length; from++) {
+    const gather = new Gather(bytes => decodeDlms(bytes, {}, 'raw'))
+    const frames = gather.push(concat(PUSH.subarray(from), PUSH, PUSH)).frames.map(({ value }) => value)
+    assert.equal(frames.at(-1)?.values, VALUES, `from ${from}`)
+  }
+})
+
 test('a telegram longer than any is dropped, and what is held stays bounded', () => {
   const endless = (segment: Uint8Array, first: Uint8Array) => {
     const gather = new Gather(bytes => decodeDlms(bytes, {}))
