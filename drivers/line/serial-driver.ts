@@ -18,6 +18,7 @@ export interface Rs485 {
 const TIOCGSERIAL = 0x541e
 const TIOCSSERIAL = 0x541f
 const TIOCSRS485 = 0x542f
+const TIOCGICOUNT = 0x545d
 /** linux/serial.h: struct serial_struct takes 72 bytes at the most; its flags are the fifth int. */
 const SERIAL_STRUCT_BYTES = 128
 const FLAGS_AT = 16
@@ -28,6 +29,11 @@ const SERIAL_RS485_BYTES = 32
 const SER_RS485_ENABLED = 1
 const SER_RS485_RTS_ON_SEND = 2
 const SER_RS485_RTS_AFTER_SEND = 4
+
+/** linux/serial.h: struct serial_icounter_struct is twenty ints, the seventh counts framing errors, the ninth parity errors. */
+const ICOUNTER_BYTES = 80
+const FRAMING_ERRORS_AT = 24
+const PARITY_ERRORS_AT = 32
 
 /** Whether this machine puts the low byte of a word first. */
 const LITTLE = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1
@@ -72,3 +78,21 @@ export async function setRs485(path: string, fd: number, rs485: Rs485): Promise<
 
 const RS485_HINT =
   "this device's driver cannot switch an RS-485 transceiver: leave rs485 out where the adapter does it by itself, else enable it in the device tree"
+
+/** Bytes that came damaged, out of struct serial_icounter_struct. */
+export function damagedBytes(struct: Uint8Array): number {
+  const view = new DataView(struct.buffer, struct.byteOffset)
+  return view.getUint32(FRAMING_ERRORS_AT, LITTLE) + view.getUint32(PARITY_ERRORS_AT, LITTLE)
+}
+
+/**
+ * Counts the bytes whose parity or stop bit was wrong, since some time in the past. They are dropped before anybody reads them,
+ * so that on a line of the wrong baud rate or parity nothing else tells of them. Undefined where this device does not count.
+ */
+export async function damageCounter(fd: number): Promise<() => number | undefined> {
+  const libc = await loadLibc()
+  return () => {
+    const struct = new Uint8Array(ICOUNTER_BYTES)
+    return libc.ok && libc.value.ioctlBytes(fd, TIOCGICOUNT, struct).ok ? damagedBytes(struct) : undefined
+  }
+}

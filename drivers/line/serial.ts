@@ -5,7 +5,7 @@
 import { SerialPort } from 'serialport'
 import { done, type Fault, fail, type Result } from '../../protocol/result.ts'
 import type { Clock, Line, LineListener, Log, Timers } from '../ports.ts'
-import { type Rs485, setLowLatency, setRs485 } from './serial-driver.ts'
+import { damageCounter, type Rs485, setLowLatency, setRs485 } from './serial-driver.ts'
 
 export interface SerialSettings {
   /** A device path; prefer /dev/serial/by-id/..., which names the same adapter after a replug. */
@@ -46,6 +46,7 @@ export function createSerialLine(settings: SerialSettings, clock: Clock, timers:
   let down: (fault: Fault) => void = () => {}
   /** What this device goes on without. */
   let without: Fault | undefined
+  let damaged: () => number | undefined = () => undefined
 
   /** A callback of the package as a result, with a deadline of our own: it may never come. */
   function within(
@@ -105,6 +106,7 @@ export function createSerialLine(settings: SerialSettings, clock: Clock, timers:
       without = quick.fault
       log?.('info', 'lines', `${path} hands bytes over in its own time`, without)
     }
+    damaged = await damageCounter(fd)
     return settings.rs485 === undefined ? done : setRs485(path, fd, settings.rs485)
   }
 
@@ -119,6 +121,7 @@ export function createSerialLine(settings: SerialSettings, clock: Clock, timers:
     name: path,
     characterMs,
     without: () => without,
+    damaged: () => (port?.isOpen ? damaged() : undefined),
     open: async (listener: LineListener) => {
       if (port !== undefined) return fail({ code: 'serial.already-open', path })
       let opening: SerialPort

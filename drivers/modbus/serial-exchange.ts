@@ -71,6 +71,8 @@ interface Pending {
   /** Bytes heard after the request that fit no frame, and those of frames that began before its end. */
   junk: number
   early: number
+  /** What the line had counted of damaged bytes before this request. */
+  readonly damagedBefore: number
 }
 
 export function createSerialExchange(parts: SerialParts): Exchange {
@@ -261,8 +263,9 @@ export function createSerialExchange(parts: SerialParts): Exchange {
   }
 
   /** Silence, or what was heard instead of an answer. */
-  function whyNothing({ call: { unit }, junk, early }: Pending, afterMs: number): Fault {
-    const bytes = junk + buffer.length - stale
+  function whyNothing({ call: { unit }, junk, early, damagedBefore }: Pending, afterMs: number): Fault {
+    const damaged = Math.max(0, (line.damaged?.() ?? 0) - damagedBefore)
+    const bytes = junk + buffer.length - stale + damaged
     if (early > 0) return { code: 'modbus.early', unit, afterMs, bytes: early, hint: EARLY_HINT }
     if (bytes > 0) return { code: 'modbus.garbled', unit, afterMs, bytes, hint: GARBLED_HINT }
     return { code: 'modbus.timeout', unit, afterMs }
@@ -283,6 +286,7 @@ export function createSerialExchange(parts: SerialParts): Exchange {
         echoDue: hearsItself,
         junk: 0,
         early: 0,
+        damagedBefore: line.damaged?.() ?? 0,
         settle: result => {
           cancel()
           if (pending === mine) pending = undefined

@@ -2,7 +2,7 @@
 import { createSystemTime } from '../../../drivers/clock.ts'
 import { openPty } from '../../../drivers/line/pty.ts'
 import { createSerialLine } from '../../../drivers/line/serial.ts'
-import { rs485Struct } from '../../../drivers/line/serial-driver.ts'
+import { damagedBytes, rs485Struct } from '../../../drivers/line/serial-driver.ts'
 import { hex } from '../../../protocol/bytes.ts'
 import { type Fault, must } from '../../../protocol/result.ts'
 import { assert, suite } from '../../harness.ts'
@@ -121,6 +121,19 @@ test('RS-485 is asked for as linux/serial.h lays it out', () => {
     hex(`05 00 00 00 00 00 00 00 02 00 00 00 ${rest}`),
   )
   assert.throws(() => rs485Struct({ rtsOnSend: true, delayBeforeMs: 0.5, delayAfterMs: 0 }), /whole milliseconds/)
+})
+
+test('damaged bytes are counted as linux/serial.h lays them out, and a pseudo-terminal counts none', async () => {
+  //                cts dsr rng dcd rx tx frame overrun parity brk buf_overrun, and nine for later
+  const counters = [1, 2, 3, 4, 5, 6, 300, 8, 70_000, 10, 11, ...Array(9).fill(0)]
+  assert.is(damagedBytes(new Uint8Array(Int32Array.from(counters).buffer)), 70_300)
+  const pty = must(await openPty())
+  const line = createSerialLine({ path: pty.path, baudRate: 9600 }, clock, timers)
+  must(await line.open({ bytes: () => {}, down: () => {} }))
+  assert.is(line.damaged!(), undefined)
+  await line.close()
+  assert.is(line.damaged!(), undefined)
+  await pty.close()
 })
 
 test.run()

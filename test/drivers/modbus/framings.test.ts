@@ -1,4 +1,4 @@
-import type { ModbusMasterParts } from '../../../drivers/modbus/master.ts'
+import { createModbusMaster, type ModbusMasterParts } from '../../../drivers/modbus/master.ts'
 import { hex } from '../../../protocol/bytes.ts'
 import { encodeAscii, encodeRtu } from '../../../protocol/modbus/frame.ts'
 import { must, type Result } from '../../../protocol/result.ts'
@@ -122,6 +122,22 @@ test('bytes that fit no frame at the time of an answer are told from silence', a
   assert.match(garbled.fault.hint!, /baud rate or parity/)
   assert.is(codeOf(await settled(bus, bus.master.readRegisters(1, 'input', 0, 4))), 'modbus.timeout')
   assert.is(bus.master.health().counts.timeouts, 2)
+})
+
+test('bytes that the device dropped for their parity are told from silence', async () => {
+  let dropped = 40
+  const bus = await opened(FRAMINGS['rtu']!)
+  bus.units.get(1)!.faults.dead = true
+  const line = { ...bus.wire.port, damaged: () => dropped }
+  const master = createModbusMaster({ line, clock: bus.clock, timers: bus.timers, framing: 'rtu' })
+  await bus.master.close()
+  must(await settled(bus, master.open()))
+  const read = master.readRegisters(1, 'input', 0, 2)
+  await bus.advance(20)
+  dropped += 9
+  const garbled = await settled(bus, read)
+  assert.equal(!garbled.ok && [garbled.fault.code, garbled.fault['bytes']], ['modbus.garbled', 9])
+  assert.is(codeOf(await settled(bus, master.readRegisters(1, 'input', 0, 4))), 'modbus.timeout')
 })
 
 test('an answer that ends sooner than its own length after the request began before the request ended', async () => {
