@@ -5,7 +5,6 @@
  * The check characters are too weak to believe one readout, so a read takes two, and a third where a counter ran on between
  * them (see agreement.ts). At 300 baud that takes minutes: ask seldom.
  */
-import { sha256 } from '../../protocol/crypto/hash.ts'
 import { type Fault, fail, ok, type Result } from '../../protocol/result.ts'
 import type { Parity } from '../../protocol/telegram/iec62056.ts'
 import {
@@ -15,11 +14,9 @@ import {
   type SignOnPlan,
   stepSignOn,
 } from '../../protocol/telegram/iec62056-session.ts'
-import { later, type Mono } from '../../protocol/time.ts'
 import { keepOpen } from '../line/keep-open.ts'
-import type { Cancel, Clock, Line, Log, Meter, MeterReading, Timers } from '../ports.ts'
-import { agreedThrice, agreedTwice, ranOn } from './agreement.ts'
-import { createCounterWatch } from './counters.ts'
+import type { Cancel, Clock, Line, Log, Meter, Timers } from '../ports.ts'
+import { createAgreedReader, type Heard } from './agreed-reading.ts'
 
 export interface IecMeterParts {
   /** Opened at `openingBaud`, with 7 data bits and even parity, or with 8 and none where `parity` is `even-in-bit-7`. */
@@ -52,13 +49,6 @@ const DEADLINE_MS = 180_000
 /** Seven data bits with parity, or eight without, between start and stop bit. */
 const BITS = 10
 
-interface Heard {
-  readonly meterId: string
-  readonly values: MeterReading['values']
-  readonly raw: Uint8Array
-  readonly began: Mono
-}
-
 export function createIecMeter(parts: IecMeterParts): IecMeter {
   const { line, clock, timers, log, openingBaud = OPENING_BAUD, deadlineMs = DEADLINE_MS } = parts
   const plan: SignOnPlan = {
@@ -68,8 +58,6 @@ export function createIecMeter(parts: IecMeterParts): IecMeter {
     highestBaud: line.setBaud === undefined ? openingBaud : HIGHEST_BAUD,
     attempts: ATTEMPTS,
   }
-  const counters = createCounterWatch(PAGE, log)
-  let pinned = parts.meterId
   let baud = openingBaud
   /** What the readout under way makes of bytes and of the line's end. */
   let hear: (bytes: Uint8Array) => void = () => {}
@@ -170,37 +158,19 @@ export function createIecMeter(parts: IecMeterParts): IecMeter {
     return undefined
   }
 
-  async function read(): Promise<Result<MeterReading>> {
-    const heard: Heard[] = []
-    for (let n = 0; n < 3; n++) {
+  const agreed = createAgreedReader({
+    page: PAGE,
+    clock,
+    ...(parts.meterId === undefined ? {} : { meterId: parts.meterId }),
+    ...(log && { log }),
+  })
+  const read = () =>
+    agreed(async () => {
       const down = link.fault()
       if (down !== undefined) return fail(down)
       const flushed = await line.flush()
-      if (!flushed.ok) return flushed
-      const one = await readout()
-      if (!one.ok) return one
-      const { meterId } = one.value
-      heard.push(one.value)
-      const [a, b, c] = heard
-      if (a === undefined || b === undefined) continue
-      const agreed = c === undefined ? agreedTwice(a, b) : agreedThrice(a, b, c)
-      if (c === undefined && ranOn(a, b)) continue
-      // One readout alone may have the identity wrong as well.
-      if (a.meterId !== b.meterId) break
-      pinned ??= meterId
-      if (meterId !== pinned) return fail({ code: 'meter.identity', page: PAGE, expected: pinned, received: meterId })
-      const values = counters.keepRising(agreed, b.began)
-      if (values.length === 0) break
-      return ok({
-        meterId,
-        taken: later(clock.now(), b.began - clock.mono()),
-        takenMono: b.began,
-        values,
-        rawHash: sha256(b.raw),
-      })
-    }
-    return fail({ code: 'meter.nothing-certain', page: PAGE, readouts: heard.length })
-  }
+      return flushed.ok ? readout() : flushed
+    })
 
   return {
     page: PAGE,
