@@ -21,7 +21,7 @@ export type GatherFault =
   | { readonly code: 'dlms.segment'; readonly number: number; readonly what: string }
   | { readonly code: 'dlms.too-long'; readonly limit: number }
 
-/** All frames of a telegram; four times the longest telegram in the field, and what every reader of a line bounds. */
+/** All frames of a telegram before its last: fourteen times the longest capture, a Norwegian list of 581 bytes. */
 export const DLMS_TELEGRAM_MAX = 8192
 /** Frames of a telegram; a push in M-Bus frames of 255 bytes takes 32 for all of `DLMS_TELEGRAM_MAX`. */
 const FRAMES_MOST = 64
