@@ -86,6 +86,12 @@ test('cut at every byte it asks for more', () => {
   }
 })
 
+test('what is no text is not waited for: the rest of a telegram cannot make it one', () => {
+  for (const foreign of [0x80, 0xdb, 0xff, 0x7f])
+    assert.is(code(concat(FRAME.subarray(0, 40), Uint8Array.of(foreign))), 'dsmr.line')
+  assert.is(code(FRAME.subarray(0, 41)), 'need')
+})
+
 test('with any one bit flipped there is no wrong reading', () => {
   const right = text(read(FRAME))
   let accepted = 0
