@@ -4,7 +4,12 @@ import { A, Hz, holding, kWh, type MeterPage, ratio, steps, V, var_, W } from '.
 export const CHINT_DTSU666: MeterPage = {
   name: 'chint-dtsu666',
   products: ['Chint DTSU666, direct connection 5(80) A'],
-  sources: [{ title: 'volkszaehler/mbmd, meters/rs485/dtsu666.go', seen: 'manual not seen' }],
+  sources: [
+    { title: 'Chint, DTSU666-CT User Manual ZTY0.464.1448, page 12 (serial settings, ratios)', seen: 'manual' },
+    { title: 'volkszaehler/mbmd, meters/rs485/dtsu666.go (steps, energies)', seen: 'manual not seen' },
+    { title: 'OpenEMS, meter.chint.dtsu666, MeterChintDtsu666Impl.java (addresses, steps)', seen: 'manual not seen' },
+    { title: 'smart-stuff, P1 Modbus dongle, DTSU666 emulation (addresses, steps)', seen: 'manual not seen' },
+  ],
   replay: 'synthetic',
   framing: 'rtu',
   factory: { baud: 9_600, format: '8N1', unit: 1 },
@@ -31,9 +36,9 @@ export const CHINT_DTSU666: MeterPage = {
   registers: {
     energyImported: holding(0x101e, 'f32', kWh),
     energyExported: holding(0x1028, 'f32', kWh),
-    voltageL1: holding(0x2000, 'f32', steps(-1, V)),
-    voltageL2: holding(0x2002, 'f32', steps(-1, V)),
-    voltageL3: holding(0x2004, 'f32', steps(-1, V)),
+    voltageL1: holding(0x2006, 'f32', steps(-1, V)),
+    voltageL2: holding(0x2008, 'f32', steps(-1, V)),
+    voltageL3: holding(0x200a, 'f32', steps(-1, V)),
     currentL1: holding(0x200c, 'f32', steps(-3, A)),
     currentL2: holding(0x200e, 'f32', steps(-3, A)),
     currentL3: holding(0x2010, 'f32', steps(-3, A)),
@@ -50,7 +55,9 @@ export const CHINT_DTSU666: MeterPage = {
     'Behind transformers all values are those of the secondary side: only the direct connection is covered.',
     'Its singles count tenths of a volt, thousandths of an ampere, tenths of a watt.',
     'Firmware for other brands (DTSU666-H, DTSU666-20) has other tables.',
-    'That the transformer ratios stand at 6 and 7 is from memory of its manual; they are pinned, not used.',
+    'At 2000h to 2005h stand the voltages between phases, which one reader (mbmd) takes for those to neutral.',
+    'Some firmware has its counters at 4000h and on instead of 1000h: those are not read.',
+    'By one source the factory setting is two stop bits.',
     'The most registers of one request and the turnaround are assumptions.',
   ],
 }
