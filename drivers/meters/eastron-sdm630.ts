@@ -123,10 +123,15 @@ export const EASTRON_X96: MeterPage = {
   products: ['Eastron SMART X96-1A'],
   sources: [
     { title: 'volkszaehler/mbmd, meters/rs485/x961a.go (after the protocol V1.0)', seen: 'manual not seen' },
+    { title: 'AGG Software, register list of the Eastron X96 (addresses, units)', seen: 'manual not seen' },
     { title: 'Eastron, SDM320Y User Manual V1.0, page 41 (serial number of another product)', seen: 'manual' },
   ],
   replay: 'synthetic',
   maxRegisters: 60,
   maxPowerW: 10_000_000,
-  caveats: [...CAVEATS, 'Values are those of the primary side only if the transformer ratio is set in the meter.'],
+  caveats: [
+    ...CAVEATS,
+    'Values are those of the primary side only if the transformer ratio is set in the meter.',
+    'By its register list the energy counters count since the last reset: whoever is at the meter may reset them.',
+  ],
 }
