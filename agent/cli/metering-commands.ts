@@ -1,6 +1,7 @@
 /** The commands that have to do with meters and need no site: what they understand, and which function carries each out. */
 import type { Command } from './commander.ts'
 import type { DecodeOptions } from './decode.ts'
+import type { DetectOptions } from './detect.ts'
 import type { ExitCode } from './exit-codes.ts'
 import type { ReadOptions } from './read-target.ts'
 import type { Terminal } from './terminal.ts'
@@ -68,6 +69,25 @@ export function addMetering(
     const { read } = await import('./read.ts')
     leave(await read(name, options, terminal, interrupted))
   })
+
+  add('detect', 'Find the meters on a line: those that speak unasked, and those that answer. Only reads are sent.', [
+    'tieline detect',
+    'tieline detect --line /dev/ttyUSB0 --baud 9600',
+    'tieline detect --line /dev/ttyUSB0 --baud 9600,19200 --format 8N1,8E1 --units 1-20 --json',
+    'tieline detect --tcp 192.168.1.40',
+    'tieline detect --tcp gateway:8899 --framing rtu --units 1-247',
+  ])
+    .option('--line <device>', 'a serial device; all of this machine when left out')
+    .option('--tcp <host[:port]>', 'instead of serial devices')
+    .option('--framing <kind>', 'rtu, ascii or tcp')
+    .option('--baud <list>', 'the speeds to try, in this order', '9600,19200,115200,2400')
+    .option('--format <list>', 'the forms of a character to try', '8N1')
+    .option('--units <list>', 'the units to ask, as in 1-10,42')
+    .option('--json', 'one JSON object a meter')
+    .action(async (options: DetectOptions) => {
+      const { detect } = await import('./detect.ts')
+      leave(await detect(options, terminal, interrupted))
+    })
 }
 
 const keyOptions = (command: Command): Command =>

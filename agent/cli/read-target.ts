@@ -40,8 +40,8 @@ const MODELS: Readonly<Record<string, 'meter' | 'inverter' | 'battery'>> = {
 }
 const IEC = 'iec62056'
 
-const FORMATS: readonly SerialFormat[] = ['8N1', '8N2', '8E1', '8O1', '7E1', '7O1']
-const FRAMINGS: readonly Framing[] = ['rtu', 'ascii', 'tcp']
+export const FORMATS: readonly SerialFormat[] = ['8N1', '8N2', '8E1', '8O1', '7E1', '7O1']
+export const FRAMINGS: readonly Framing[] = ['rtu', 'ascii', 'tcp']
 /** How telegrams are sent where nothing else is said: an infrared eye, a P1 port, an M-Bus or H1 adapter. */
 const SPEEDS: Readonly<Record<string, { readonly baud: number; readonly format: SerialFormat }>> = {
   sml: { baud: 9_600, format: '8N1' },
@@ -57,7 +57,7 @@ const BAUD_MOST = 4_000_000
 const wrong = (what: string) => fail({ code: 'usage.read', what })
 
 /** The name under which the one line and the one meter of the command line go. */
-export const HERE = 'here'
+const HERE = 'here'
 
 export function readTarget(options: ReadOptions): Result<ReadTarget> {
   const { page, telegram } = options
@@ -101,8 +101,8 @@ export function readTarget(options: ReadOptions): Result<ReadTarget> {
   return ok({ meter, line: line.value, framing: framing.value })
 }
 
-function lineOf(
-  options: ReadOptions,
+export function lineOf(
+  options: Pick<ReadOptions, 'line' | 'tcp' | 'baud' | 'format'>,
   usual: { readonly baud: number; readonly format: SerialFormat },
 ): Result<LineConfig> {
   const { line, tcp } = options
