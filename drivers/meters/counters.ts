@@ -2,7 +2,8 @@
  * Energy counters never go back, and rise no faster than the wires carry. One that goes back was reset, replaced or misread:
  * it is left out, and stays out until it has passed its highest believed value again or a person restarts the meter's
  * driver. One that leaps was misread (one frame in 65,536 damaged ones passes its CRC) or the line was driven harder than its
- * page knows: it is left out until a second reading goes on from where it leapt to.
+ * page knows: it is left out until a second reading goes on from where it leapt to. None is below zero. One that is first seen
+ * at zero may be that of a meter that still starts, after a power cut that stopped both: it is left out for a minute.
  */
 import { atScaler, type MeterValue, type Obis } from '../../protocol/telegram/obis.ts'
 import type { Mono } from '../../protocol/time.ts'
@@ -19,7 +20,7 @@ const STEPS = 2n
 const MS_AN_HOUR = 3_600_000n
 
 export interface CounterWatch {
-  /** `values`, taken at `at`, without the counters that went back or leapt. */
+  /** `values`, taken at `at`, without the counters that are not to be believed. */
   keepRising(values: readonly MeterValue[], at: Mono): readonly MeterValue[]
 }
 
@@ -32,6 +33,8 @@ interface Stand {
 export function createCounterWatch(meter: string, log?: Log, maxPowerW = DIRECT_MOST_W): CounterWatch {
   const believed = new Map<Obis, Stand>()
   const leapt = new Map<Obis, Stand>()
+  /** Since when a counter has stood at zero without ever having been seen elsewhere. */
+  const zeros = new Map<Obis, Mono>()
 
   /** Whether a counter can have come from `stand` to `now` meanwhile. */
   function canRise(stand: Stand, now: bigint, at: Mono, step: bigint): boolean {
@@ -40,11 +43,32 @@ export function createCounterWatch(meter: string, log?: Log, maxPowerW = DIRECT_
     return now >= stand.value && now - stand.value <= most
   }
 
+  /** Whether a counter that nobody has seen elsewhere than at zero stands there for less than a meter takes to start. */
+  function isFresh(obis: Obis, at: Mono): boolean {
+    const since = zeros.get(obis)
+    if (since !== undefined) return at - since < REFRESH_MS
+    zeros.set(obis, at)
+    log?.('info', 'meters', `${meter} gives a counter at zero; it is believed after a minute`, {
+      code: 'meter.counter-zero',
+      obis,
+    })
+    return true
+  }
+
   function isCredible(value: MeterValue, at: Mono): boolean {
     const { obis } = value
     const now = atScaler(value, FINEST)
     if (value.unit !== 'Wh' || now === undefined) return true
     const before = believed.get(obis)
+    if (now < 0n) {
+      log?.('warn', 'meters', `${meter} gave a counter below zero`, {
+        code: 'meter.counter-negative',
+        obis,
+        received: now,
+      })
+      return false
+    }
+    if (before === undefined && now === 0n && isFresh(obis, at)) return false
     const doubted = leapt.get(obis)
     const step = 10n ** BigInt(Math.max(0, value.scaler - FINEST))
     if (

@@ -47,6 +47,9 @@ const isRefusal = (fault: Fault): boolean =>
 const NO_SUCH_IDENTITY =
   'this meter does not have the identity register of its page: is it another model, or an older one?'
 
+/** Faults that show that what answers is, or may be, somebody else. */
+const NOT_THE_METER: ReadonlySet<string> = new Set(['meter.identity', 'meter.no-identity'])
+
 interface Want {
   readonly channel: Channel
   readonly register: Register<Quantity>
@@ -204,8 +207,9 @@ export function createModbusMeter(parts: ModbusMeterParts): Meter {
         await attempt(batch, wanted)
         wanted = wanted.filter(({ channel }) => !batch.answered.has(channel))
       }
+      if (batch.oldest === undefined) refusals.forget()
       // Values whose slave is someone else's, or unsure, by the end of the batch are no values.
-      if (batch.fault?.code === 'meter.identity') return fail(batch.fault)
+      if (batch.fault !== undefined && NOT_THE_METER.has(batch.fault.code)) return fail(batch.fault)
       const values =
         batch.oldest === undefined
           ? []

@@ -71,8 +71,10 @@ export function planReads(spans: readonly Span[], limits: PlanLimits): readonly 
       reach = Math.max(reach, first.address + first.count)
       const island = { table: first.table, address: first.address, count: reach - first.address }
       if (island.count > limits.maxRegisters) break
-      if (limits.forbidden?.some(hole => overlaps(hole, island))) break
-      if (limits.refused?.some(span => covers(island, span))) break
+      // What is wanted alone may always be asked for: what another was refused for must not silence it.
+      const alone = start === end - 1
+      if (!alone && limits.forbidden?.some(hole => overlaps(hole, island))) break
+      if (!alone && limits.refused?.some(span => covers(island, span))) break
       const cost = best[start]!.cost + limits.requestCost + island.count
       if (cost < choice.cost && !limits.avoid?.(island)) choice = { cost, islands: [...best[start]!.islands, island] }
     }

@@ -19,6 +19,8 @@ export interface Refusals {
   isMissing(channel: Channel): boolean
   /** The register was refused alone; answers whether that is news. */
   lacks(channel: Channel, span: Span): boolean
+  /** Not one register was read: what refuses all that it is asked for still starts, or is another meter by now. */
+  forget(): void
   /** The island was refused though each of `spans` in it was read alone. */
   dislikes(island: Span, spans: readonly Span[]): void
 }
@@ -39,6 +41,9 @@ export function createRefusals(clock: Clock, holes: readonly Span[]): Refusals {
       const news = !missing.has(channel)
       missing.set(channel, { span, until: later(clock.mono(), MISSING_MS) })
       return news
+    },
+    forget: () => {
+      for (const [channel, { span }] of missing) missing.set(channel, { span, until: clock.mono() })
     },
     dislikes: (island, spans) => {
       const between = holesIn(island, spans)

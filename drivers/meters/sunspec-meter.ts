@@ -56,6 +56,8 @@ export interface SunspecMeter extends Meter {
 
 /** The protocol's own limit. */
 const MAX_REGISTERS = 125
+/** SunSpec spans from one phase of a house to an inverter of a solar park; none of them carries more. */
+const MOST_W = 100_000_000
 /** Read again once: from the walk on where the models have moved, in other lengths where an answer stayed out. */
 const ATTEMPTS = 2
 /** The common model up to the end of its serial number. */
@@ -79,7 +81,7 @@ interface Found {
 export function createSunspecMeter(parts: SunspecMeterParts): SunspecMeter {
   const { master, unit, clock, which, nth = 0, positive, maxRegisters = MAX_REGISTERS, log } = parts
   const name = `sunspec-${which}`
-  const counters = createCounterWatch(`${name} unit ${unit}`, log)
+  const counters = createCounterWatch(`${name} unit ${unit}`, log, MOST_W)
   let pinned = parts.meterId
   let chain: ModelChain | undefined
 

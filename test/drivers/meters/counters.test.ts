@@ -90,6 +90,30 @@ test('a counter that goes back stays out until it has passed what was believed',
   assert.equal([...new Set(faults.map(({ code }) => code))], ['meter.counter-back'])
 })
 
+test('a meter that starts with its counter at zero and then finds it gives no zero; one that stands there is believed', () => {
+  const starting = makeWatch()
+  for (const at of [0, SECOND, 9 * SECOND]) assert.not.ok(starting.sees(0n, at))
+  assert.ok(starting.sees(12_345_678n, 10 * SECOND))
+  assert.not.ok(starting.sees(0n, 11 * SECOND))
+  assert.equal(
+    starting.faults.map(({ code }) => code),
+    ['meter.counter-zero', 'meter.counter-back'],
+  )
+  const fresh = makeWatch()
+  assert.not.ok(fresh.sees(0n, 0))
+  assert.not.ok(fresh.sees(0n, 59 * SECOND))
+  assert.ok(fresh.sees(0n, 60 * SECOND))
+  assert.ok(fresh.sees(1n, 61 * SECOND))
+})
+
+test('a counter below zero is no counter, be it the first that is seen', () => {
+  const { sees, faults } = makeWatch()
+  assert.not.ok(sees(-5n, 0))
+  assert.ok(sees(5n, SECOND))
+  assert.not.ok(sees(-1n, 2 * SECOND))
+  assert.equal([...new Set(faults.map(({ code }) => code))], ['meter.counter-negative'])
+})
+
 test('values that are no energy pass as they are', () => {
   const { watch } = makeWatch()
   const power = (value: bigint): MeterValue => ({ obis: OBIS.power, value, scaler: 0, unit: 'W' })

@@ -159,7 +159,7 @@ test('a hole that the meter refuses is learned, and a register that it does not 
         table === 'holding'
           ? [0x0271, 0x9c41][address - 0xfc00]
           : has.some(([from, count]) => address >= from && address < from + count)
-            ? 0
+            ? 0x4000
             : undefined,
     },
   ])

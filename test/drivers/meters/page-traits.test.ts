@@ -186,8 +186,56 @@ test('a meter that lacks all that its page has is a fault', async () => {
   const { read } = servePage(page, identified(page))
   for (let i = 0; i < 3; i++) {
     const result = await read()
-    assert.is(result.ok ? 'ok' : result.fault.code, i === 0 ? 'modbus.exception' : 'meter.nothing-certain')
+    assert.is(result.ok ? 'ok' : result.fault.code, 'modbus.exception')
   }
+})
+
+test('a meter that refuses everything while it starts is read as soon as it has started', async () => {
+  const page: MeterPage = { ...PAGE, registers: four }
+  let starts = true
+  const served = servePage(page, fourOf(), { refuse: table => (starts && table === 'input' ? 2 : undefined) })
+  assert.not.ok((await served.read()).ok)
+  starts = false
+  assert.is(must(await served.read()).values.length, 4)
+})
+
+test('a register that was refused once together with a scale that it shares silences no other', async () => {
+  const scaledBy = { table: 'holding', address: 12, count: 1 } as const
+  const page: MeterPage = {
+    ...PAGE,
+    registers: {
+      currentL1: holding(10, 'i16', A, { scaledBy }),
+      currentL2: holding(11, 'i16', A, { scaledBy }),
+      energyImported: holding(13, 'u32', Wh),
+    },
+  }
+  const image = identified(page)
+  put(image, { table: 'holding', address: 10 }, [435, 436, 0xfffe, 0, 77])
+  let starts = true
+  // All of it and the second current are refused once, as by a meter that still starts.
+  const refuse = (_table: string, address: number, count: number) =>
+    starts && (count > 3 || address === 11) && address < 0x100 ? 2 : undefined
+  const served = servePage(page, image, { refuse })
+  const values = async () => must(await served.read()).values.map(({ obis, value }) => `${obis} ${value}`)
+  const others = [`${OBIS.currentL1} 435`, `${OBIS.energyImport} 77`]
+  assert.equal(await values(), others)
+  starts = false
+  assert.equal(await values(), others)
+  await served.advance(600_000)
+  assert.equal(await values(), [others[0], `${OBIS.currentL2} 436`, others[1]])
+})
+
+test('values are none when the meter does not say who it is by the end of the batch', async () => {
+  const page: MeterPage = { ...PAGE, maxRegisters: 3, registers: four }
+  const image = fourOf()
+  // While the second request is answered, what answers loses its identity: it is refused as busy, and everything read again.
+  const refuse = (table: string, address: number) => {
+    if (table !== 'input' || address < 3) return undefined
+    put(image, page.identity, [0, 0])
+    return 6
+  }
+  const result = await servePage(page, image, { refuse }).read()
+  assert.is(result.ok ? 'ok' : result.fault.code, 'meter.no-identity')
 })
 
 test('a meter that takes shorter requests than its page says is read in shorter ones', async () => {
