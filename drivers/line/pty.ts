@@ -4,7 +4,7 @@
  *
  * The kernel keeps no pace, parity or 7-bit characters on a pseudo-terminal: whoever writes into it makes up for that.
  */
-import { closeSync, constants, openSync } from 'node:fs'
+import { closeSync, constants, openSync, writeSync } from 'node:fs'
 import { ReadStream } from 'node:tty'
 import { type Fault, fail, ok, type Result } from '../../protocol/result.ts'
 import { type Libc, loadLibc } from '../native/libc.ts'
@@ -18,9 +18,6 @@ export interface Pty extends DeviceEnd {
 /** asm-generic/ioctls.h: unlock the other end; ask for its number. */
 const TIOCSPTLCK = 0x40045431
 const TIOCGPTN = 0x80045430
-
-/** What may wait for a reader, beside the kernel's own 4 kB; what comes when nobody reads is lost, as on a wire. */
-const WAITING_MOST = 4_096
 
 const noPty = (reason: string, hint: string): Fault => ({ code: 'line.no-pty', reason, hint })
 const HINT =
@@ -80,7 +77,15 @@ function deviceEnd(master: number, slave: number): DeviceEnd {
 
   return {
     write: bytes => {
-      if (plugged && stream.writableLength < WAITING_MOST) stream.write(bytes)
+      if (!plugged) return
+      try {
+        // Not through the stream, which waits for a reader and the whole program with it (libuv writes to a terminal's
+        // master so). What the kernel does not take is lost, as on a wire that nobody listens to.
+        writeSync(master, bytes)
+      } catch (error) {
+        const { code } = error as NodeJS.ErrnoException
+        if (code !== 'EAGAIN' && code !== 'EIO') throw error
+      }
     },
     onBytes: listener => {
       hear = listener

@@ -1,5 +1,6 @@
 /** A TCP connection as a Line: Modbus TCP meters, and serial servers. */
 import { connect, type Socket } from 'node:net'
+import { concat } from '../../protocol/bytes.ts'
 import { done, type Fault, fail, type Result } from '../../protocol/result.ts'
 import type { Clock, Line, LineListener, Timers } from '../ports.ts'
 
@@ -10,8 +11,8 @@ const KEEP_ALIVE_MS = 10_000
 
 interface Batch {
   readonly sent: Promise<Result<void>>
-  /** Called for each write, when all of them have left. */
-  readonly finish: (error?: Error | null) => void
+  /** What was written so far. */
+  readonly parts: Uint8Array[]
 }
 
 export function createTcpLine(host: string, port: number, clock: Clock, timers: Timers): Line {
@@ -39,20 +40,21 @@ export function createTcpLine(host: string, port: number, clock: Clock, timers: 
 
   /** What is written in one turn leaves in one call: requests that are answered together are followed by others together. */
   function startBatch(writing: Socket): Batch {
-    let finish: Batch['finish'] = () => {}
+    const parts: Uint8Array[] = []
     const sent = new Promise<Result<void>>(resolve => {
-      finish = error => resolve(error ? fail(faultOf('write', error)) : done)
-      writing.cork()
       process.nextTick(() => {
         batch = undefined
-        writing.uncork()
-        // Nearly always the kernel takes all of it at once; what goes wrong later takes the line down.
-        if (writing.writableLength === 0) return resolve(done)
-        const cancel = timers.after(OPERATION_DEADLINE_MS, () => resolve(fail(faultOf('stuck'))))
-        void sent.then(cancel)
+        let cancel = () => {}
+        writing.write(parts.length === 1 ? parts[0]! : concat(...parts), error => {
+          cancel()
+          resolve(error ? fail(faultOf('write', error)) : done)
+        })
+        // Nearly always the kernel takes all of it at once.
+        if (writing.writableLength > 0)
+          cancel = timers.after(OPERATION_DEADLINE_MS, () => resolve(fail(faultOf('stuck'))))
       })
     })
-    batch = { sent, finish }
+    batch = { sent, parts }
     return batch
   }
 
@@ -92,7 +94,7 @@ export function createTcpLine(host: string, port: number, clock: Clock, timers: 
       const writing = socket
       if (writing === undefined || !open) return Promise.resolve(fail({ code: 'tcp.closed', line: name }))
       const sending = batch ?? startBatch(writing)
-      writing.write(bytes, sending.finish)
+      sending.parts.push(bytes)
       return sending.sent
     },
     // What came is already handed to the listener; a connection holds nothing back.

@@ -165,8 +165,11 @@ function successor(serial: string, index: number): string {
 function announcement(options: MeterOptions, { describe, units, read }: Service, plug: Plug): string {
   const where = plug.where()
   const { baud, format, tcp } = options
-  const wire = tcp === undefined ? ` --baud ${baud}${format === '8N1' ? '' : ` --format ${format}`}` : ''
-  const commands = read.map(rest => `tieline read --line ${where}${wire} ${rest}`)
+  const wire =
+    tcp === undefined
+      ? `--line ${where} --baud ${baud}${format === '8N1' ? '' : ` --format ${format}`}`
+      : `--tcp ${where}`
+  const commands = read.map(rest => `tieline read ${wire} ${rest}`)
   if (!options.json) return `${where}\n${commands.map(command => `${command}\n`).join('')}`
   const [host, port] = where.split(':')
   const place = tcp === undefined ? { path: where, baud, format } : { host, port: Number(port) }

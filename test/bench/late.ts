@@ -124,9 +124,9 @@ async function openTheirs(stack: Stack, place: Place, outcome: Outcome): Promise
   }
 }
 
-async function bench({ quick }: BenchOptions): Promise<readonly Row[]> {
+async function bench({ quick, smoke }: BenchOptions): Promise<readonly Row[]> {
   const timeoutMs = quick ? 30 : 100
-  const trialMs = quick ? 800 : 20_000
+  const trialMs = smoke ? 30 : quick ? 800 : 20_000
   const places = SLAVES.flatMap(units => STACKS.map(stack => ({ units, stack })))
   const line = { baud: BAUD, turnaroundMs: TURNAROUND_MS, bank: 'telling', faults: {} }
   const task: SlaveTask = { lines: places.map(({ units }) => ({ ...line, units })) }

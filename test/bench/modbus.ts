@@ -48,9 +48,9 @@ interface Kept {
   breaches: number
 }
 
-async function bench({ quick }: BenchOptions): Promise<readonly Row[]> {
-  const sampleMs = quick ? 350 : 2_000
-  const rounds = quick ? 2 : 7
+async function bench({ quick, smoke }: BenchOptions): Promise<readonly Row[]> {
+  const sampleMs = smoke ? 20 : quick ? 350 : 2_000
+  const rounds = smoke ? 1 : quick ? 2 : 7
   const task: SlaveTask = {
     lines: places.map(({ baud }) => ({
       ...{ baud, turnaroundMs: silenceMs(baud), bank: PAGE.name, units: [1], faults: {} },

@@ -36,6 +36,8 @@ export interface Row {
 export interface BenchOptions {
   readonly effort: Effort
   readonly quick: boolean
+  /** The least that shows that the bench runs. */
+  readonly smoke: boolean
 }
 
 const HELP = (name: string, about: string) => `npm run ${name} -- [options]
@@ -44,6 +46,7 @@ ${about}
 
   --json    everything as JSON: the machine, each figure, its floor and the raw samples
   --quick   a minute at most: fewer and shorter samples, smaller states
+  --smoke   whether it runs at all: no figure means anything
   --help    this text
 `
 
@@ -123,8 +126,9 @@ export async function runBench(
   bench: (options: BenchOptions) => Promise<readonly Row[]>,
 ): Promise<void> {
   const args = process.argv.slice(2)
-  const flags = { json: { type: 'boolean' }, quick: { type: 'boolean' }, help: { type: 'boolean' } } as const
-  let values: { json?: boolean; quick?: boolean; help?: boolean }
+  const flag = { type: 'boolean' } as const
+  const flags = { json: flag, quick: flag, smoke: flag, help: flag }
+  let values: { json?: boolean; quick?: boolean; smoke?: boolean; help?: boolean }
   try {
     values = parseArgs({ args, options: flags }).values
   } catch (error) {
@@ -137,10 +141,11 @@ export async function runBench(
     process.stdout.write(HELP(name, about))
     return
   }
-  const quick = values.quick === true
+  const smoke = values.smoke === true
+  const quick = smoke || values.quick === true
   const before = machine()
   const began = performance.now()
-  const rows = await bench({ effort: quick ? QUICK : FULL, quick })
+  const rows = await bench({ effort: quick ? QUICK : FULL, quick, smoke })
   const seconds = (performance.now() - began) / 1000
   const after = machine()
   if (values.json) {

@@ -41,7 +41,7 @@ function shareOf(reached: Timed, raw: Timed): number {
   return figureOf(reached.samples.map((sample, i) => rate(sample) / rate(raw.samples[i]!))).median
 }
 
-async function bench({ quick }: BenchOptions): Promise<readonly Row[]> {
+async function bench({ quick, smoke }: BenchOptions): Promise<readonly Row[]> {
   const server = await startSlave<number>('tcp', {})
   const closing: (() => unknown)[] = [() => server.close()]
   try {
@@ -66,7 +66,12 @@ async function bench({ quick }: BenchOptions): Promise<readonly Row[]> {
         contestants.push({ name: `${stack}.${depth}`, clock: 'wall', run })
       }
     }
-    const timed = await race(contestants, quick ? { rounds: 15, sampleMs: 80 } : { rounds: 41, sampleMs: 200 })
+    const effort = smoke
+      ? { rounds: 1, sampleMs: 10 }
+      : quick
+        ? { rounds: 15, sampleMs: 80 }
+        : { rounds: 41, sampleMs: 200 }
+    const timed = await race(contestants, effort)
     return DEPTHS.flatMap(depth => {
       const raw = timed.get(`raw.${depth}`)!
       const floor = { id: `raw.${depth}`, what: `a bare socket at depth ${depth}`, unit: 'req/s', note: 'wall' }

@@ -51,6 +51,19 @@ test('the gateway may close the device and open it again', async () => {
   await pty.close()
 })
 
+test('what nobody reads is lost and holds nothing up: a meter may speak for years', async () => {
+  const pty = must(await openPty())
+  for (let i = 0; i < 1000; i++) {
+    pty.write(new Uint8Array(1000).fill(i))
+    if (i % 50 === 0) await wait(1)
+  }
+  const fd = openSlave(pty)
+  const { length } = await readSlave(fd, 1_000_000)
+  assert.ok(length > 1_000 && length < 300_000, `${length} of 1,000,000 bytes were kept`)
+  closeSync(fd)
+  await pty.close()
+})
+
 test('unplugged, the device is gone and writing and closing are harmless', async () => {
   const pty = must(await openPty())
   const fd = openSlave(pty)
