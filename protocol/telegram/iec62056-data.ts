@@ -1,5 +1,5 @@
 /**
- * The data lines of IEC 62056-21:2002 (clause 6.5 and annex B of its readers' practice): data sets `address(value*unit)`,
+ * The data lines of IEC 62056-21:2002 (clause 6.5): data sets `address(value*unit)`,
  * one or several a line, a set with one or several pairs of brackets, an address in full or reduced form.
  *
  * What gives a value: an address that is an OBIS name of three groups or more, one number with a unit that fits it. What is
@@ -42,15 +42,17 @@ const UNITS: ReadonlyMap<string, readonly [unit: UnitName, scaler: number]> = ne
   ['m3/h', ['m3/h', 0]],
 ])
 
-const ADDRESS = /^(?:(\d{1,3})-(\d{1,3}):)?([0-9]{1,3}|[CFLP])\.([0-9]{1,3}|[CFLP])\.(\d{1,3})(?:[*&](\d{1,3}))?$/
-const QUANTITY = /^(-?\d{1,15})(?:\.(\d{1,9}))?\*([A-Za-z][A-Za-z0-9/]{0,15})$/
-const BARE_NUMBER = /^(-?\d{1,15})(?:\.(\d{1,9}))?$/
+const ADDRESS = /^(?:(\d{1,3})-(\d{1,3}):)?(\d{1,3}|[CFLP])\.(\d{1,3}|F)(?:\.(\d{1,3}))?(?:[*&](\d{1,3}))?$/
+/** Some meters write a blank where a minus would be. */
+const NUMBER = String.raw`([+\- ]?)(\d{1,15})(?:\.(\d{1,9}))?`
+const QUANTITY = new RegExp(String.raw`^${NUMBER}\*([A-Za-z][A-Za-z0-9/]{0,15})$`)
+const BARE_NUMBER = new RegExp(`^${NUMBER}$`)
 /** The letters of value groups C and D (IEC 62056-61, EDIS): general, error, list and load profile. */
 const LETTERS: Readonly<Record<string, number>> = { C: 96, F: 97, L: 98, P: 99 }
 const CURRENT = 255
 const ELECTRICITY = 1
 
-const ERROR_REGISTER = /^(?:F\.F(?:\.0)?|(?:[01]-\d:)?97\.97\.0)(?:\*255)?$/
+const ERROR_REGISTER = /^\d+-\d+:97\.97\.0$/
 /** Serial number of the maker, then the number that the owner gave it (value group C 0 of electricity). */
 const IDENTITIES = [/^\d-\d+:96\.1\.0$/, /^1-\d+:0\.0\.0$/] as const
 const SERIAL = /^[!-~]{1,48}$/
@@ -65,9 +67,9 @@ export function readDataLines(lines: readonly string[]): Readout | undefined {
     if (sets === undefined) return undefined
     for (const { address, brackets } of sets) {
       const first = brackets[0]!.trim()
-      if (ERROR_REGISTER.test(address) && /[^0]/.test(first)) error = first
       const name = obisOf(address)
       if (name === undefined) continue
+      if (ERROR_REGISTER.test(name) && /[^0]/.test(first)) error = first
       if (SERIAL.test(first) && /[^0]/.test(first)) ids.set(name, first)
       const value = quantityOf(name, brackets)
       if (value === undefined) continue
@@ -103,7 +105,9 @@ function dataSets(line: string): readonly DataSet[] | undefined {
 function obisOf(address: string): Obis | undefined {
   const match = ADDRESS.exec(address)
   if (match === null) return undefined
-  const [, a, b = '0', c = '', d = '', e = '', f] = match
+  const [, a, b = '0', c = '', d = '', e = '0', f] = match
+  // Only the general registers are written in two groups: "F.F", "C.1". A heat meter's "6.8" is another language.
+  if (match[5] === undefined && LETTERS[c] === undefined) return undefined
   const quantity = LETTERS[c] ?? Number(c)
   const general = quantity >= 96 && quantity <= 99
   const groups = [
@@ -124,19 +128,20 @@ function quantityOf(name: Obis, brackets: readonly string[]): MeterValue | undef
   const bare = BARE_NUMBER.exec(first)
   if (bare !== null) return unitOf(name) === '1' ? valueFrom(name, bare, '1', 0) : undefined
   const match = QUANTITY.exec(first)
-  const unit = match === null ? undefined : UNITS.get(match[3]!)
+  const unit = match === null ? undefined : UNITS.get(match[4]!)
   return match === null || unit === undefined || !fits(name, unit[0])
     ? undefined
-    : { ...valueFrom(name, match, ...unit), ...(unit[1] === 0 ? {} : { written: match[3]! }) }
+    : { ...valueFrom(name, match, ...unit), ...(unit[1] === 0 ? {} : { written: match[4]! }) }
 }
 
 function valueFrom(
   obis: Obis,
-  [, whole = '', fraction = '']: RegExpExecArray,
+  [, sign, whole = '', fraction = '']: RegExpExecArray,
   unit: UnitName,
   power: number,
 ): MeterValue {
-  return { obis, value: BigInt(whole + fraction), scaler: power - fraction.length, unit }
+  const value = BigInt(whole + fraction)
+  return { obis, value: sign === '-' ? -value : value, scaler: power - fraction.length, unit }
 }
 
 /** Whether a quantity of electricity is one of this unit; other media are named in full by their meters. */

@@ -98,8 +98,8 @@ export function readMbusAnswer(frame: Exclude<MbusFrame, { kind: 'done' }>): Mbu
   return { identity, address, access, status, records, values: mbusValues(identity.medium, records), more }
 }
 
-/** The identity in the first eight bytes of a header, or of a selection; undefined where its number is none. */
-export function readMbusIdentity(header: Uint8Array): MbusIdentity | undefined {
+/** The identity in the first eight bytes of a header; undefined where its number is none. */
+function readMbusIdentity(header: Uint8Array): MbusIdentity | undefined {
   const id = toHex(header.slice(0, 4).reverse())
   const [low = 0, high = 0, version = 0, medium = 0] = header.subarray(4)
   const letters = low | (high << 8)

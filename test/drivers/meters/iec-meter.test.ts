@@ -3,12 +3,16 @@ import { drainPromises } from '../../../drivers/drain.ts'
 import { openPty } from '../../../drivers/line/pty.ts'
 import { createSerialLine } from '../../../drivers/line/serial.ts'
 import { createIecMeter, type IecMeterParts } from '../../../drivers/meters/iec-meter.ts'
+import { createTelegramMeter } from '../../../drivers/meters/telegram-meter.ts'
+import { decodeIecTelegram } from '../../../drivers/meters/telegrams.ts'
 import type { Line } from '../../../drivers/ports.ts'
 import { createSimTime } from '../../../hw/sim/clock.ts'
 import { type IecMeterSimOptions, startIecMeter } from '../../../hw/sim/iec-meter-sim.ts'
 import { createMemoryLine } from '../../../hw/sim/memory-line.ts'
 import { seededRandom } from '../../../hw/sim/random.ts'
+import { utf8 } from '../../../protocol/bytes.ts'
 import { done, must, type Result } from '../../../protocol/result.ts'
+import { pushedText } from '../../../protocol/telegram/iec62056-write.ts'
 import { findValue, OBIS } from '../../../protocol/telegram/obis.ts'
 import { assert, suite } from '../../harness.ts'
 
@@ -261,6 +265,31 @@ test('bits flip and bytes are lost on the line: many readings, not one wrong', a
     }
     assert.ok(right > 30, `${right}`)
   }
+})
+
+test('a mode D meter speaks unasked: the second telegram bears out the first, one cut short bears out nothing', async () => {
+  const { clock, timers, advance } = createSimTime(0, drainPromises)
+  const wire = createMemoryLine({ name: 'head', characterMs: 0, clock, timers })
+  const meter = createTelegramMeter({
+    page: 'iec62056',
+    line: wire.port,
+    decode: decodeIecTelegram,
+    clock,
+    timers,
+    deadlineMs: 5_000,
+  })
+  must(await meter.open())
+  const telegram = utf8(pushedText('TLN3pushes', LINES('012345.678')))
+  const read = async (...chunks: readonly Uint8Array[]) => {
+    const result = meter.read()
+    await advance(1)
+    for (const chunk of chunks) wire.device.write(chunk)
+    await advance(6_000)
+    return result
+  }
+  assert.is(codeOf(await read(telegram.subarray(0, 60), telegram)), 'meter.silent')
+  assert.is(imported(await read(telegram)), 12_345_678n)
+  await meter.close()
 })
 
 test('on a real pseudo-terminal, with its change of rate', async () => {

@@ -114,6 +114,75 @@ test("a real meter's readout: its own BCC holds, a register without unit is abse
 })
 
 /*
+ * A Logarex LK13 in full, from the tests of pwitab/iec62056-21 (BSD licence); two digits of its serial number have changed
+ * places here, which leaves the BCC 67 as it was. A stored register's name ends in its number.
+ */
+test('a real meter with its own BCC gives every register in digits, and its stored ones apart', () => {
+  const lines = [
+    '1-0:96.1.0*255(001LOG0056282495)',
+    '1-0:1.8.0*255(015882.6927*kWh)',
+    '1-0:2.8.0*255(000219.4882*kWh)',
+    '1-0:16.7.0*255(000028*W)',
+    '1-0:32.7.0*255(235.2*V)',
+    '1-0:52.7.0*255(235.8*V)',
+    '1-0:72.7.0*255(237.1*V)',
+    '1-0:31.7.0*255(000.90*A)',
+    '1-0:51.7.0*255(002.28*A)',
+    '1-0:71.7.0*255(001.85*A)',
+    '1-0:81.7.1*255(117*deg)',
+    '1-0:81.7.2*255(242*deg)',
+    '1-0:81.7.4*255(032*deg)',
+    '1-0:81.7.15*255(051*deg)',
+    '1-0:81.7.26*255(073*deg)',
+    '1-0:14.7.0*255(49.9*Hz)',
+    '1-0:1.8.0*96(00019.3*kWh)',
+    '1-0:1.8.0*97(00158.7*kWh)',
+    '1-0:1.8.0*98(01074.7*kWh)',
+    '1-0:1.8.0*99(09027.4*kWh)',
+    '1-0:1.8.0*100(15882.6*kWh)',
+    '1-0:0.2.0*255(ver.03,432F,20170504)',
+    '1-0:96.90.2*255(0F66)',
+    '1-0:97.97.0*255(00000000)',
+  ]
+  const { values, equipmentId, error } = read(utf8(`/LOG5LK123\r\n\x02${lines.join('\r\n')}\r\n!\r\n\x03\x67`))
+  assert.is(equipmentId, '001LOG0056282495')
+  assert.is(error, undefined)
+  assert.equal(values.map(plain), [
+    '1-0:1.8.0 158826927e-1 Wh',
+    '1-0:2.8.0 2194882e-1 Wh',
+    '1-0:16.7.0 28e0 W',
+    '1-0:32.7.0 2352e-1 V',
+    '1-0:52.7.0 2358e-1 V',
+    '1-0:72.7.0 2371e-1 V',
+    '1-0:31.7.0 90e-2 A',
+    '1-0:51.7.0 228e-2 A',
+    '1-0:71.7.0 185e-2 A',
+    '1-0:14.7.0 499e-1 Hz',
+    '1-0:1.8.0*96 193e2 Wh',
+    '1-0:1.8.0*97 1587e2 Wh',
+    '1-0:1.8.0*98 10747e2 Wh',
+    '1-0:1.8.0*99 90274e2 Wh',
+    '1-0:1.8.0*100 158826e2 Wh',
+  ])
+})
+
+/* Lines of a Landis+Gyr ZMD and an Itron EM214, as in the tests of pwitab/iec62056-21 and smartmeter-obis. */
+test('signs are a plus, a minus or a blank; general registers have two groups or a medium of their own', () => {
+  const { values, equipmentId, error } = readLines(
+    '1-1:F.F(00000001)',
+    '1-1:36.7.0(-000.82*kW)',
+    '1-1:56.7.0( 001.67*kW)',
+    '31.7.0(+000.8*A)',
+    'C.1(53965555)',
+    '1-1:131.7.0(-000.95*kvar)',
+    '1-1:0.5.1.2(80.000*kW)',
+  )
+  assert.equal(values.map(plain), ['1-1:36.7.0 -82e1 W', '1-1:56.7.0 167e1 W', '1-0:31.7.0 8e-1 A'])
+  assert.is(equipmentId, '53965555')
+  assert.is(error, '00000001')
+})
+
+/*
  *     /   T    L    N    5    x    CR   LF
  *     AF  D4   CC   4E   35   78   8D   0A        with even parity in bit 7
  */
@@ -222,7 +291,7 @@ test('each thing that can be wrong has its fault', () => {
 })
 
 test('endless input is held in bounded memory and read in time that grows with its length', () => {
-  const mb = 1 << 20
+  const quarter = 1 << 18
   for (const [name, pattern] of [
     ['starts', '/'],
     ['identifications', '/TLN5x\r\n\x02'],
@@ -232,14 +301,14 @@ test('endless input is held in bounded memory and read in time that grows with i
     ['brackets', '()'],
   ] as const) {
     const gather = new Gather(decodeIec62056)
-    const bytes = utf8(pattern.repeat(Math.ceil(mb / pattern.length)))
+    const bytes = utf8(pattern.repeat(Math.ceil(quarter / pattern.length)))
     const before = process.cpuUsage()
     for (let at = 0; at < bytes.length; at += 4096) {
       gather.push(bytes.subarray(at, at + 4096))
       assert.ok(gather.pending <= IEC62056_FRAME_MAX + 4096 + 64, name)
     }
     const { user } = process.cpuUsage(before)
-    assert.ok(user < 3_000_000, `${name}: ${user} us a MB`)
+    assert.ok(user < 2_000_000, `${name}: ${user} us a quarter of a MB`)
   }
   const line = `1.8.0(${'1'.repeat(4000)}`
   assert.is(readLines(...Array(3).fill(`${'(1)'.repeat(1000)}`)).values.length, 0)
@@ -263,7 +332,7 @@ test('100,000 mutated telegrams: no throw, none hides the next; what passes the 
     ['iec62056 BCC and parity', [WITH_PARITY, OTHER_PARITY], 0.01],
   ] as const) {
     const seen = fuzz({ telegrams, decode: decodeIecTelegram, count: 50_000, seed: 62 })
-    process.stdout.write(fuzzLine(name, seen))
+    process.stdout.write(fuzzLine(name, { ...seen, example: undefined }))
     assert.equal([seen.hidden, seen.thrown], [0, 0], seen.example)
     // What this check promises: one damaged message in 128, and with parity fewer; damage before the STX always passes.
     assert.ok(seen.wrong < most * seen.mutants, `${seen.wrong} wrong`)

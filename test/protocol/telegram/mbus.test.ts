@@ -307,12 +307,12 @@ test('endless input is held in bounded memory and read in time that grows with i
     const gather = new Gather(decodeMbus)
     const before = process.cpuUsage()
     const chunk = hex(pattern.repeat(Math.ceil(4096 / hex(pattern).length)))
-    for (let i = 0; i < 256; i++) {
+    for (let i = 0; i < 64; i++) {
       gather.push(chunk)
       assert.ok(gather.pending <= 261, pattern)
     }
     const { user } = process.cpuUsage(before)
-    assert.ok(user < 8_000_000, `${pattern}: ${user} us a MB`)
+    assert.ok(user < 2_000_000, `${pattern}: ${user} us a quarter of a MB`)
   }
 })
 
@@ -327,7 +327,7 @@ test('100,000 mutated telegrams: no throw, none hides those behind it; what pass
     seed: 68,
     behind: 8,
   })
-  process.stdout.write(fuzzLine('m-bus', seen))
+  process.stdout.write(fuzzLine('m-bus', { ...seen, example: undefined }))
   assert.equal([seen.hidden, seen.thrown], [0, 0], seen.example)
   // One damaged frame in 256, and a few more: bytes that change places keep their sum.
   assert.ok(seen.wrong < 0.02 * seen.mutants, `${seen.wrong} wrong`)
