@@ -72,9 +72,13 @@ interface Batch {
   oldest: Mono | undefined
 }
 
-interface Found {
+interface Identity {
   readonly meterId: string
-  readonly manufacturer: string
+  /** Who made the device that serves the models, and so decides which way a meter behind it counts. */
+  readonly server: string
+}
+
+interface Found extends Identity {
   readonly reading: ModelReading
 }
 
@@ -84,6 +88,7 @@ export function createSunspecMeter(parts: SunspecMeterParts): SunspecMeter {
   const counters = createCounterWatch(`${name} unit ${unit}`, log, MOST_W)
   let pinned = parts.meterId
   let chain: ModelChain | undefined
+  let server: string | undefined
 
   async function read(batch: Batch, span: RegisterSpan, options?: CallOptions): Promise<Result<Uint8Array>> {
     const block = await master.readRegisters(unit, 'holding', span.address, span.count, options)
@@ -123,21 +128,30 @@ export function createSunspecMeter(parts: SunspecMeterParts): SunspecMeter {
       : { code: 'sunspec.moved', unit, address, expected: id, received: header.getUint16(0) }
   }
 
-  async function identify(batch: Batch, common: ModelPlace): Promise<Result<{ id: string; manufacturer: string }>> {
-    const bytes = await read(batch, { address: common.address, count: COMMON_REGISTERS }, { canary: 'shared' })
+  async function readCommon(batch: Batch, common: ModelPlace, options?: CallOptions): Promise<Result<PointValues>> {
+    const bytes = await read(batch, { address: common.address, count: COMMON_REGISTERS }, options)
     if (!bytes.ok) return bytes
     const moved = checkPlace(common, bytes.value)
     if (moved !== undefined) return fail(moved)
     const reading = readModel(bytes.value)
-    if (!reading.ok) return reading
-    const manufacturer = textOf(reading.value.points, 'Mn')
-    const serial = textOf(reading.value.points, 'SN')
+    return reading.ok ? ok(reading.value.points) : reading
+  }
+
+  async function identify(batch: Batch, { models }: ModelChain, common: ModelPlace): Promise<Result<Identity>> {
+    const points = await readCommon(batch, common, { canary: 'shared' })
+    if (!points.ok) return points
+    const manufacturer = textOf(points.value, 'Mn')
+    const serial = textOf(points.value, 'SN')
     if (manufacturer === undefined || serial === undefined) return fail({ code: 'meter.no-identity', page: name, unit })
     const seen = `${manufacturer} ${serial}`
     pinned ??= seen
-    return seen === pinned
-      ? ok({ id: seen, manufacturer })
-      : fail({ code: 'meter.identity', page: name, unit, expected: pinned, received: seen })
+    if (seen !== pinned) return fail({ code: 'meter.identity', page: name, unit, expected: pinned, received: seen })
+    if (server === undefined) {
+      const head = models[0]!.address === common.address ? points : await readCommon(batch, models[0]!)
+      if (!head.ok) return head
+      server = textOf(head.value, 'Mn')
+    }
+    return server === undefined ? fail({ code: 'meter.no-identity', page: name, unit }) : ok({ meterId: seen, server })
   }
 
   /** Requests that together read the first `count` registers of a model, none of whose points is cut in two. */
@@ -209,16 +223,14 @@ export function createSunspecMeter(parts: SunspecMeterParts): SunspecMeter {
     if (model === undefined) return fail({ code: 'sunspec.unknown-model', unit, model: id })
     if (repetitionsIn(model, length) === undefined)
       return fail({ code: 'sunspec.model-length', unit, model: id, length, expected: model.lengths[0]! })
-    const identity = await identify(batch, commonOf(found.value, place.value))
+    const identity = await identify(batch, found.value, commonOf(found.value, place.value))
     if (!identity.ok) return identity
     const count = whole ? 2 + length : meterRegisters(model)
     if (count === 0) return fail({ code: 'sunspec.no-meter-model', unit, model: id })
     const bytes = await readRegisters(batch, place.value, model, count)
     if (!bytes.ok) return bytes
     const reading = readModel(bytes.value)
-    return reading.ok
-      ? ok({ meterId: identity.value.id, manufacturer: identity.value.manufacturer, reading: reading.value })
-      : reading
+    return reading.ok ? ok({ ...identity.value, reading: reading.value }) : reading
   }
 
   async function readModelOnce(
@@ -228,7 +240,7 @@ export function createSunspecMeter(parts: SunspecMeterParts): SunspecMeter {
     for (let tries = 1; ; tries++) {
       const batch: Batch = { frames: [], oldest: undefined }
       const found = await attempt(batch, wanted, whole)
-      if (!found.ok && MOVED.has(found.fault.code)) chain = undefined
+      if (!found.ok && MOVED.has(found.fault.code)) chain = server = undefined
       if (found.ok || found.fault.code === 'meter.identity' || tries === ATTEMPTS) return { batch, found }
     }
   }
@@ -246,9 +258,9 @@ export function createSunspecMeter(parts: SunspecMeterParts): SunspecMeter {
     read: async (): Promise<Result<MeterReading>> => {
       const { batch, found } = await readModelOnce(which, false)
       if (!found.ok) return found
-      const { meterId, manufacturer, reading } = found.value
+      const { meterId, server, reading } = found.value
       const oldest = batch.oldest ?? clock.mono()
-      const values = counters.keepRising(meterValues(reading, manufacturer, positive), oldest)
+      const values = counters.keepRising(meterValues(reading, server, positive), oldest)
       if (values.length === 0) return fail({ code: 'meter.nothing-certain', page: name, unit })
       return ok({
         meterId,

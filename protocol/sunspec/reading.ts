@@ -190,8 +190,18 @@ const FAMILIES: readonly Family[] = [
   { kind: 'battery', ids: [802], points: BATTERY, positive: undefined },
 ]
 
-/** Makers whose meter models count export as positive power (evcc-io/evcc, templates/definition/meter/solaredge-hybrid.yaml). */
+/**
+ * Makers of devices whose meter models count export as positive power, whoever made the meter behind them
+ * (evcc-io/evcc, templates/definition/meter/solaredge-hybrid.yaml; tjko/sunspec-monitor, issue 4: a WattNode behind a SolarEdge).
+ */
 const EXPORT_POSITIVE: readonly string[] = ['SolarEdge']
+
+/**
+ * Some meters count export down from zero, as a negative number (KOSTAL Smart Energy Meter: CJNE/ha-sunspec, issue 249). An
+ * accumulator of 32 bits (models 201 to 204) with its highest bit set is taken for one of those, and for no energy.
+ */
+const isNegative = (id: number, unit: UnitName, value: bigint): boolean =>
+  id <= 204 && unit === 'Wh' && value >= 1n << 31n
 
 const familyOf = (id: number): Family | undefined => FAMILIES.find(({ ids }) => ids.includes(id))
 
@@ -216,8 +226,8 @@ function normal(value: bigint, scaler: number): Pick<MeterValue, 'value' | 'scal
 }
 
 /**
- * The values with OBIS names in a model's reading. `manufacturer` is the common model's; `positive` overrules what is known of
- * the model and the maker.
+ * The values with OBIS names in a model's reading. `manufacturer` is that of the device that serves the models: the first common
+ * model's; `positive` overrules what is known of the model and the maker.
  */
 export function meterValues(
   { id, points }: ModelReading,
@@ -231,6 +241,7 @@ export function meterValues(
   return Object.entries(family.points).flatMap(([name, { obis, unit, signed }]) => {
     const point = points.get(name)
     if (point?.kind !== 'number' || (signed && sign === undefined)) return []
+    if (family.kind === 'meter' && isNegative(id, unit, point.value)) return []
     const number = normal(signed && sign === 'export' ? -point.value : point.value, point.scaler)
     return number === undefined ? [] : [{ obis, ...number, unit }]
   })

@@ -141,6 +141,19 @@ test('a meter, an inverter and a battery of one device are each read under their
   assert.ok(shown(float).includes('1-0:16.7.0 -7250e-3 W'))
 })
 
+test('a plant of 500 kW that is read once a minute is no leap', async () => {
+  let counted = 1_000_000
+  const line = makeLine(sunspecBank({ models: () => [common('X', 'M1'), meter203(counted)] }))
+  await line.master.open()
+  const meter = line.open('meter')
+  for (let minute = 0; minute < 5; minute++) {
+    const reading = must(await line.settled(meter.read()))
+    assert.ok(shown(reading).includes(`1-0:1.8.0 ${counted}e0 Wh`), `minute ${minute}`)
+    counted += 8_333
+    await line.advance(60_000)
+  }
+})
+
 test('the second of two meters behind one inverter is read under its own serial number', async () => {
   const line = makeLine(
     sunspecBank({
@@ -153,6 +166,20 @@ test('the second of two meters behind one inverter is read under its own serial 
   assert.equal([first.meterId, second.meterId], ['X M1', 'X M2'])
   assert.ok(shown(second).includes('1-0:1.8.0 2e0 Wh'))
   assert.is(codeOf(await line.settled(line.open('meter', { nth: 2 }).read())), 'sunspec.no-such-model')
+})
+
+test('a meter of another maker counts as the inverter that speaks for it', async () => {
+  const readings = async (server: string, meter: string) => {
+    const models = () => [common(server, 'INV-1'), inverter103, common(meter, 'MTR-9'), meter203(1)]
+    const line = makeLine(sunspecBank({ models }))
+    await line.master.open()
+    const reading = must(await line.settled(line.open('meter').read()))
+    assert.is(reading.meterId, `${meter} MTR-9`)
+    return shown(reading).filter(text => text.endsWith(' W') || text.endsWith(' Wh'))
+  }
+  // W is -1,000: a SolarEdge takes in 1,000 W, whoever made its meter; a Fronius gives them out.
+  assert.equal(await readings('SolarEdge', 'WattNode'), ['1-0:16.7.0 1000e0 W', '1-0:1.8.0 1e0 Wh', '1-0:2.8.0 7e0 Wh'])
+  assert.equal(await readings('Fronius', 'WattNode'), ['1-0:16.7.0 -1000e0 W', '1-0:1.8.0 1e0 Wh', '1-0:2.8.0 7e0 Wh'])
 })
 
 test('after the walk a reading is two requests: who it is, and the values with their scale factors', async () => {

@@ -128,6 +128,18 @@ test('a maker that counts export as positive power is turned around; energies ke
   assert.equal(of('Fronius', 'export'), [12_345n, 1_234_567n])
 })
 
+test('a counter of export that counts down from zero is no energy; the last one before that is', () => {
+  const exported = (words: string) => {
+    const meter = METER.slice()
+    meter.set(hex(words), 2 * 38)
+    return meterValues(must(readModel(meter)), 'KOSTAL').find(({ obis }) => obis === '1-0:2.8.0')?.value
+  }
+  // -120, as a Smart Energy Meter gives it.
+  assert.is(exported('ffff ff88'), undefined)
+  assert.is(exported('8000 0000'), undefined)
+  assert.is(exported('7fff ffff'), 2_147_483_647n)
+})
+
 test('an inverter that produces exports: its power is negative, its energy is exported', () => {
   const inverter = registers(52, { 0: '0067 0032', 14: '1388 0000', 24: '0001 86a0 0003' })
   assert.equal(
