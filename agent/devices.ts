@@ -1,11 +1,12 @@
 /** Part of the composition root: opens the site's lines and makes its meters and relays on them. */
+import { createMbusMaster, type MbusMaster } from '../drivers/meters/mbus-master.ts'
 import { createModbusMaster } from '../drivers/modbus/master.ts'
 import type { Meter, Relay } from '../drivers/ports.ts'
 import { openGpioRelays } from '../drivers/relays/johnny-five.ts'
 import { coilRelays } from '../drivers/relays/modbus-coil.ts'
 import { ok, type Result } from '../protocol/result.ts'
 import type { ContactRef, RelayBankConfig, SiteConfig } from './config/site-config.ts'
-import { framingOf, openMeter, type SharedMaster } from './open-meter.ts'
+import { baudOf, framingOf, openMeter, type SharedMaster } from './open-meter.ts'
 import type { World } from './world.ts'
 
 /**
@@ -27,6 +28,7 @@ export async function openDevices(
 ): Promise<Result<Devices>> {
   const { clock, timers, log } = world
   const masters = new Map<string, SharedMaster>()
+  const mbuses = new Map<string, MbusMaster>()
   const closers: (() => Promise<void>)[] = []
   const close = async () => {
     for (const closeOne of closers.reverse()) await closeOne()
@@ -50,6 +52,18 @@ export async function openDevices(
     if (!opened.ok) log('warn', 'lines', `${name} is not open`, opened.fault)
     const made = { master, characterMs: line.characterMs }
     masters.set(name, made)
+    return made
+  }
+
+  async function mbusOn(name: string): Promise<MbusMaster> {
+    const known = mbuses.get(name)
+    if (known !== undefined) return known
+    const spec = config.lines[name]!
+    const made = createMbusMaster({ line: world.openLine(spec), clock, timers, log, ...baudOf(spec) })
+    mbuses.set(name, made)
+    closers.push(() => made.close())
+    const opened = await made.open()
+    if (!opened.ok) log('warn', 'lines', `${name} is not open`, opened.fault)
     return made
   }
 
@@ -90,7 +104,7 @@ export async function openDevices(
   const meters = new Map<string, Meter>()
   for (const [name, meter] of Object.entries(config.meters)) {
     const lineOf = (line: string) => world.openLine(config.lines[line]!)
-    const opened = await openMeter(meter, { clock, timers, log, masterOn, lineOf, channels: CHANNELS })
+    const opened = await openMeter(meter, { clock, timers, log, masterOn, mbusOn, lineOf, channels: CHANNELS })
     if (!opened.ok) {
       await close()
       return opened

@@ -2,6 +2,8 @@
 import { readHexKeyFile } from '../drivers/keys/hex-key-file.ts'
 import { PAGES } from '../drivers/meters/catalogue.ts'
 import { createIecMeter } from '../drivers/meters/iec-meter.ts'
+import type { MbusMaster } from '../drivers/meters/mbus-master.ts'
+import { createMbusMeter } from '../drivers/meters/mbus-meter.ts'
 import { createModbusMeter } from '../drivers/meters/modbus-meter.ts'
 import type { Channel } from '../drivers/meters/page.ts'
 import { createSunspecMeter } from '../drivers/meters/sunspec-meter.ts'
@@ -25,6 +27,7 @@ export interface MeterSurroundings {
   readonly log?: Log
   /** Of a meter that is asked. */
   readonly masterOn: (line: string) => Promise<SharedMaster>
+  readonly mbusOn: (line: string) => Promise<MbusMaster>
   /** For a meter that has its line to itself; not open yet. */
   readonly lineOf: (line: string) => Line
   /** Keys that somebody has given already; else those of the meter's files are read. */
@@ -40,6 +43,10 @@ export function framingOf(line: LineConfig, meters: readonly MeterConfig[]): Fra
   const page = meters.find(meter => 'page' in meter)
   return page !== undefined && 'page' in page ? PAGE_FRAMINGS[page.protocol] : line.kind === 'tcp' ? 'tcp' : 'rtu'
 }
+
+/** What a line is set to, where it has a speed of its own. */
+export const baudOf = (line: LineConfig): { readonly baud?: number } =>
+  line.kind === 'serial' ? { baud: line.baud } : {}
 
 /** A line that is not there yet is tried again until the meter is closed; what can never be read is a fault. */
 export async function openMeter(meter: MeterConfig, around: MeterSurroundings): Promise<Result<Meter>> {
@@ -59,6 +66,10 @@ export async function openMeter(meter: MeterConfig, around: MeterSurroundings): 
   if (meter.protocol === 'sunspec') {
     const { master } = await around.masterOn(meter.line)
     return ok(createSunspecMeter({ ...common, master, unit: meter.unit, which: meter.model, clock }))
+  }
+  if (meter.protocol === 'mbus') {
+    const master = await around.mbusOn(meter.line)
+    return ok(createMbusMeter({ ...common, master, address: meter.address, clock }))
   }
   if (meter.protocol === 'iec62056') {
     const { address } = meter

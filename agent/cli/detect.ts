@@ -226,10 +226,9 @@ function tellUnit(line: LineConfig, framing: Framing, found: FoundUnit, { json, 
     terminal.out(`  describes itself (SunSpec), models ${models.join(' ')}\n`)
     terminal.out(`  tieline read --page sunspec ${flags}\n`)
   }
-  for (const { page, certainty, meterId, because } of fits) {
+  for (const { page, certainty, meterId, because } of fits)
     terminal.out(
       `  ${certainty} ${page}${meterId === undefined ? '' : `, serial ${oneLine(meterId)}`}: ${because.join(', ')}\n`,
     )
-    terminal.out(`  tieline read --page ${page} ${flags}\n`)
-  }
+  if (fits[0] !== undefined) terminal.out(`  tieline read --page ${fits[0].page} ${flags}\n`)
 }

@@ -39,8 +39,12 @@ export async function diagnose(fault: Fault, parts: DiagnosisParts): Promise<Fau
   if (/^(serial|tcp|line)\./.test(code)) return wasOpen ? { ...fault, code: 'meter.vanished', cause: code } : fault
   if (code === 'meter.silent')
     return fault['lastJunk'] === undefined ? { ...fault, code: 'meter.no-answer' } : { ...fault, code: 'meter.garbled' }
-  if (code === 'modbus.garbled' || code === 'modbus.early') return { ...fault, code: 'meter.garbled', cause: code }
-  if (asked === undefined || !SILENT.has(code)) return fault
+  if (code === 'modbus.early') return { ...fault, code: 'meter.garbled', cause: code }
+  if (asked === undefined || !SILENT.has(code)) {
+    // Of the protocols that are asked otherwise: what their silence means has to be looked for on the spot.
+    if (/^(mbus|iec62056)\.(silent|deadline)$/.test(code)) return { ...fault, code: 'meter.no-answer' }
+    return code.endsWith('.garbled') ? { ...fault, code: 'meter.garbled', cause: code } : fault
+  }
   return (await askOtherwise(asked, parts)) ?? { code: 'meter.no-answer', unit: asked.unit }
 }
 

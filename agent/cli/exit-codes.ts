@@ -26,7 +26,7 @@ export function exitOf({ code }: Fault): ExitCode {
   if (/^(keys|gpio|profile)\./.test(code)) return EXIT.configuration
   if (code === 'disk.held') return EXIT.unavailable
   if (code === 'serial.busy' || code === 'modbus.second-master') return EXIT.temporary
-  if (/^(meter\.(vanished|garbled|no-identity|wrong-meter)|modbus\.(garbled|early|crc))$/.test(code)) return EXIT.io
+  if (/^(meter\.(vanished|garbled)|(modbus|mbus)\.(garbled|early|crc))$/.test(code)) return EXIT.io
   if (/^(usage\.|meter\.(no-page|needs-id))/.test(code)) return EXIT.usage
   if (/^(disk|journal|file|folder|log|pieces|ledger|blocks|headers)\./.test(code)) return EXIT.io
   return EXIT.unavailable

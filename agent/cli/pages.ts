@@ -7,6 +7,9 @@ import { channelWords, table } from './meter-text.ts'
 import type { Terminal } from './terminal.ts'
 import { misused, unknownName } from './usage.ts'
 
+/** Read by the models that it says it has. */
+const SUNSPEC = 'sunspec'
+
 /** What speaks each kind of telegram, and the document that says how. */
 const TELEGRAM_KINDS: Readonly<Record<string, { readonly products: string; readonly source: string }>> = {
   sml: {
@@ -22,6 +25,10 @@ const TELEGRAM_KINDS: Readonly<Record<string, { readonly products: string; reado
     source: 'IEC 62056-5-3, 62056-46, Green Book',
   },
   'dlms-raw': { products: 'DLMS/COSEM push without a frame around it (Sagemcom)', source: 'IEC 62056-5-3, Green Book' },
+  [SUNSPEC]: {
+    products: 'inverters, batteries and meters that describe themselves (SMA, Fronius, SolarEdge, Kostal, ...)',
+    source: 'SunSpec Device Information Model Specification',
+  },
   iec62056: { products: 'meters with an optical port, modes A to D', source: 'IEC 62056-21' },
   mbus: { products: 'wired M-Bus meters of power, heat, gas and water', source: 'EN 13757-2, EN 13757-3' },
 }
@@ -51,7 +58,7 @@ function telegramEntry(name: string): Entry {
   const known = TELEGRAM_KINDS[name]
   return {
     name,
-    kind: 'telegram',
+    kind: name === SUNSPEC ? 'modbus' : 'telegram',
     products: known === undefined ? [] : [known.products],
     sources: known === undefined ? [] : [{ title: known.source }],
     reads: 'what the meter sends',
@@ -64,7 +71,7 @@ const honesty = (page: MeterPage): string =>
 
 /** With `json` one line an entry on stdout. */
 export function pages(name: string | undefined, json: boolean, terminal: Terminal): ExitCode {
-  const names = [...PAGES.keys(), ...TELEGRAMS.keys()]
+  const names = [...PAGES.keys(), SUNSPEC, ...TELEGRAMS.keys()]
   if (name !== undefined && !names.includes(name)) return misused('pages', unknownName('page', name, names), terminal)
   const wanted = name === undefined ? names : [name]
   const pageOf = (one: string) => PAGES.get(one)
@@ -102,7 +109,7 @@ const plainRegisters = (registers: MeterPage['registers']): object =>
 function listText(names: readonly string[]): string {
   const rows = names.map(name => {
     const page = PAGES.get(name)
-    if (page === undefined) return [name, 'telegram', '', '', telegramEntry(name).products.join(', ')]
+    if (page === undefined) return [name, telegramEntry(name).kind, '', '', telegramEntry(name).products.join(', ')]
     return [name, `modbus ${page.framing}`, honesty(page), page.replay, page.products.join(', ')]
   })
   const count = (of: (page: MeterPage) => boolean) => [...PAGES.values()].filter(of).length

@@ -2,7 +2,7 @@
 import { PAGES } from '../../drivers/meters/catalogue.ts'
 import { TELEGRAMS } from '../../drivers/meters/telegrams.ts'
 import { fail, ok, type Result } from '../../protocol/result.ts'
-import { parseDuration, parseHostPort, parseWhole } from '../config/literals.ts'
+import { parseDuration, parseHostPort, parseMbusAddress, parseWhole } from '../config/literals.ts'
 import { type LineConfig, type MeterConfig, PAGE_FRAMINGS, type SerialFormat } from '../config/site-config.ts'
 import type { Framing } from '../open-meter.ts'
 import type { KeyOptions } from './meter-keys.ts'
@@ -17,6 +17,7 @@ export interface ReadOptions extends KeyOptions {
   readonly baud?: string
   readonly format?: string
   readonly unit?: string
+  readonly address?: string
   readonly id?: string
   readonly every?: string
   readonly count?: string
@@ -39,6 +40,9 @@ const MODELS: Readonly<Record<string, 'meter' | 'inverter' | 'battery'>> = {
   'sunspec-battery': 'battery',
 }
 const IEC = 'iec62056'
+const MBUS = 'mbus'
+/** The M-Bus address to which whoever is there answers. */
+const ONLY_METER = '254'
 
 export const FORMATS: readonly SerialFormat[] = ['8N1', '8N2', '8E1', '8O1', '7E1', '7O1']
 export const FRAMINGS: readonly Framing[] = ['rtu', 'ascii', 'tcp']
@@ -49,6 +53,7 @@ const SPEEDS: Readonly<Record<string, { readonly baud: number; readonly format: 
   dlms: { baud: 2_400, format: '8N1' },
   'dlms-raw': { baud: 9_600, format: '8N1' },
   [IEC]: { baud: 300, format: '7E1' },
+  [MBUS]: { baud: 2_400, format: '8E1' },
 }
 const USUAL = { baud: 9_600, format: '8N1' } as const
 const DEFAULT_PORT = 502
@@ -62,7 +67,7 @@ const HERE = 'here'
 export function readTarget(options: ReadOptions): Result<ReadTarget> {
   const { page, telegram } = options
   if ((page === undefined) === (telegram === undefined)) return wrong('give either --page or --telegram')
-  const names = [...PAGES.keys(), ...Object.keys(MODELS), IEC]
+  const names = [...PAGES.keys(), ...Object.keys(MODELS), IEC, MBUS]
   if (page !== undefined && !names.includes(page)) return wrong(unknownName('page', page, names))
   if (telegram !== undefined && !TELEGRAMS.has(telegram))
     return wrong(unknownName('kind of telegram', telegram, [...TELEGRAMS.keys()]))
@@ -76,7 +81,17 @@ export function readTarget(options: ReadOptions): Result<ReadTarget> {
       line: line.value,
       framing: undefined,
     })
-  if (page === IEC) return ok({ meter: { ...common, protocol: IEC }, line: line.value, framing: undefined })
+  const { address } = options
+  if (page === IEC) {
+    const meter: MeterConfig = { ...common, protocol: IEC, ...(address === undefined ? {} : { address }) }
+    return ok({ meter, line: line.value, framing: undefined })
+  }
+  if (page === MBUS) {
+    const at = parseMbusAddress(address ?? ONLY_METER)
+    if (at === undefined) return wrong('--address of an M-Bus meter is 0 to 250, 254, or 8 digits with F for any')
+    return ok({ meter: { ...common, protocol: MBUS, address: at }, line: line.value, framing: undefined })
+  }
+  if (address !== undefined) return wrong('--address is for iec62056 and mbus; a Modbus slave has a --unit')
   const framing = choose(
     '--framing',
     options.framing ?? (line.value.kind === 'serial' ? 'rtu' : (PAGES.get(page!)?.framing ?? 'tcp')),

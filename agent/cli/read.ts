@@ -1,6 +1,7 @@
 /** `tieline read`: one meter, read once or again and again, without an agent. */
 import { createSystemTime } from '../../drivers/clock.ts'
 import { PAGES } from '../../drivers/meters/catalogue.ts'
+import { createMbusMaster } from '../../drivers/meters/mbus-master.ts'
 import { CHANNELS, type Channel } from '../../drivers/meters/page.ts'
 import { createModbusMaster } from '../../drivers/modbus/master.ts'
 import type { Clock, Line, Meter, MeterReading, Timers } from '../../drivers/ports.ts'
@@ -11,7 +12,7 @@ import { isoTime } from '../../protocol/time.ts'
 import type { LineConfig, MeterConfig } from '../config/site-config.ts'
 import { openSystemLine } from '../lines.ts'
 import { oneLine } from '../log.ts'
-import { framingOf, openMeter } from '../open-meter.ts'
+import { baudOf, framingOf, openMeter } from '../open-meter.ts'
 import { type DiagnosisParts, diagnose, sayFault } from './diagnose.ts'
 import { EXIT, type ExitCode, exitOf } from './exit-codes.ts'
 import { readMeterKeys, refusedKey } from './meter-keys.ts'
@@ -119,6 +120,12 @@ function createReader(target: ReadTarget, keys: TelegramKeys | undefined): Reade
           closers.push(() => master.close())
           await master.open()
           return { master, characterMs: line.characterMs }
+        },
+        mbusOn: async () => {
+          const master = createMbusMaster({ line: watched(), clock, timers, ...baudOf(target.line) })
+          closers.push(() => master.close())
+          await master.open()
+          return master
         },
         ...(keys === undefined ? {} : { keys }),
       })

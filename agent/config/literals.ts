@@ -100,6 +100,13 @@ export function parseContact(text: string): { readonly bank: string; readonly ch
   return match === null ? undefined : { bank: match[1]!, channel: Number(match[2]) }
 }
 
+/** An M-Bus address: a primary one from 0 to 250, or 254 for the only meter; a secondary one of 8 digits, F for any. */
+export function parseMbusAddress(text: string): { readonly primary: number } | { readonly id: string } | undefined {
+  if (/^[\dF]{8}$/i.test(text)) return { id: text.toUpperCase() }
+  const primary = parseWhole(text)
+  return primary !== undefined && (primary <= 250 || primary === 254) ? { primary } : undefined
+}
+
 export const parseUrl =
   (...protocols: readonly string[]) =>
   (text: string): string | undefined =>

@@ -152,9 +152,16 @@ function crossChecks(config: SiteConfig): readonly Issue[] {
           'all on one line are framed alike',
         )
     } else if (!('unit' in meter)) {
-      const other = Object.entries(config.meters).find(([one, { line }]) => one !== name && line === meter.line)
+      const other = Object.entries(config.meters).find(
+        ([one, { line, protocol }]) =>
+          one !== name && line === meter.line && !(protocol === 'mbus' && meter.protocol === 'mbus'),
+      )
       if (other !== undefined)
-        report(['meters', name, 'line'], `is also the line of ${other[0]}`, 'a meter that speaks unasked has its own')
+        report(
+          ['meters', name, 'line'],
+          `is also the line of ${other[0]}`,
+          'Modbus slaves can share a line, and M-Bus meters',
+        )
     }
   }
   if (Object.keys(config.meters).length === 0) report(['meters'], 'must name at least one meter')

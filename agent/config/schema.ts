@@ -13,6 +13,7 @@ import {
   parseHeight,
   parseHex32,
   parseHostPort,
+  parseMbusAddress,
   parsePermille,
   parsePower,
   parsePrice,
@@ -115,6 +116,7 @@ const line = v.pipe(
 const anyMeter = { line: name, every, id: v.optional(meterSerial) }
 const pageMeter = <const P extends keyof typeof PAGE_FRAMINGS>(protocol: P) =>
   group({ protocol: v.literal(protocol), ...anyMeter, page: name, unit })
+const mbusAddress = scalar(parseMbusAddress, 'an M-Bus address: 0 to 250, 254, or 8 digits')
 const sunspecModel = oneOf('meter', 'inverter', 'battery')
 const keyedMeter = <const P extends 'dsmr' | 'dlms'>(protocol: P) =>
   group({ protocol: v.literal(protocol), ...anyMeter, key_file: v.optional(path), auth_key_file: v.optional(path) })
@@ -127,11 +129,12 @@ const meter = v.pipe(
       pageMeter('modbus-tcp'),
       group({ protocol: v.literal('sunspec'), ...anyMeter, unit, model: v.optional(sunspecModel, 'meter') }),
       group({ protocol: v.literal('iec62056'), ...anyMeter, address: v.optional(meterSerial) }),
+      group({ protocol: v.literal('mbus'), ...anyMeter, address: mbusAddress }),
       group({ protocol: v.literal('sml'), ...anyMeter }),
       keyedMeter('dsmr'),
       keyedMeter('dlms'),
     ],
-    among(['modbus-rtu', 'modbus-ascii', 'modbus-tcp', 'sunspec', 'iec62056', 'sml', 'dsmr', 'dlms']),
+    among(['modbus-rtu', 'modbus-ascii', 'modbus-tcp', 'sunspec', 'iec62056', 'mbus', 'sml', 'dsmr', 'dlms']),
   ),
   v.transform((it): MeterConfig => {
     const { id, every, ...rest } = it

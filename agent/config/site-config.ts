@@ -3,6 +3,7 @@
  * milliseconds. The form on disk is agent/config/schema.ts; what a setting leaves out is absent here too, unless its
  * default is written beside it there.
  */
+import type { MbusAddress } from '../../drivers/meters/mbus-meter.ts'
 import type { Current, Power, Price, WattHours } from '../../protocol/quantity.ts'
 
 export type Role = 'household' | 'charger' | 'storage'
@@ -82,6 +83,8 @@ export type MeterConfig = {
   | { readonly protocol: 'sunspec'; readonly unit: number; readonly model: 'meter' | 'inverter' | 'battery' }
   /** Modes A to C: asked, through an optical head. */
   | { readonly protocol: 'iec62056'; readonly address?: string }
+  /** Wired M-Bus: several may share a line. */
+  | { readonly protocol: 'mbus'; readonly address: MbusAddress }
   | {
       readonly protocol: 'sml' | 'dsmr' | 'dlms'
       /** Files of 32 hex digits. */

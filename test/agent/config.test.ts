@@ -144,7 +144,7 @@ for (const [from, to, says] of [
   [
     'protocol: modbus-tcp',
     'protocol: modbus',
-    'must be one of modbus-rtu, modbus-ascii, modbus-tcp, sunspec, iec62056, sml, dsmr, dlms',
+    'must be one of modbus-rtu, modbus-ascii, modbus-tcp, sunspec, iec62056, mbus, sml, dsmr, dlms',
   ],
   ['brokers: [mqtt:', 'brokers: [http:', 'must be an address such as mqtt:'],
   ['unit: 20', 'unit: 0', 'must be a Modbus unit'],
@@ -201,7 +201,7 @@ for (const [from, to, says] of [
     'solar: {line: rs485, protocol: modbus-rtv',
     'did you mean "modbus-rtu"?',
   ],
-  ['protocol: modbus-rtu, page: eastron-sdm630, unit: 1', 'protocol: dlms', 'a meter that speaks unasked has its own'],
+  ['protocol: modbus-rtu, page: eastron-sdm630, unit: 1', 'protocol: dlms', 'Modbus slaves can share a line'],
   ['tcp: meter.local:502', 'tcp: meter.local:502, rs485: rts-low', 'is for serial'],
   ['protocol: modbus-rtu, page: eastron-sdm630, unit: 1', 'protocol: sml, key_file: a', 'unknown key "key_file"'],
   ['sell: {reserve: 0.10, opening: 0.24}', 'buy: {limit: 0.2, opening: 0.3}', 'is above the limit'],
@@ -216,9 +216,12 @@ for (const [from, to, says] of [
 }
 
 test('what meters may speak becomes what the agent opens', () => {
-  const text = changed('lines:\n', 'lines:\n  eye: {serial: /dev/serial/by-id/usb-A-if00, rs485: rts-high}\n').replace(
+  const text = changed(
+    'lines:\n',
+    'lines:\n  bus: {serial: /dev/ttyUSB3, baud: 2400, format: 8E1}\n  eye: {serial: /dev/serial/by-id/usb-A-if00, rs485: rts-high}\n',
+  ).replace(
     'meters:\n',
-    'meters:\n  main: {line: eye, protocol: dlms, key_file: main.key, auth_key_file: main.gak}\n  sun: {line: lan, protocol: sunspec, unit: 126}\n',
+    'meters:\n  main: {line: eye, protocol: dlms, key_file: main.key, auth_key_file: main.gak}\n  heat: {line: bus, protocol: mbus, address: 1234567f}\n  water: {line: bus, protocol: mbus, address: 3}\n  sun: {line: lan, protocol: sunspec, unit: 126}\n',
   )
   const loaded = loadConfig(text, 'site.yaml')
   assert.ok(loaded.ok, loaded.ok ? '' : loaded.faults.map(configLine).join('\n'))
@@ -238,6 +241,7 @@ test('what meters may speak becomes what the agent opens', () => {
     keyFile: 'main.key',
     authKeyFile: 'main.gak',
   })
+  assert.equal(meters['heat'], { protocol: 'mbus', line: 'bus', address: { id: '1234567F' }, everyMs: 1000 })
   assert.equal(meters['sun'], { protocol: 'sunspec', line: 'lan', unit: 126, model: 'meter', everyMs: 1000 })
 })
 

@@ -45,7 +45,7 @@ test('a meter and a relay board on one line: a page for the one, none for the ot
   assert.match(text.out, /unit 20 answers, no page fits/)
   assert.match(
     text.out,
-    /tieline read --page carlo-gavazzi-em340 --line \/dev\/pts\/\d+ --baud 115200 --format 8N1 --unit 2\n/,
+    /tieline read --page carlo-gavazzi-\S+ --line \/dev\/pts\/\d+ --baud 115200 --format 8N1 --unit 2\n/,
   )
 })
 

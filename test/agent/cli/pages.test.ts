@@ -6,7 +6,7 @@ import { runTieline } from './cli-run.ts'
 const test = suite('cli pages')
 
 test('every page and kind of telegram has a line, as text and as JSON', async () => {
-  const names = [...PAGES.keys(), ...TELEGRAMS.keys()]
+  const names = [...PAGES.keys(), 'sunspec', ...TELEGRAMS.keys()]
   const text = await runTieline(['pages'])
   assert.is(text.exit, 0)
   assert.equal(
@@ -35,7 +35,7 @@ test('a page says what it reads, and whether its author saw the manual', async (
 })
 
 test('every page can be shown in detail', async () => {
-  for (const name of [...PAGES.keys(), ...TELEGRAMS.keys()]) {
+  for (const name of [...PAGES.keys(), 'sunspec', ...TELEGRAMS.keys()]) {
     assert.is((await runTieline(['pages', name])).exit, 0, name)
     assert.is((await runTieline(['pages', name, '--json'])).json()[0].name, name)
   }

@@ -188,7 +188,7 @@ test('another product: its refusal is said as that', async () => {
     pty.path,
   ])
   await close()
-  assert.match(err, /refuses what this page reads \(exception \d, .*\): is it another product\?\n$/)
+  assert.match(err, /^tieline read: \S+: it answers, but .* is it another product\?\n$/)
   assert.is(exit, 69)
 })
 
