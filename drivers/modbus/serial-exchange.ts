@@ -9,7 +9,9 @@
  *    timeouts and, of registers, six seconds late, in any order. Later than that only rule 4 and the lengths stand.
  * 4. After a timeout nothing of that slave is read until it has answered a canary, its identity register. A slave that
  *    keeps the order answers it after everything older, so that its answers may be late by any time at all.
- * 5. While another master asks on the same line nothing is believed: its answers look like ours.
+ * 5. Where a read was answered twice, as through a radio link or a gateway that repeats itself, the second answer to every read
+ *    is owed from then on.
+ * 6. While another master asks on the same line nothing is believed: its answers look like ours.
  */
 import { concat, equalBytes } from '../../protocol/bytes.ts'
 import { decodeAnswer, encodeRequest } from '../../protocol/modbus/pdu.ts'
@@ -27,10 +29,14 @@ const QUIET_LEAST_MS = 20
 const QUIET_MOST_MS = 250
 /** A line that babbles on is sent on all the same: its noise cannot pass the checks, and a relay may wait. */
 const QUIET_TRIES = 3
+/** A line that repeats answers is taken to do so for this long after the last that it repeated. */
+const DOUBLES_MS = 60_000
 /** A second master polls at least this often, or else it is not worth a fault. */
 const STRANGER_MS = 10_000
 /** Longer than any adapter or busy machine keeps the next slice of an answer that has begun. */
 const UNDER_WAY_MS = 50
+/** Functions whose answers hold values. */
+const READS: readonly number[] = [1, 2, 3, 4, 23, 43]
 /** Two of the longest frames, which are those of ASCII: more than that cannot be the answer to one request. */
 const BUFFER_MOST = 1_026
 /**
@@ -88,6 +94,9 @@ export function createSerialExchange(parts: SerialParts): Exchange {
   let quietMs = 0
   /** Until when another master is taken to be on the line. */
   let strangerUntil = mono(Number.NEGATIVE_INFINITY)
+  /** The read that was answered last, and until when a second answer to each is feared. */
+  let answered: Call | undefined
+  let doublesUntil = mono(Number.NEGATIVE_INFINITY)
   /** Whether this adapter hears its own transmitter, as seen from the last read. */
   let hearsItself = false
 
@@ -157,6 +166,16 @@ export function createSerialExchange(parts: SerialParts): Exchange {
       }
       waiting ||= pull.kind === 'need'
     }
+    if (answered !== undefined) {
+      const pull = framing.decodeAnswer(answered.unit, answered.request, buffer)
+      if (pull.kind === 'frame') {
+        consume(pull.used)
+        doublesUntil = later(at, DOUBLES_MS)
+        count('late')
+        return true
+      }
+      waiting ||= pull.kind === 'need'
+    }
     const asked = framing.decodeRead(buffer)
     if (asked.kind === 'frame') {
       // Some adapters hear their own transmitter: that is no stranger.
@@ -189,8 +208,8 @@ export function createSerialExchange(parts: SerialParts): Exchange {
     while (buffer.length > 0 && step(at, now));
   }
 
-  function accept(answered: Pending, pdu: Uint8Array, frame: Uint8Array, at: Mono): void {
-    const { call, endsAt } = answered
+  function accept(mine: Pending, pdu: Uint8Array, frame: Uint8Array, at: Mono): void {
+    const { call, endsAt } = mine
     const record = slave(call.unit)
     const ambiguous = quarantine.holds(call.unit, call.request, at)
     const answer = decodeAnswer(call.request, pdu)
@@ -198,16 +217,18 @@ export function createSerialExchange(parts: SerialParts): Exchange {
     record.answered()
     if (!answer.ok) {
       // The exception may belong to an older request of this function; then our own answer is still to come.
-      if (quarantine.holdsFunction(call.unit, call.request.fn, at)) owe(answered)
-      answered.settle(fail({ ...answer.fault, unit: call.unit }))
+      if (quarantine.holdsFunction(call.unit, call.request.fn, at)) owe(mine)
+      mine.settle(fail({ ...answer.fault, unit: call.unit }))
     } else if (ambiguous && !call.alone) {
       // Only a relay command gets here. One of the two echoes was heard, the other is still to come.
       quarantine.removeAlike(call.unit, call.request)
-      owe(answered)
-      answered.settle(fail({ code: 'modbus.ambiguous', unit: call.unit, function: call.request.fn }))
+      owe(mine)
+      mine.settle(fail({ code: 'modbus.ambiguous', unit: call.unit, function: call.request.fn }))
     } else {
+      answered = READS.includes(call.request.fn) ? call : undefined
+      if (answered !== undefined && at < doublesUntil) owe(mine)
       if (call.canary || !record.hasCanary) record.tainted = false
-      answered.settle(ok({ answer: answer.value, frame, at }))
+      mine.settle(ok({ answer: answer.value, frame, at }))
     }
   }
 
@@ -217,6 +238,11 @@ export function createSerialExchange(parts: SerialParts): Exchange {
     // An exception names no length: with several owed nobody knows whose it is, and all stay feared.
     if ((pdu[0]! & 0x80) !== 0 && alike.length > 1) return
     quarantine.remove(owed)
+    if (owed.request === answered?.request) {
+      // The double of a good answer: it says nothing about how long this slave takes.
+      doublesUntil = later(at, DOUBLES_MS)
+      return count('late')
+    }
     slave(owed.unit).learn(at - owed.sentAt)
     count('late')
   }

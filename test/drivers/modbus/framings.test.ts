@@ -208,6 +208,29 @@ test('a stream that lost its place finds it again by the check value', async () 
   }
 })
 
+test('once an answer has come twice, the second of each is waited for before as long a read is sent', async () => {
+  const bus = await opened({ ...FRAMINGS['rtu over tcp']!, units: [] })
+  let sent = 0
+  const repeatMs = 40
+  // The register counts the requests; each answer comes again when the next request would be under way.
+  bus.wire.device.onBytes(request => {
+    sent++
+    const count = request[5]!
+    const frame = encodeRtu(1, Uint8Array.of(4, 2 * count, ...Array.from({ length: count }, () => [0, sent]).flat()))
+    bus.timers.after(20, () => bus.wire.device.write(frame))
+    bus.timers.after(20 + repeatMs, () => bus.wire.device.write(frame))
+  })
+  const read = async (count: number) => {
+    const block = await settled(bus, bus.master.readRegisters(1, 'input', 0, count), 1)
+    return block.ok ? block.value.bytes[1]! - sent : block.fault.code
+  }
+  assert.equal([await read(2), await read(4), await read(6)], [0, 0, 0])
+  await bus.advance(100)
+  assert.equal([await read(2), await read(2), await read(4)], [0, 'modbus.quarantined', 0])
+  await bus.advance(100)
+  assert.equal([await read(2), await read(4)], [0, 0])
+})
+
 test('a slow gateway behind a stream is waited for as long as its wire takes', async () => {
   const bus = await opened({ ...FRAMINGS['rtu over tcp']!, answers: { initialMs: 100 } })
   // The answer to 125 registers takes 266 ms at 9,600 baud, and its request 8.
