@@ -33,7 +33,7 @@ export interface TelegramMeter extends Meter {
 
 /** Meters speak every second (P1 v5, most SML) to every ten (P1 to v4, encrypted P1, most DLMS lists); two more to be late. */
 const DEADLINE_MS = 12_000
-/** Four times the longest frame that any of our decoders waits for; they bound themselves, this bounds them. */
+/** At least twice the longest frame that any of our decoders waits for; they bound themselves, this bounds them. */
 const BUFFER_MOST = 32_768
 /** A line that was open and silent for so many reads is opened anew: some adapters hang up without a word. */
 const DEAF_READS = 3

@@ -45,7 +45,6 @@ const DIRECTIONAL: Partial<Record<Quantity, readonly [forward: number, backward:
   power: [1, 2],
   'reactive energy': [3, 4],
   'reactive power': [3, 4],
-  'apparent energy': [9, 10],
   'apparent power': [9, 10],
 }
 const PLAIN: Partial<Record<Quantity, number>> = { current: 11, voltage: 12, frequency: 14 }

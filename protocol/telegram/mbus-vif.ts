@@ -16,7 +16,6 @@ export type Quantity =
   | 'current'
   | 'frequency'
   | 'reactive energy'
-  | 'apparent energy'
   | 'reactive power'
   | 'apparent power'
 
@@ -53,7 +52,6 @@ const PRIMARY: readonly Row[] = [
 const AFTER_FB: readonly Row[] = [
   [0x00, 0x01, 'energy', 'Wh', 5],
   [0x02, 0x03, 'reactive energy', 'varh', 3],
-  [0x04, 0x05, 'apparent energy', 'VAh', 3],
   [0x08, 0x09, 'energy', 'J', 8],
   [0x10, 0x11, 'volume', 'm3', 2],
   [0x14, 0x17, 'reactive power', 'var', 0],
