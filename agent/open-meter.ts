@@ -65,7 +65,8 @@ export async function openMeter(meter: MeterConfig, around: MeterSurroundings): 
   }
   if (meter.protocol === 'sunspec') {
     const { master } = await around.masterOn(meter.line)
-    return ok(createSunspecMeter({ ...common, master, unit: meter.unit, which: meter.model, clock }))
+    const sign = meter.positive === undefined ? {} : { positive: meter.positive }
+    return ok(createSunspecMeter({ ...common, ...sign, master, unit: meter.unit, which: meter.model, clock }))
   }
   if (meter.protocol === 'mbus') {
     const master = await around.mbusOn(meter.line)

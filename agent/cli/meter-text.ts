@@ -94,7 +94,7 @@ const KIND_WORDS: { readonly [U in UnitName]?: string } = {
 }
 
 /** What a register is in words, as far as its name says; empty where it does not. */
-export function obisWords({ obis, unit }: Pick<MeterValue, 'obis' | 'unit'>): string {
+function obisWords({ obis, unit }: Pick<MeterValue, 'obis' | 'unit'>): string {
   const channel = channelOf(obis)
   if (channel !== undefined) return CHANNEL_WORDS[channel]
   const match = /^(\d+)-\d+:(\d+)\.(\d+)\.(\d+)/.exec(obis)
@@ -113,7 +113,7 @@ export function obisWords({ obis, unit }: Pick<MeterValue, 'obis' | 'unit'>): st
 }
 
 /** The exact decimal with its unit, energy in kWh: `4426.123 kWh`. */
-export function valueText({ value, scaler, unit }: MeterValue): string {
+function valueText({ value, scaler, unit }: MeterValue): string {
   const kilo = unit === 'Wh' || unit === 'varh' || unit === 'VAh'
   return `${decimal(value, kilo ? scaler - 3 : scaler)}${unit === '1' ? '' : ` ${kilo ? 'k' : ''}${unit}`}`
 }

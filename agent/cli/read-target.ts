@@ -18,6 +18,7 @@ export interface ReadOptions extends KeyOptions {
   readonly format?: string
   readonly unit?: string
   readonly address?: string
+  readonly positive?: string
   readonly id?: string
   readonly every?: string
   readonly count?: string
@@ -39,6 +40,7 @@ const MODELS: Readonly<Record<string, 'meter' | 'inverter' | 'battery'>> = {
   'sunspec-inverter': 'inverter',
   'sunspec-battery': 'battery',
 }
+const SIGNS = ['import', 'export'] as const
 const IEC = 'iec62056'
 const MBUS = 'mbus'
 /** The M-Bus address to which whoever is there answers. */
@@ -108,11 +110,15 @@ export function readTarget(options: ReadOptions): Result<ReadTarget> {
   if (!unit.ok) return unit
   const at = { ...common, unit: unit.value }
   const model = MODELS[page!]
+  const positive = options.positive === undefined ? ok(undefined) : choose('--positive', options.positive, SIGNS)
+  if (!positive.ok) return positive
   const protocol = (Object.keys(PAGE_FRAMINGS) as (keyof typeof PAGE_FRAMINGS)[]).find(
     one => PAGE_FRAMINGS[one] === framing.value,
   )!
   const meter: MeterConfig =
-    model === undefined ? { ...at, protocol, page: page! } : { ...at, protocol: 'sunspec', model }
+    model === undefined
+      ? { ...at, protocol, page: page! }
+      : { ...at, protocol: 'sunspec', model, ...(positive.value === undefined ? {} : { positive: positive.value }) }
   return ok({ meter, line: line.value, framing: framing.value })
 }
 

@@ -117,7 +117,8 @@ const anyMeter = { line: name, every, id: v.optional(meterSerial) }
 const pageMeter = <const P extends keyof typeof PAGE_FRAMINGS>(protocol: P) =>
   group({ protocol: v.literal(protocol), ...anyMeter, page: name, unit })
 const mbusAddress = scalar(parseMbusAddress, 'an M-Bus address: 0 to 250, 254, or 8 digits')
-const sunspecModel = oneOf('meter', 'inverter', 'battery')
+const model = v.optional(oneOf('meter', 'inverter', 'battery'), 'meter')
+const sunspec = { model, positive: v.optional(oneOf('import', 'export')) }
 const keyedMeter = <const P extends 'dsmr' | 'dlms'>(protocol: P) =>
   group({ protocol: v.literal(protocol), ...anyMeter, key_file: v.optional(path), auth_key_file: v.optional(path) })
 const meter = v.pipe(
@@ -127,7 +128,7 @@ const meter = v.pipe(
       pageMeter('modbus-rtu'),
       pageMeter('modbus-ascii'),
       pageMeter('modbus-tcp'),
-      group({ protocol: v.literal('sunspec'), ...anyMeter, unit, model: v.optional(sunspecModel, 'meter') }),
+      group({ protocol: v.literal('sunspec'), ...anyMeter, unit, ...sunspec }),
       group({ protocol: v.literal('iec62056'), ...anyMeter, address: v.optional(meterSerial) }),
       group({ protocol: v.literal('mbus'), ...anyMeter, address: mbusAddress }),
       group({ protocol: v.literal('sml'), ...anyMeter }),
@@ -136,14 +137,10 @@ const meter = v.pipe(
     ],
     among(['modbus-rtu', 'modbus-ascii', 'modbus-tcp', 'sunspec', 'iec62056', 'mbus', 'sml', 'dsmr', 'dlms']),
   ),
-  v.transform((it): MeterConfig => {
-    const { id, every, ...rest } = it
-    const common = { everyMs: every, ...set({ id }) }
-    if (rest.protocol === 'iec62056')
-      return { protocol: rest.protocol, line: rest.line, ...common, ...set({ address: rest.address }) }
-    if (!('key_file' in rest || 'auth_key_file' in rest)) return { ...rest, ...common }
-    const { key_file: keyFile, auth_key_file: authKeyFile, ...telegram } = rest
-    return { ...telegram, ...common, ...set({ keyFile, authKeyFile }) }
+  v.transform(it => {
+    // What is left out has no key at all; the types of valibot cannot say so.
+    const { every, key_file, auth_key_file, ...rest } = it as typeof it & { key_file?: string; auth_key_file?: string }
+    return { ...rest, everyMs: every, ...set({ keyFile: key_file, authKeyFile: auth_key_file }) } as MeterConfig
   }),
 )
 

@@ -80,7 +80,13 @@ export type MeterConfig = {
 } & (
   | { readonly protocol: keyof typeof PAGE_FRAMINGS; readonly page: string; readonly unit: number }
   /** Framed as the other meters of its line, else RTU on a serial line and TCP on a TCP line. */
-  | { readonly protocol: 'sunspec'; readonly unit: number; readonly model: 'meter' | 'inverter' | 'battery' }
+  | {
+      readonly protocol: 'sunspec'
+      readonly unit: number
+      readonly model: 'meter' | 'inverter' | 'battery'
+      /** What flows when the power register is positive: of a battery nobody else can say. */
+      readonly positive?: 'import' | 'export'
+    }
   /** Modes A to C: asked, through an optical head. */
   | { readonly protocol: 'iec62056'; readonly address?: string }
   /** Wired M-Bus: several may share a line. */

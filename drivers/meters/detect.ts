@@ -135,7 +135,7 @@ export interface Heard {
 }
 
 /** Meters that speak unasked do so every second, some every two. */
-export const LISTEN_MS = 2_500
+const LISTEN_MS = 2_500
 
 /** Listens on a line that is not open, for so long that whoever speaks unasked is heard; a fault where it does not open. */
 export async function listenTo(line: Line, timers: Timers): Promise<Heard | Fault> {

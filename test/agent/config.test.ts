@@ -221,7 +221,7 @@ test('what meters may speak becomes what the agent opens', () => {
     'lines:\n  bus: {serial: /dev/ttyUSB3, baud: 2400, format: 8E1}\n  eye: {serial: /dev/serial/by-id/usb-A-if00, rs485: rts-high}\n',
   ).replace(
     'meters:\n',
-    'meters:\n  main: {line: eye, protocol: dlms, key_file: main.key, auth_key_file: main.gak}\n  heat: {line: bus, protocol: mbus, address: 1234567f}\n  water: {line: bus, protocol: mbus, address: 3}\n  sun: {line: lan, protocol: sunspec, unit: 126}\n',
+    'meters:\n  main: {line: eye, protocol: dlms, key_file: main.key, auth_key_file: main.gak}\n  heat: {line: bus, protocol: mbus, address: 1234567f}\n  water: {line: bus, protocol: mbus, address: 3}\n  sun: {line: lan, protocol: sunspec, unit: 126, model: battery, positive: export}\n',
   )
   const loaded = loadConfig(text, 'site.yaml')
   assert.ok(loaded.ok, loaded.ok ? '' : loaded.faults.map(configLine).join('\n'))
@@ -242,7 +242,14 @@ test('what meters may speak becomes what the agent opens', () => {
     authKeyFile: 'main.gak',
   })
   assert.equal(meters['heat'], { protocol: 'mbus', line: 'bus', address: { id: '1234567F' }, everyMs: 1000 })
-  assert.equal(meters['sun'], { protocol: 'sunspec', line: 'lan', unit: 126, model: 'meter', everyMs: 1000 })
+  assert.equal(meters['sun'], {
+    protocol: 'sunspec',
+    line: 'lan',
+    unit: 126,
+    model: 'battery',
+    positive: 'export',
+    everyMs: 1000,
+  })
 })
 
 test('the framing of a line is that of its pages, else what is usual on a line of its kind', () => {

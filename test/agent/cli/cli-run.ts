@@ -15,13 +15,15 @@ export async function runTieline(
   {
     env = {},
     interrupted = new Promise<void>(() => {}),
-  }: { env?: Record<string, string>; interrupted?: Promise<void> } = {},
+    onOut = () => {},
+  }: { env?: Record<string, string>; interrupted?: Promise<void>; onOut?: (text: string) => void } = {},
 ): Promise<Said> {
   let out = ''
   let err = ''
   const terminal = {
     out: (text: string) => {
       out += text
+      onOut(text)
     },
     err: (text: string) => {
       err += text

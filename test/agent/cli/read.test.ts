@@ -1,5 +1,5 @@
 /** One meter on a real pseudo-terminal or TCP port, read by the command as a person types it; and everything that goes wrong. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { diagnose, sayFault } from '../../../agent/cli/diagnose.ts'
@@ -13,6 +13,7 @@ import { createHomeMeter } from '../../../hw/sim/home-meter.ts'
 import { createUnit, serveModbus } from '../../../hw/sim/modbus-slave.ts'
 import { createPageBank } from '../../../hw/sim/page-bank.ts'
 import { seededRandom } from '../../../hw/sim/random.ts'
+import { sunspecBank, sunspecText } from '../../../hw/sim/sunspec-image.ts'
 import { startSmlMeter } from '../../../hw/sim/telegram-meters.ts'
 import { hex } from '../../../protocol/bytes.ts'
 import { must } from '../../../protocol/result.ts'
@@ -248,6 +249,80 @@ test('mistakes in what was typed are usage, each in one line with what was meant
     assert.ok(err.includes(says), err)
     assert.is(err.trimEnd().split('\n').length, 1)
   }
+})
+
+test('a meter that comes back under another name is read again within two seconds, by the same command', async () => {
+  const link = join(folder, 'by-id-name')
+  const point = (path: string) => {
+    symlinkSync(path, `${link}.new`)
+    renameSync(`${link}.new`, link)
+  }
+  const first = await onPty()
+  point(first.pty.path)
+  const good: number[] = []
+  let stop = () => {}
+  const interrupted = new Promise<void>(resolve => {
+    stop = resolve
+  })
+  const running = runTieline([...READ, link, '--every', '200ms', '--json'], {
+    interrupted,
+    onOut: text => {
+      if (JSON.parse(text).ok) good.push(clock.mono())
+    },
+  })
+  const until = async (count: number) => {
+    while (good.length < count) await timers.sleep(20)
+  }
+  await until(2)
+  first.pty.unplug()
+  await first.close()
+  await timers.sleep(700)
+  const second = await onPty()
+  point(second.pty.path)
+  const plugged = clock.mono()
+  const before = good.length
+  await until(before + 1)
+  const tookMs = good.at(-1)! - plugged
+  stop()
+  const { exit, json, err } = await running
+  await second.close()
+  assert.ok(tookMs < 2_000, `${tookMs} ms`)
+  // The gap is said, and nothing was made up for it.
+  assert.ok(
+    json().some(({ ok }) => !ok),
+    err,
+  )
+  assert.is(exit, 0)
+})
+
+test('a device that describes itself is read by its models', async () => {
+  const model = (id: number, count: number, at: Readonly<Record<number, readonly number[]>>) => {
+    const words = Array.from({ length: count }, () => 0)
+    for (const [offset, content] of Object.entries(at)) words.splice(Number(offset), content.length, ...content)
+    return { id, words }
+  }
+  // Common model 1 (maker, model, serial), then model 101, a single-phase inverter: 1,500 W, 230.1 V, 50.00 Hz.
+  const models = () => [
+    model(1, 66, { 0: sunspecText('Fronius', 16), 16: sunspecText('Primo', 16), 48: sunspecText('INV-1', 16) }),
+    model(101, 50, { 8: [2301], 11: [0xffff], 12: [150, 1], 14: [5000, 0xfffe], 22: [0, 1234, 0], 36: [4] }),
+  ]
+  const server = must(
+    await openTcpServer({ host: '127.0.0.1', port: 0 }, end => {
+      serveModbus(end, new Map([[126, createUnit(sunspecBank({ models }))]]), {
+        ...TIMING,
+        characterMs: 0,
+        framing: 'tcp',
+      })
+    }),
+  )
+  const args = ['read', '--page', 'sunspec-inverter', '--tcp', `127.0.0.1:${server.port}`, '--unit', '126', '--json']
+  const { exit, json, err } = await runTieline(args)
+  await server.close()
+  assert.is(exit, 0, err)
+  assert.is(json()[0].meter, 'Fronius INV-1')
+  const power = json()[0].values.find(({ name }: { name: string }) => name === 'power')
+  // What an inverter makes flows out: import is positive.
+  assert.equal([power.value, power.scaler, power.unit], ['-150', 1, 'W'])
 })
 
 test('a meter of a configuration, on its line, with its keys', async () => {
