@@ -31,6 +31,15 @@ const TURNAROUND_MS = 5
 /** 10 bits a character at 9,600 and at 115,200 baud, in milliseconds. */
 const CHARACTER_MS = { slow: 10_000 / 9_600, p1: 10_000 / 115_200 }
 
+/** What every counter stood at before the street began, in milliwatt-hours: no meter is hung up at zero. */
+const COUNTED_BEFORE = 1_000_000n
+
+const hungUp = (view: Measured): Measured => ({
+  ...view,
+  imported: view.imported + COUNTED_BEFORE,
+  exported: view.exported + COUNTED_BEFORE,
+})
+
 export interface SiteDevices {
   /** Line meters by line id, where their faults are set. */
   readonly lineMeters: ReadonlyMap<string, ModbusUnit>
@@ -60,7 +69,7 @@ export function startSiteDevices(options: DeviceOptions): SiteDevices {
   const stops: (() => void)[] = []
   const characterMs = paced ? 0 : CHARACTER_MS.slow
   const modbus = { framing: 'rtu', characterMs, turnaroundMs: TURNAROUND_MS, clock, timers, random } as const
-  const grid = (): Measured => wires.gridMeter(site.name)
+  const grid = (): Measured => hungUp(wires.gridMeter(site.name))
 
   const ends = lineEndsOf(street, site.name)
   const lineMeters = new Map(
@@ -69,7 +78,7 @@ export function startSiteDevices(options: DeviceOptions): SiteDevices {
       createUnit(
         sdm120Bank({
           serial: Number(side === 'seller' ? line.sellerMeterId : line.buyerMeterId),
-          measure: () => wires.lineMeter(line.id, side),
+          measure: () => hungUp(wires.lineMeter(line.id, side)),
         }),
       ),
     ]),

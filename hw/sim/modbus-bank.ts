@@ -21,7 +21,7 @@ export interface ModbusBank {
 }
 
 export const ILLEGAL_FUNCTION = 1
-export const ILLEGAL_ADDRESS = 2
+const ILLEGAL_ADDRESS = 2
 export const ILLEGAL_VALUE = 3
 
 /** What a request does: its answer, or the exception that it earns. `registers` are asked after all writes. */
