@@ -3,7 +3,7 @@
  * it is left out, and stays out until it has passed its highest believed value again or a person restarts the meter's
  * driver. One that leaps was misread (one frame in 65,536 damaged ones passes its CRC) or the line was driven harder than its
  * page knows: it is left out until a second reading goes on from where it leapt to. None is below zero. One that is first seen
- * at zero may be that of a meter that still starts, after a power cut that stopped both: it is left out for a minute.
+ * at zero may be that of a meter that still starts, after a power cut that stopped both: it is left out for a while.
  */
 import { atScaler, type MeterValue, type Obis } from '../../protocol/telegram/obis.ts'
 import type { Mono } from '../../protocol/time.ts'
@@ -15,6 +15,8 @@ const FINEST = -6
 const DIRECT_MOST_W = 75_000
 /** A meter may write its counters down once a minute only, so that the first rise seen holds more than the time between. */
 const REFRESH_MS = 60_000
+/** Within this a meter that was switched on has found its counters. */
+const START_MS = 10_000
 /** What a counter's last digit may add to a rise: it is rounded at both ends. */
 const STEPS = 2n
 const MS_AN_HOUR = 3_600_000n
@@ -46,9 +48,9 @@ export function createCounterWatch(meter: string, log?: Log, maxPowerW = DIRECT_
   /** Whether a counter that nobody has seen elsewhere than at zero stands there for less than a meter takes to start. */
   function isFresh(obis: Obis, at: Mono): boolean {
     const since = zeros.get(obis)
-    if (since !== undefined) return at - since < REFRESH_MS
+    if (since !== undefined) return at - since < START_MS
     zeros.set(obis, at)
-    log?.('info', 'meters', `${meter} gives a counter at zero; it is believed after a minute`, {
+    log?.('info', 'meters', `${meter} gives a counter at zero; it is believed once it has stood there`, {
       code: 'meter.counter-zero',
       obis,
     })

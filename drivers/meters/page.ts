@@ -145,7 +145,11 @@ export interface Source {
 /** What is read to know one meter from another; re-read with every batch. */
 export type Identity =
   /** `bcd`: each half byte a decimal digit, all of them shown. */
-  | (Span & { readonly as: 'u32' | 'u32-low-word-first' | 'u64' | 'bcd' | 'text' | 'text-low-byte-first' })
+  | (Span & {
+      readonly as: 'u32' | 'u32-low-word-first' | 'u64' | 'bcd' | 'text' | 'text-low-byte-first'
+      /** Where in the span it stands, for makers that give a block whole only. */
+      readonly part?: { readonly from: number; readonly count: number }
+    })
   /**
    * The maker gives no serial number over the bus. The id has to be configured and is believed as long as this register,
    * which says what kind of meter it is, says the same; the canary reads it.
@@ -231,10 +235,11 @@ export function readRegister(
   return { value: turned ? -value : value, scaler, unit: register.unit.unit }
 }
 
-/** The meter's identity as text, from the bytes of its identity register; undefined where it holds none or has none. */
-export function identityText(page: MeterPage, bytes: Uint8Array): string | undefined {
-  const { as } = page.identity
-  if (as === 'none') return undefined
+/** The meter's identity as text, from the bytes of its identity's span; undefined where it holds none or has none. */
+export function identityText({ identity }: MeterPage, block: Uint8Array): string | undefined {
+  if (identity.as === 'none') return undefined
+  const { as, part = { from: 0, count: identity.count } } = identity
+  const bytes = block.subarray(2 * part.from, 2 * (part.from + part.count))
   // Erased memory reads as all ones, missing memory as all zeros; neither names a meter.
   if (bytes.every(byte => byte === 0) || bytes.every(byte => byte === 0xff)) return undefined
   if (as === 'u32' || as === 'u64' || as === 'u32-low-word-first') {

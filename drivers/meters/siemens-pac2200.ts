@@ -12,11 +12,16 @@ export const SIEMENS_PAC2200: MeterPage = {
       seen: 'manual not seen',
     },
     { title: 'volkszaehler/mbmd, meters/rs485/pac2200.go', seen: 'manual not seen' },
+    {
+      title: 'nobrega8/mbmap-library, maps/siemens (after L1V30415167B-06: what is refused, identification as a block)',
+      seen: 'manual not seen',
+    },
   ],
   replay: 'synthetic',
   framing: 'tcp',
   wordOrder: 'high-first',
-  identity: { table: 'holding', address: 64_012, count: 8, as: 'text' },
+  /** The serial number, in the identification that is given whole only. */
+  identity: { table: 'holding', address: 64_001, count: 27, as: 'text', part: { from: 11, count: 8 } },
   maxRegisters: 60,
   maxPowerW: 5_000_000,
   turnaroundMs: 5,
@@ -43,7 +48,7 @@ export const SIEMENS_PAC2200: MeterPage = {
   caveats: [
     'Never tried on hardware.',
     'It counts two tariffs and no sum: other readers take tariff 1 for the whole, which is wrong once tariff 2 was used.',
-    'The manual wants the identification read as one block of 27 registers from 64001; only its serial number is read here.',
+    'A request that begins or ends inside a number is refused, and so is a part of the identification.',
     'Energy counters can be written and reset over the bus.',
     'Frequency stands at different addresses by source and is left out.',
     'The most registers of one request is an assumption.',

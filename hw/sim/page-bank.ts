@@ -65,8 +65,9 @@ export const channelsOf = (page: MeterPage): readonly Channel[] =>
 
 /** A serial number that fits the page, the `index`th of its kind. */
 export function inventSerial(page: MeterPage, index: number): string {
-  const { as, count } = page.identity
+  const { as } = page.identity
   if (as !== 'text' && as !== 'text-low-byte-first') return String(41_000_101 + index)
+  const count = page.identity.part?.count ?? page.identity.count
   const digits = String(101 + index)
   return `TIELINE${digits.padStart(Math.max(3, 2 * count - 7), '0')}`.slice(-2 * count)
 }
@@ -83,7 +84,8 @@ function identityBytes(page: MeterPage, serial: string): Result<Uint8Array> {
       bytes = new Uint8Array(encodeNumber(BigInt(serial), { type, order, scaler: 0 }))
   } else if (as === 'bcd') bytes = new Uint8Array(fromHex(serial.padStart(4 * count, '0').slice(0, 4 * count)) ?? bytes)
   else {
-    bytes.set(utf8(serial).subarray(0, bytes.length))
+    const from = 2 * (page.identity.part?.from ?? 0)
+    bytes.set(utf8(serial).subarray(0, bytes.length - from), from)
     if (as === 'text-low-byte-first') bytes = bytes.map((_, i) => bytes[i ^ 1]!)
   }
   // The page itself is asked, so that no kind of identity is encoded otherwise than it is read.

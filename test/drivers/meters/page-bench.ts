@@ -68,7 +68,9 @@ export function identified(page: MeterPage): Image {
     'text-low-byte-first': text([0x31, 0x33, 0x39, 0x35]),
     none: wordsOf(0x0102n, count),
   }[as]
-  put(image, page.identity, words)
+  const block = wordsOf(0n, count)
+  block.splice(page.identity.as === 'none' ? 0 : (page.identity.part?.from ?? 0), words.length, ...words)
+  put(image, page.identity, block.slice(0, count))
   return image
 }
 

@@ -73,6 +73,22 @@ test('an identity is a number that somebody gave, or text in either byte order',
   assert.is(as('text', 'ff fe'), undefined)
 })
 
+test('a serial number inside a block that is given whole only is found there', () => {
+  const siemens = PAGES.get('siemens-pac2200')!
+  assert.equal([siemens.identity.address, siemens.identity.count], [64_001, 27])
+  // Manufacturer 42, an order number, the serial number, and versions behind it.
+  const text = (letters: string, length: number) => Buffer.from(letters.padEnd(length, ' '), 'latin1')
+  const serial = Buffer.concat([
+    Buffer.from([0, 42]),
+    text('7KM2200-2EA40-1JA1', 20),
+    text('LQN1701000123', 16),
+    Buffer.alloc(16, 1),
+  ])
+  assert.is(serial.length, 2 * 27)
+  assert.is(identityText(siemens, serial), 'LQN1701000123')
+  assert.is(identityText(siemens, serial.fill(0, 22, 38)), undefined)
+})
+
 const span = (address: number, count: number, table: 'input' | 'holding' = 'input') => ({ table, address, count })
 const limits = { maxRegisters: 80, requestCost: 10 }
 
