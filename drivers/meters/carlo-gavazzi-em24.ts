@@ -14,6 +14,14 @@ export const CARLO_GAVAZZI_EM24: MeterPage = {
     { title: 'Carlo Gavazzi, EM24 DIN data sheet 220213, page 4 (serial settings)', seen: 'manual' },
     { title: 'OpenEMS, meter.carlo.gavazzi, MeterCarloGavazziEm24Impl.java', seen: 'manual not seen' },
     { title: 'volkszaehler/mbmd, meters/rs485/carlogavazzi-em24.go', seen: 'manual not seen' },
+    {
+      title: 'AGG Software, register list of the EM24 (addresses, total and partial counters)',
+      seen: 'manual not seen',
+    },
+    {
+      title: 'nobrega8/mbmap-library, maps/carlo-gavazzi/em24-is (after protocol V4 R0: 11 registers a request)',
+      seen: 'manual not seen',
+    },
   ],
   replay: 'synthetic',
   framing: 'rtu',
@@ -22,7 +30,7 @@ export const CARLO_GAVAZZI_EM24: MeterPage = {
   identity: { table: 'holding', address: 0x1300, count: 7, as: 'text' },
   sentinels: { i16: [0x7fffn, 0x8000n] },
   overflow: { i32: 0x7fff_0000n },
-  maxRegisters: 7,
+  maxRegisters: 11,
   maxPowerW: 10_000_000,
   turnaroundMs: 20,
   holes: 'readable',
@@ -46,10 +54,10 @@ export const CARLO_GAVAZZI_EM24: MeterPage = {
   caveats: [
     'Never tried on hardware.',
     'Which registers count both directions depends on the application set in the meter (A to H).',
-    'Import stands at 0042h by mbmd and at 003Eh by OpenEMS, which calls it the total; the two sources agree on the rest.',
+    'Import in all stands at 003Eh; at 0042h, which mbmd reads, stands the partial counter, that anybody may reset.',
     'What exceeds its range is shown by 7FFFh in the high word, or 8000h below, whatever the low word says.',
     'Power factor is negative for a leading current, not for export.',
-    'It takes short requests only: OpenEMS asks for six registers at most, its serial number needs seven.',
+    'Those of 2012 and before may have no serial number and another table: such a meter is refused as nameless.',
     'The turnaround is an assumption; it only decides how reads are joined.',
   ],
 }

@@ -9,6 +9,10 @@ export const CHINT_DTSU666: MeterPage = {
     { title: 'volkszaehler/mbmd, meters/rs485/dtsu666.go (steps, energies)', seen: 'manual not seen' },
     { title: 'OpenEMS, meter.chint.dtsu666, MeterChintDtsu666Impl.java (addresses, steps)', seen: 'manual not seen' },
     { title: 'smart-stuff, P1 Modbus dongle, DTSU666 emulation (addresses, steps)', seen: 'manual not seen' },
+    {
+      title: 'nobrega8/mbmap-library, maps/chint/dtsu666 (after ZTW0.464.0104: steps, secondary side)',
+      seen: 'manual not seen',
+    },
   ],
   replay: 'synthetic',
   framing: 'rtu',

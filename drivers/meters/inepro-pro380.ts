@@ -11,6 +11,10 @@ export const INEPRO_PRO380: MeterPage = {
     },
     { title: 'volkszaehler/mbmd, meters/rs485/inepro.go (after the manual V2.18)', seen: 'manual not seen' },
     { title: 'victronenergy/dbus-modbus-client, inepro.py, class PRO380_Meter', seen: 'manual not seen' },
+    {
+      title: 'nobrega8/mbmap-library, maps/inepro-metering (after the manual V2.18-8: units)',
+      seen: 'manual not seen',
+    },
   ],
   replay: 'synthetic',
   framing: 'rtu',

@@ -8,6 +8,7 @@ export const JANITZA_UMG96RM: MeterPage = {
     { title: 'Janitza, UMG 96RM Modbus-address list 1.040.034.b, pages 4, 5 and 16', seen: 'manual' },
     { title: 'Register list of the UMG 96RM-EL after Janitza 1.040.109.4.h', seen: 'manual not seen' },
     { title: 'OpenEMS, meter.janitza, MeterJanitzaUmg96rmeImpl.java', seen: 'manual not seen' },
+    { title: 'volkszaehler/mbmd, meters/rs485/janitza.go (import 19068, export 19076)', seen: 'manual not seen' },
     { title: 'AGG Software, register list of the UMG 604 (energies)', seen: 'manual not seen' },
   ],
   replay: 'synthetic',

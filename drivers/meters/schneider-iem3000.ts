@@ -1,6 +1,6 @@
 import { A, Hz, holding, kW, type MeterPage, steps, V, VA, var_, varh, Wh } from './page.ts'
 
-/** Schneider Electric iEM3150 to iEM3365: three phases, direct or behind transformers, RS-485. */
+/** Schneider Electric iEM3150 to iEM3355: three phases, direct or behind transformers, RS-485. */
 export const SCHNEIDER_IEM3000: MeterPage = {
   name: 'schneider-iem3000',
   products: [
@@ -18,7 +18,8 @@ export const SCHNEIDER_IEM3000: MeterPage = {
       seen: 'manual',
     },
     { title: 'AGG Software, register list of the iEM3100/iEM3200', seen: 'manual not seen' },
-    { title: 'volkszaehler/mbmd, meters/rs485/iem3000.go', seen: 'manual not seen' },
+    { title: 'volkszaehler/mbmd, meters/rs485/iem3000.go (addresses, 64 bits in Wh)', seen: 'manual not seen' },
+    { title: 'proxus.io, Modbus register map of the iEM3000 (addresses)', seen: 'manual not seen' },
   ],
   replay: 'synthetic',
   framing: 'rtu',
@@ -59,7 +60,8 @@ export const SCHNEIDER_IEM3000: MeterPage = {
   },
   caveats: [
     'Never tried on hardware.',
-    'The manual counts registers from 1: its register 3060 is address 3059 on the wire, and one off reads half of two numbers.',
+    'The manual counts registers from 1 though it says otherwise (page 52): its register 3060 is address 3059 on the wire.',
+    'One off, every number is half of two, the serial number too: compare that with the nameplate.',
     'Not available is the single NaN 0xFFC00000, and the most negative whole number.',
     'iEM3150, iEM3250 and iEM3350 tell no export and no reactive energy.',
     'Its power factor mixes four quadrants into one number and is not read.',
