@@ -8,6 +8,7 @@ export const ORNO_WE514: MeterPage = {
     { title: 'volkszaehler/mbmd, meters/rs485/orno1p.go (after its register description)', seen: 'manual not seen' },
     { title: 'M.-O. Blumenauer, ORNO package (OR-WE-514, 516, 517)', seen: 'manual not seen' },
     { title: 'TapHome, Orno OR-WE-515 (serial settings)', seen: 'manual not seen' },
+    { title: 'devices.esphome.io, OR-WE-514 (its address on the bus at 0110h, parity)', seen: 'manual not seen' },
   ],
   replay: 'synthetic',
   framing: 'rtu',
@@ -35,7 +36,6 @@ export const ORNO_WE514: MeterPage = {
   caveats: [
     'Never tried on hardware.',
     'Only for a load: what flows the other way is counted as import too, and power has no sign.',
-    'That its address on the bus stands at 0110h is from memory; it is pinned, not used.',
     'The most registers of one request and the turnaround are assumptions.',
   ],
 }

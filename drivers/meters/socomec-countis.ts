@@ -103,7 +103,7 @@ export const SOCOMEC_COUNTIS_E44: MeterPage = {
 export const SOCOMEC_DIRIS_A40: MeterPage = {
   ...COMMON,
   name: 'socomec-diris-a40',
-  products: ['Socomec Diris A40 (from 2009)', 'Socomec Diris A41 (from 2009)'],
+  products: ['Socomec Diris A40 with the table of 2009', 'Socomec Diris A41 with the table of 2009'],
   sources: [TABLE, MBMD, TABLES_SEEN_BY_OTHERS],
   maxPowerW: 5_000_000,
   registers: {
@@ -112,5 +112,10 @@ export const SOCOMEC_DIRIS_A40: MeterPage = {
     energyImported: holding(0xc652, 'u32', kWh),
     energyExported: holding(0xc658, 'u32', kWh),
   },
-  caveats: [...CAVEATS, BEHIND_TRANSFORMERS, 'Counters step by 1 kWh.', 'Older devices have another table.'],
+  caveats: [
+    ...CAVEATS,
+    BEHIND_TRANSFORMERS,
+    'Counters step by 1 kWh.',
+    'Devices of before 2009 have another table, and so has its successor DIRIS A-40 (4804h and on).',
+  ],
 }
