@@ -18,6 +18,7 @@ import { hex } from '../../../protocol/bytes.ts'
 import { type Fault, must } from '../../../protocol/result.ts'
 import { findValue, OBIS } from '../../../protocol/telegram/obis.ts'
 import { assert, suite } from '../../harness.ts'
+import { fc } from '../../property.ts'
 import { type Image, identified, identityOf, put, servePage } from './page-bench.ts'
 
 const test = suite('registers and their traits')
@@ -263,6 +264,52 @@ test('a refusal that passes (busy) is nothing to learn from', async () => {
   const served = servePage(page, fourOf(), { refuse: table => (table === 'input' && busy-- > 0 ? 6 : undefined) })
   assert.not.ok((await served.read()).ok)
   assert.is(must(await served.read()).values.length, 4)
+})
+
+test('whatever a meter refuses and when, what it gives is right, and in the end it is all there', async () => {
+  const scaledBy = { table: 'holding', address: 12, count: 1 } as const
+  const registers = {
+    ...four,
+    currentL2: holding(10, 'i16', A, { scaledBy }),
+    currentL3: holding(11, 'i16', A, { scaledBy }),
+    energyExported: holding(15, 'u32', Wh),
+  } as const
+  const page: MeterPage = { ...PAGE, registers }
+  const names = Object.keys(registers).length
+  const answer = fc.constantFrom(undefined, undefined, 2, 3, 4, 6)
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.array(answer, { minLength: 1, maxLength: 30 }), { maxLength: 6 }), async rounds => {
+      const image = fourOf()
+      let refused: readonly (number | undefined)[] = []
+      let asked = 0
+      const served = servePage(page, image, { refuse: () => refused[asked++] })
+      const readAll = async (round: number) => {
+        // Every number is of its round, so that none of another can pass for it.
+        put(image, { table: 'holding', address: 10 }, [100 + round, 200 + round, 0xfffe, 0, 0, 0, 300 + round])
+        put(image, { table: 'input', address: 0 }, [400 + round, 500 + round, 600 + round, 0, 700 + round])
+        asked = 0
+        const result = await served.read()
+        const values = result.ok ? result.value.values : []
+        for (const { obis, value } of values) {
+          const base = { '31': 500, '32': 400, '51': 100, '71': 200, '16': 600, '1': 700, '2': 300 }[
+            obis.split(/[:.]/)[1]!
+          ]
+          assert.is(value, BigInt(base! + round), obis)
+        }
+        return values.length
+      }
+      for (const [round, list] of rounds.entries()) {
+        refused = list
+        await readAll(round)
+        await served.advance(1_000)
+      }
+      refused = []
+      await served.advance(600_000)
+      await readAll(rounds.length)
+      assert.is(await readAll(rounds.length), names)
+    }),
+    { numRuns: 200 },
+  )
 })
 
 test.run()
