@@ -169,7 +169,7 @@ test('record and play say in one line what is wrong', async () => {
   writeFileSync(cut, '/ISk5\\2M550\n')
   const cases: readonly (readonly [readonly string[], number, RegExp])[] = [
     [['record', join(folder, 'x')], EXIT.usage, /^tieline-bench record: required option '--line <device>'/],
-    [['record', '--line', '/dev/nothing', join(folder, 'y')], EXIT.unavailable, /serial\.open .*check the path/],
+    [['record', '--line', '/dev/nothing', join(folder, 'y')], EXIT.unavailable, /serial\.missing .*check the path/],
     [
       ['record', '--line', '127.0.0.1:1', join(folder, 'z')],
       EXIT.unavailable,

@@ -24,7 +24,7 @@ slaveCases(test, 'on a serial device', async () => {
   const { clock, timers } = preciseTime(system)
   const device = must(await openPty())
   const line = createSerialLine({ path: device.path, baudRate: 9600 }, clock, system.timers)
-  return { line, device, clock, timers, pass: system.timers.sleep, slackMs: 60, end: () => device.close() }
+  return { line, device, clock, timers, pass: system.timers.sleep, slackMs: 500, end: () => device.close() }
 })
 
 test.run()
