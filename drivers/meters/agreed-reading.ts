@@ -6,7 +6,7 @@ import { sha256 } from '../../protocol/crypto/hash.ts'
 import { fail, ok, type Result } from '../../protocol/result.ts'
 import { later, type Mono } from '../../protocol/time.ts'
 import type { Clock, Log, MeterReading } from '../ports.ts'
-import { agreedThrice, agreedTwice, ranOn, type Said } from './agreement.ts'
+import { agreedThrice, agreedTwice, ofNow, ranOn, type Said } from './agreement.ts'
 import { createCounterWatch } from './counters.ts'
 
 /** What one readout said. */
@@ -39,7 +39,7 @@ export function createAgreedReader(
     while (heard.length < READOUTS_MOST) {
       const one = await readout()
       if (!one.ok) return one
-      heard.push(one.value)
+      heard.push({ ...one.value, values: ofNow(one.value.values) })
       const [a, b, c] = heard
       if (a === undefined || b === undefined || (c === undefined && ranOn(a, b))) continue
       // One readout alone may have the identity wrong as well.

@@ -5,6 +5,9 @@
  * A value is certain when two readouts in a row say the same. A counter that runs never does: it is certain when it lies
  * between the ones before and after it, so that a wrong one that went unnoticed is off by less than what flowed meanwhile.
  * What fluctuates, as power, is certain only when it happens to stand still.
+ *
+ * Not covered: damage that comes back the same, as of an optical head or an adapter with a bit that sticks, where parity or
+ * checksum let it pass each time; and a counter whose readouts are damaged twice, so that a wrong one lies between.
  */
 import { findValue, type MeterValue, type UnitName } from '../../protocol/telegram/obis.ts'
 
@@ -53,3 +56,10 @@ function compare(a: MeterValue, b: MeterValue): number | undefined {
   if (a.unit !== b.unit || a.scaler !== b.scaler) return undefined
   return a.value < b.value ? -1 : a.value > b.value ? 1 : 0
 }
+
+/**
+ * Values as a reading has them: name, number and unit. One that carries an older time of its own has no place in a reading,
+ * whose values are all of the moment in which the telegram began.
+ */
+export const ofNow = (values: readonly MeterValue[]): readonly MeterValue[] =>
+  values.flatMap(({ obis, value, scaler, unit, at }) => (at === undefined ? [{ obis, value, scaler, unit }] : []))

@@ -1,15 +1,18 @@
 /**
  * A meter that speaks unasked (SML, P1): a read waits for the next telegram that began after the call, so that nothing old
- * is ever taken for new, however late this process came to look.
+ * is ever taken for new, however late this process came to look. Telegrams without a checksum bear each other out, as in
+ * agreement.ts: a counter that runs is certain one telegram later.
+ *
+ * Frame counters are kept in memory: what was sent before this process began may be sent again after.
  */
 import { concat } from '../../protocol/bytes.ts'
 import { sha256 } from '../../protocol/crypto/hash.ts'
 import { type Fault, fail, ok, type Pull, type Result } from '../../protocol/result.ts'
-import type { MeterValue } from '../../protocol/telegram/obis.ts'
 import type { Telegram } from '../../protocol/telegram/telegram.ts'
 import { later, type Mono } from '../../protocol/time.ts'
 import { keepOpen } from '../line/keep-open.ts'
 import type { Clock, Line, Log, Meter, MeterReading, Timers } from '../ports.ts'
+import { agreedThrice, agreedTwice, ofNow, ranOn, type Said } from './agreement.ts'
 import { createCounterWatch } from './counters.ts'
 
 export interface TelegramMeterParts {
@@ -37,8 +40,16 @@ const DEADLINE_MS = 12_000
 const BUFFER_MOST = 32_768
 /** A line that was open and silent for so many reads is opened anew: some adapters hang up without a word. */
 const DEAF_READS = 3
-/** The most that a counter can rise between two telegrams ten seconds apart: 3 x 25 A at 230 V, rounded up. */
-const STEP_MOST_WH = 50n
+/** Telegrams further apart do not bear each other out: three of the slowest meters'. A counter may be wrong by what flowed meanwhile. */
+const APART_MOST_MS = 30_000
+
+/** A telegram as it was heard. */
+interface Heard extends Said {
+  readonly frame: Uint8Array
+  /** Where in the stream it began, and when that byte arrived. */
+  readonly from: number
+  readonly began: Mono
+}
 
 interface Waiter {
   /** Position in the stream from which on a telegram may begin. */
@@ -58,11 +69,12 @@ export function createTelegramMeter(parts: TelegramMeterParts): TelegramMeter {
   /** When the byte at a position, and those after it, arrived. */
   let arrivals: { readonly position: number; readonly at: Mono }[] = []
   let waiters: readonly Waiter[] = []
-  let before: Telegram | undefined
-  /** The highest frame counter of the pinned meter; it outlasts a line that goes down. */
-  let lastCounter: number | undefined
+  /** The last two telegrams without a checksum. */
+  let unproven: readonly Heard[] = []
+  /** The highest frame counter, and whose; it outlasts a line that goes down. */
+  let lastCounter: { readonly meterId: string; readonly counter: number } | undefined
   let lastJunk: Fault | undefined
-  /** Why whole telegrams that came were no answer, where a person can change that: keys, or a meter without a name. */
+  /** Why whole telegrams that came were no answer: keys, a meter without a name or another one, a telegram sent again. */
   let obstacle: Fault | undefined
   let silentReads = 0
 
@@ -72,7 +84,7 @@ export function createTelegramMeter(parts: TelegramMeterParts): TelegramMeter {
     down: fault => {
       log?.('warn', 'meters', `${line.name} is down`, fault)
       drop(buffer.length)
-      before = undefined
+      unproven = []
       for (const waiter of waiters) waiter.settle(fail(fault))
     },
   })
@@ -81,15 +93,11 @@ export function createTelegramMeter(parts: TelegramMeterParts): TelegramMeter {
     buffer = buffer.subarray(count)
     base += count
     wanted = 1
-  }
-
-  /** When the first byte of the buffer arrived. */
-  function arrival(): Mono {
     while (arrivals.length > 1 && arrivals[1]!.position <= base) arrivals.shift()
-    return arrivals[0]!.at
   }
 
   function hear(chunk: Uint8Array, at: Mono): void {
+    if (chunk.length === 0) return
     silentReads = 0
     arrivals.push({ position: base + buffer.length, at })
     buffer = concat(buffer, chunk)
@@ -105,7 +113,6 @@ export function createTelegramMeter(parts: TelegramMeterParts): TelegramMeter {
       } else {
         lastJunk = pull.fault
         if (pull.fault.hint !== undefined) obstacle = pull.fault
-        before = undefined
         drop(pull.skip)
       }
       if (buffer.length === 0) break
@@ -114,49 +121,58 @@ export function createTelegramMeter(parts: TelegramMeterParts): TelegramMeter {
     if (buffer.length === 0) arrivals = []
   }
 
-  function finish(heardTelegram: Telegram, frame: Uint8Array): void {
-    const telegram = { ...heardTelegram, values: heardTelegram.values.flatMap(ofNow) }
-    const replayed = judgeCounter(telegram)
-    const agreed = telegram.checked ? telegram.values : agreeing(before, telegram)
-    before = telegram
-    const heard = waiters.filter(waiter => waiter.from <= base)
-    if (heard.length === 0) return
-    const result = replayed ?? judge(telegram, agreed, frame)
-    // A telegram that says nothing certain is no answer yet: the next one may be.
-    if (result !== undefined) for (const waiter of heard) waiter.settle(result)
-  }
-
-  /** Refuses a telegram that was sent before, whether or not a read waited for it then. */
-  function judgeCounter({ meterId, counter, checked }: Telegram): Result<never> | undefined {
-    if (counter === undefined) return undefined
-    if (lastCounter !== undefined && counter <= lastCounter)
-      return fail({ code: 'meter.replayed', page, last: lastCounter, received: counter })
-    if (checked && (pinned ?? meterId) === meterId) lastCounter = counter
-    return undefined
-  }
-
-  function judge(
-    telegram: Telegram,
-    agreed: readonly MeterValue[],
-    frame: Uint8Array,
-  ): Result<MeterReading> | undefined {
-    const { meterId } = telegram
+  function finish({ meterId, values, checked, counter }: Telegram, frame: Uint8Array): void {
     if (meterId === undefined) {
       // Some meters say who they are in every fourth telegram only.
       obstacle = { code: 'meter.no-identity', page }
+      return
+    }
+    if (isReplayed(meterId, counter)) return
+    const heard: Heard = { meterId, values: ofNow(values), frame, from: base, began: arrivals[0]!.at }
+    const certain = checked ? heard : borneOut(heard)
+    // A telegram that says nothing certain is no answer yet: the next one may be.
+    if (certain === undefined || certain.values.length === 0) return
+    const asked = waiters.filter(waiter => waiter.from <= certain.from)
+    const result = asked.length === 0 ? undefined : judge(certain)
+    if (result !== undefined) for (const waiter of asked) waiter.settle(result)
+  }
+
+  /** Whether a telegram was sent before, heard by a read or not. A counter that was damaged would not have opened the rest. */
+  function isReplayed(meterId: string, counter: number | undefined): boolean {
+    if (counter === undefined || (pinned ?? meterId) !== meterId) return false
+    if (lastCounter?.meterId === meterId && counter <= lastCounter.counter) {
+      const hint = 'a meter that was given new keys counts anew: restart what reads it'
+      obstacle = { code: 'meter.replayed', page, last: lastCounter.counter, received: counter, hint }
+      return true
+    }
+    lastCounter = { meterId, counter }
+    return false
+  }
+
+  /** What of the last telegrams without a checksum is certain now: of this one, or of the one before where counters ran on. */
+  function borneOut(last: Heard): Heard | undefined {
+    const [before, middle] = unproven.length === 2 ? unproven : [undefined, unproven[0]]
+    unproven = [...unproven, last].slice(-2)
+    if (middle === undefined || last.began - middle.began > APART_MOST_MS) return undefined
+    if (!ranOn(middle, last)) return { ...last, values: agreedTwice(middle, last) }
+    if (before === undefined || middle.began - before.began > APART_MOST_MS) return undefined
+    return { ...middle, values: agreedThrice(before, middle, last) }
+  }
+
+  function judge({ meterId, values, frame, began }: Heard): Result<MeterReading> | undefined {
+    pinned ??= meterId
+    if (meterId !== pinned) {
+      obstacle = { code: 'meter.identity', page, expected: pinned, received: meterId }
       return undefined
     }
+    const rising = counters.keepRising(values, began)
+    if (rising.length === 0) return undefined
     obstacle = undefined
-    pinned ??= meterId
-    if (meterId !== pinned) return fail({ code: 'meter.identity', page, expected: pinned, received: meterId })
-    const takenMono = arrival()
-    const values = counters.keepRising(agreed, takenMono)
-    if (values.length === 0) return undefined
     return ok({
       meterId,
-      taken: later(clock.now(), takenMono - clock.mono()),
-      takenMono,
-      values,
+      taken: later(clock.now(), began - clock.mono()),
+      takenMono: began,
+      values: rising,
       rawHash: sha256(frame),
     })
   }
@@ -176,7 +192,12 @@ export function createTelegramMeter(parts: TelegramMeterParts): TelegramMeter {
           resolve(result)
         },
       }
-      const cancel = timers.after(deadlineMs, () => {
+      let cancel = timers.after(deadlineMs, () => {
+        // The telegram that was waited for has come, and the one that bears it out is on its way.
+        if (unproven.some(one => one.from >= waiter.from)) cancel = timers.after(deadlineMs, giveUp)
+        else giveUp()
+      })
+      function giveUp(): void {
         const silent = { code: 'meter.silent', page, line: line.name, afterMs: deadlineMs, lastJunk: lastJunk?.code }
         waiter.settle(fail(obstacle ?? silent))
         lastJunk = undefined
@@ -185,29 +206,10 @@ export function createTelegramMeter(parts: TelegramMeterParts): TelegramMeter {
         if (silentReads < DEAF_READS) return
         silentReads = 0
         link.restart({ code: 'meter.line-deaf', line: line.name, reads: DEAF_READS })
-      })
+      }
       waiters = [...waiters, waiter]
     })
   }
 
   return { page, open: link.open, read, close: link.close }
-}
-
-/**
- * A value as a reading has it: name, number and unit. One that carries an older time of its own has no place in a reading,
- * whose values are all of the moment in which the telegram began.
- */
-const ofNow = ({ obis, value, scaler, unit, at }: MeterValue): readonly MeterValue[] =>
-  at === undefined ? [{ obis, value, scaler, unit }] : []
-
-/** The values of an unchecked telegram that the one before it bears out: the same, or a counter a little further. */
-function agreeing(before: Telegram | undefined, { meterId, values }: Telegram): readonly MeterValue[] {
-  if (before === undefined || before.meterId !== meterId) return []
-  return values.filter(value => {
-    const earlier = before.values.find(one => one.obis === value.obis)
-    if (earlier === undefined || earlier.unit !== value.unit || earlier.scaler !== value.scaler) return false
-    if (earlier.value === value.value) return true
-    const step = (value.value - earlier.value) * 10n ** BigInt(9 + value.scaler)
-    return value.unit === 'Wh' && step > 0n && step <= STEP_MOST_WH * 10n ** 9n
-  })
 }

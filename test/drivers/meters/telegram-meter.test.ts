@@ -106,25 +106,59 @@ test('a silent meter, a nameless one, another one, and a line that is down are f
   assert.is(await say('#A0021'), 'ok')
 })
 
-test('without a checksum a value is believed only when the telegram before bears it out', async () => {
-  const bus = makeMeter()
+/** What the reads say of telegrams `#A1230` that come a second apart. */
+async function hearUnchecked(...telegrams: readonly string[]): Promise<readonly string[]> {
+  const bus = makeMeter({ deadlineMs: 20_000 })
   must(await bus.meter.open())
-  const hear = async (text: string) => {
-    const read = bus.meter.read()
+  const seen: string[] = []
+  let live = true
+  void (async () => {
+    while (live) {
+      const reading = await bus.meter.read()
+      if (!reading.ok) return
+      seen.push(
+        `${reading.value.meterId} ${reading.value.values[0]?.value} after ${Math.floor(reading.value.takenMono / 1_000)} s`,
+      )
+    }
+  })()
+  for (const telegram of telegrams) {
     await bus.advance(1)
-    bus.wire.device.write(ascii(text))
-    await bus.advance(50)
-    bus.wire.device.write(ascii('#A9991'))
-    return must(await settled(bus, read)).values[0]?.value
+    bus.wire.device.write(ascii(telegram))
+    await bus.advance(999)
   }
-  // The first alone is not believed: the checked telegram that follows answers.
-  const alone = makeMeter()
-  must(await alone.meter.open())
-  const read = alone.meter.read()
-  await alone.advance(1)
-  for (const text of ['#A1000', '#A9000', '#A9000']) alone.wire.device.write(ascii(text))
-  assert.is(must(await settled(alone, read)).values[0]?.value, 900n)
-  assert.is(await hear('#A1000#A1050'), 105n)
+  live = false
+  await bus.meter.close()
+  return seen
+}
+
+test('without a checksum a value is believed when two telegrams say it, a counter that runs when three go on', async () => {
+  assert.equal(await hearUnchecked('#A1000'), [])
+  assert.equal(await hearUnchecked('#A1000', '#A9000', '#A9000'), ['A 900 after 2 s'])
+  // The one in the middle is the reading, at its own time: what comes after it bears it out.
+  assert.equal(await hearUnchecked('#A1000', '#A1010', '#A1020'), ['A 101 after 1 s'])
+  assert.equal(await hearUnchecked('#A1000', '#A1000', '#A1010', '#A1010'), ['A 100 after 1 s', 'A 101 after 3 s'])
+})
+
+test('a counter without a checksum that is a little too high once, or too low once, is never a reading', async () => {
+  //                                        "0" with a bit flipped: 4 Wh too much
+  assert.equal(await hearUnchecked('#A1000', '#A1040', '#A1000'), [])
+  assert.equal(await hearUnchecked('#A1000', '#A1010', '#A1050', '#A1030', '#A1040', '#A1050'), [
+    'A 101 after 1 s',
+    'A 104 after 4 s',
+  ])
+})
+
+test('a damaged identity without a checksum is not the one that is pinned', async () => {
+  assert.equal(await hearUnchecked('#C1000', '#A1000', '#A1000', '#C1000', '#A1000', '#A1000'), [
+    'A 100 after 2 s',
+    'A 100 after 5 s',
+  ])
+})
+
+test('noise between two telegrams without a checksum keeps neither from bearing out the other, half a minute does', async () => {
+  assert.equal(await hearUnchecked('#A1000?', '?#A1000'), ['A 100 after 1 s'])
+  const pause = Array<string>(30).fill('')
+  assert.equal(await hearUnchecked('#A1000', ...pause, '#A1000'), [])
 })
 
 /** The tiny telegram with its last character as the frame counter. */
@@ -133,12 +167,14 @@ function decodeCounted(bytes: Uint8Array): Pull<Telegram> {
   return pull.kind === 'frame' ? { ...pull, value: { ...pull.value, checked: true, counter: bytes[5]! - 0x30 } } : pull
 }
 
+const ALL = ['#A0015', '-#A0027', '#A0017', '#A0015', '#A0038', '#B0049', '#A0049']
+
 test('a telegram whose frame counter is not above the last was sent before, heard by a read or not', async () => {
-  const hear = async (decode: typeof decodeTiny) => {
+  const hear = async (decode: typeof decodeTiny, telegrams = ALL) => {
     const bus = makeMeter({ decode, meterId: 'A' })
     must(await bus.meter.open())
     const seen: string[] = []
-    for (const telegram of ['#A0015', '-#A0027', '#A0017', '#A0015', '#A0038', '#B0049', '#A0049']) {
+    for (const telegram of telegrams) {
       // A hyphen: nobody reads meanwhile.
       const read = telegram.startsWith('-') ? undefined : bus.meter.read()
       await bus.advance(1)
@@ -151,12 +187,32 @@ test('a telegram whose frame counter is not above the last was sent before, hear
   }
   // The counter of another meter means nothing for this one.
   assert.equal(await hear(decodeCounted), ['ok', 'meter.replayed', 'meter.replayed', 'ok', 'meter.identity', 'ok'])
+  // Another meter with a lower counter is another meter, not one that repeats itself.
+  assert.equal(await hear(decodeCounted, ['#A0019', '#B0042']), ['ok', 'meter.identity'])
+  // So is one whose telegrams have no checksum of their own: the counter is part of what opened them.
+  const weak: typeof decodeTiny = bytes => {
+    const pull = decodeCounted(bytes)
+    return pull.kind === 'frame' ? { ...pull, value: { ...pull.value, checked: false } } : pull
+  }
+  assert.equal(await hear(weak, ['-#A0012', '#A0013', '#A0011', '#A0012']), ['ok', 'meter.replayed', 'meter.replayed'])
   // Without counters the same telegrams are all new.
   const withoutCounter: typeof decodeTiny = bytes => {
     const pull = decodeTiny(bytes)
     return pull.kind === 'frame' ? { ...pull, value: { ...pull.value, checked: true } } : pull
   }
   assert.equal(await hear(withoutCounter), ['ok', 'ok', 'ok', 'ok', 'meter.identity', 'ok'])
+})
+
+test('a telegram that is sent twice, and another meter on the line, do not end the read that waits for a new one', async () => {
+  const bus = makeMeter({ decode: decodeCounted, meterId: 'A' })
+  must(await bus.meter.open())
+  bus.wire.device.write(ascii('#A0015'))
+  await bus.advance(50)
+  const read = bus.meter.read()
+  await bus.advance(1)
+  bus.wire.device.write(ascii('#A0015#B0029#A0026'))
+  assert.is(must(await settled(bus, read)).values[0]?.value, 2n)
+  await bus.meter.close()
 })
 
 test('a reading has values of now only, without what was written for people', async () => {
