@@ -51,6 +51,8 @@ export interface Line {
   readonly characterMs: number
   /** What this device's driver was asked for and does not do; no fault of the line. */
   without?(): Fault | undefined
+  /** Whether bytes pass in no time, whatever `characterMs` says: a pseudo-terminal. Known once the line is open. */
+  unpaced?(): boolean
   /** Bytes so far whose parity or stop bit was wrong, which no listener hears; undefined where the device does not count them. */
   damaged?(): number | undefined
   /** Opens or reopens. The listener hears bytes as they come and, once, that the line went down. */

@@ -19,6 +19,7 @@ export function createReplugLine(
     name: settings.path,
     characterMs: port.characterMs,
     without: () => port.without?.(),
+    unpaced: () => port.unpaced?.() ?? false,
     damaged: () => port.damaged?.(),
     open: async listener => {
       if (isOpen) return port.open(listener)

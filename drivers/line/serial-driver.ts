@@ -1,7 +1,8 @@
 /**
  * What a serial device's own driver is asked for beyond baud rate and parity, on Linux: to hand over bytes as they come, and to
- * switch the direction of an RS-485 transceiver.
+ * switch the direction of an RS-485 transceiver; and whether there is a wire behind it at all.
  */
+import { realpath } from 'node:fs/promises'
 import { done, type Fault, fail, type Result } from '../../protocol/result.ts'
 import { type LibcFault, loadLibc } from '../native/libc.ts'
 
@@ -34,6 +35,13 @@ const SER_RS485_RTS_AFTER_SEND = 4
 const ICOUNTER_BYTES = 80
 const FRAMING_ERRORS_AT = 24
 const PARITY_ERRORS_AT = 32
+
+/** What a pseudo-terminal is called on Linux and the BSDs, and on macOS. Links to one, as socat makes them, are followed. */
+const PSEUDO_TERMINAL = /^\/dev\/(pts\/|ttys)\d+$/
+
+/** A device without a wire: what is written to it has arrived, at any baud rate. */
+export const isPseudoTerminal = async (path: string): Promise<boolean> =>
+  PSEUDO_TERMINAL.test(await realpath(path).catch(() => path))
 
 /** Whether this machine puts the low byte of a word first. */
 const LITTLE = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1

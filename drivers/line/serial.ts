@@ -5,7 +5,7 @@
 import { SerialPort } from 'serialport'
 import { done, type Fault, fail, type Result } from '../../protocol/result.ts'
 import type { Clock, Line, LineListener, Log, Timers } from '../ports.ts'
-import { damageCounter, type Rs485, setLowLatency, setRs485 } from './serial-driver.ts'
+import { damageCounter, isPseudoTerminal, type Rs485, setLowLatency, setRs485 } from './serial-driver.ts'
 
 export interface SerialSettings {
   /** A device path; prefer /dev/serial/by-id/..., which names the same adapter after a replug. */
@@ -47,6 +47,7 @@ export function createSerialLine(settings: SerialSettings, clock: Clock, timers:
   /** What this device goes on without. */
   let without: Fault | undefined
   let damaged: () => number | undefined = () => undefined
+  let unpaced = false
 
   /** A callback of the package as a result, with a deadline of our own: it may never come. */
   function within(
@@ -97,6 +98,7 @@ export function createSerialLine(settings: SerialSettings, clock: Clock, timers:
   /** What the device's own driver is asked for, once it is open. */
   async function prepare(open: SerialPort): Promise<Result<void>> {
     const fd = descriptorOf(open)
+    unpaced = await isPseudoTerminal(path)
     if (process.platform !== 'linux' || fd === undefined)
       return settings.rs485 === undefined
         ? done
@@ -121,6 +123,7 @@ export function createSerialLine(settings: SerialSettings, clock: Clock, timers:
     name: path,
     characterMs,
     without: () => without,
+    unpaced: () => unpaced,
     damaged: () => (port?.isOpen ? damaged() : undefined),
     open: async (listener: LineListener) => {
       if (port !== undefined) return fail({ code: 'serial.already-open', path })

@@ -4,7 +4,7 @@
  * 1. A frame counts only with the unit, function and length that were asked for, and a good check value.
  * 2. It must have begun after the request ended, by the pace of the wire: the buffer is emptied before sending, what is heard
  *    while the request is still on the wire can only be an old answer or our own echo, and a frame that is complete sooner
- *    than it could have been sent began too early.
+ *    than it could have been sent began too early. On a pseudo-terminal a request ends as it is written.
  * 3. No request is sent whose answer could be mistaken for one still owed (quarantine.ts): safe against answers up to 25
  *    timeouts and, of registers, six seconds late, in any order. Later than that only rule 4 and the lengths stand.
  * 4. After a timeout nothing of that slave is read until it has answered a canary, its identity register. A slave that
@@ -21,6 +21,7 @@ import { afterListening } from '../listening.ts'
 import type { Cancel, Clock, Line, Timers } from '../ports.ts'
 import type { Answered, Call, Exchange } from './exchange.ts'
 import { answerCharacters, type Framing, GATEWAY_CHARACTER_MS } from './framing.ts'
+import { isRepeated, listenFirst } from './own-echo.ts'
 import type { Owed, Quarantine } from './quarantine.ts'
 import type { SlaveRecord } from './slave-record.ts'
 
@@ -33,7 +34,10 @@ const QUIET_TRIES = 3
 const DOUBLES_MS = 60_000
 /** A second master polls at least this often, or else it is not worth a fault. */
 const STRANGER_MS = 10_000
-/** Longer than any adapter or busy machine keeps the next slice of an answer that has begun. */
+/**
+ * Longer than any adapter or busy machine keeps the next slice of an answer that has begun. A slave that dribbles is heard for
+ * twice that and the time of its answer on the wire: relay commands wait behind it.
+ */
 const UNDER_WAY_MS = 50
 /** Functions whose answers hold values. */
 const READS: readonly number[] = [1, 2, 3, 4, 23, 43]
@@ -44,10 +48,11 @@ const BUFFER_MOST = 1_026
  * nothing: it takes a tenth of this where nobody else wants the processor.
  */
 const FLUSH_AHEAD_MS = 0.5
-/** A device may send a little faster than its nominal baud rate: both sides' clocks are allowed 2 % and more of error. */
+/** Either side may send a little faster than its nominal baud rate: clocks are allowed 2 % and more of error. */
 const FASTEST_SHARE = 0.95
 
-const EARLY_HINT = 'answers come faster than this baud rate allows: is the line set slower than it is?'
+const EARLY_HINT =
+  'answers come faster than this baud rate allows: set the rate of the line, or the highest where a virtual device has none'
 const GARBLED_HINT = 'baud rate or parity may be wrong, or two devices answer at once'
 
 export interface SerialParts {
@@ -68,10 +73,12 @@ interface Pending {
   readonly frame: Uint8Array
   readonly settle: (result: Result<Answered>) => void
   /**
-   * When the request's last character leaves the wire, at the earliest. The machine's own word for it is not asked for: it comes
-   * too early from a pseudo-terminal or a USB adapter, and too late from a busy kernel.
+   * When the request's last character leaves the wire. The machine's own word for it is not asked for: it comes too early from
+   * a USB adapter, and too late from a busy kernel.
    */
   readonly endsAt: Mono
+  /** When it can have left at the earliest: whatever began before does not answer it. */
+  readonly heardFrom: Mono
   /** Whether this adapter's copy of our own transmission is still to come. */
   echoDue: boolean
   /** Bytes heard after the request that fit no frame, and those of frames that began before its end. */
@@ -97,8 +104,8 @@ export function createSerialExchange(parts: SerialParts): Exchange {
   /** The read that was answered last, and until when a second answer to each is feared. */
   let answered: Call | undefined
   let doublesUntil = mono(Number.NEGATIVE_INFINITY)
-  /** Whether this adapter hears its own transmitter, as seen from the last read. */
-  let hearsItself = false
+  /** Whether this adapter hears its own transmitter, as the reads have shown; undefined until one has. */
+  let hearsItself: boolean | undefined
 
   /** Milliseconds on the wire of the answer; behind a stream, of the request as well. */
   const wireMs = ({ request }: Call): number => {
@@ -106,6 +113,9 @@ export function createSerialExchange(parts: SerialParts): Exchange {
     if (characterMs > 0) return answer * characterMs
     return (answer + framing.characters(encodeRequest(request).length)) * GATEWAY_CHARACTER_MS
   }
+
+  /** What so many characters take on the wire at the least. */
+  const fastestMs = (characters: number): number => (line.unpaced?.() ? 0 : FASTEST_SHARE * characters * characterMs)
 
   async function until(at: number): Promise<void> {
     const left = at - clock.fine()
@@ -142,7 +152,7 @@ export function createSerialExchange(parts: SerialParts): Exchange {
         return true
       }
       pending.echoDue = false
-      hearsItself = false
+      hearsItself = undefined
     }
     let waiting = false
     if (pending !== undefined && stale === 0) {
@@ -150,8 +160,7 @@ export function createSerialExchange(parts: SerialParts): Exchange {
       if (pull.kind === 'frame') {
         const frame = buffer.slice(0, pull.used)
         consume(pull.used)
-        const beganAt = now - FASTEST_SHARE * pull.used * characterMs
-        if (lateAnswerDefence && beganAt < pending.endsAt) pending.early += pull.used
+        if (lateAnswerDefence && now - fastestMs(pull.used) < pending.heardFrom) pending.early += pull.used
         else accept(pending, pull.value, frame, at)
         return true
       }
@@ -175,6 +184,14 @@ export function createSerialExchange(parts: SerialParts): Exchange {
         return true
       }
       waiting ||= pull.kind === 'need'
+    }
+    if (pending !== undefined && stale > 0 && !isRepeated(pending.call.request)) {
+      const pull = framing.decodeAnswer(pending.call.unit, pending.call.request, buffer)
+      if (pull.kind === 'frame') {
+        consume(pull.used)
+        pending.early += pull.used
+        return true
+      }
     }
     const asked = framing.decodeRead(buffer)
     if (asked.kind === 'frame') {
@@ -213,14 +230,19 @@ export function createSerialExchange(parts: SerialParts): Exchange {
     const record = slave(call.unit)
     const ambiguous = quarantine.holds(call.unit, call.request, at)
     const answer = decodeAnswer(call.request, pdu)
+    if (call.request.fn <= 4 && mine.junk + mine.early === 0) hearsItself ??= false
     if (!ambiguous) record.learn(Math.max(0, at - endsAt - frame.length * characterMs))
     record.answered()
     if (!answer.ok) {
       // The exception may belong to an older request of this function; then our own answer is still to come.
       if (quarantine.holdsFunction(call.unit, call.request.fn, at)) owe(mine)
       mine.settle(fail({ ...answer.fault, unit: call.unit }))
+    } else if (hearsItself === undefined && isRepeated(call.request)) {
+      // This may be our own transmission, and then the answer is still to come.
+      owe(mine)
+      mine.settle(fail({ code: 'modbus.ambiguous', unit: call.unit, function: call.request.fn }))
     } else if (ambiguous && !call.alone) {
-      // Only a relay command gets here. One of the two echoes was heard, the other is still to come.
+      // Only a relay command gets here. One of the two answers was heard, the other is still to come.
       quarantine.removeAlike(call.unit, call.request)
       owe(mine)
       mine.settle(fail({ code: 'modbus.ambiguous', unit: call.unit, function: call.request.fn }))
@@ -283,6 +305,7 @@ export function createSerialExchange(parts: SerialParts): Exchange {
   function timedOut(expired: Pending, afterMs: number): void {
     const { unit } = expired.call
     const record = slave(unit)
+    if (lastHeard < expired.heardFrom && !expired.echoDue) hearsItself = false
     if (lateAnswerDefence) quietMs = Math.min(Math.max(record.longestMs(), QUIET_LEAST_MS), QUIET_MOST_MS)
     record.missed(clock.mono(), afterMs, expired.endsAt)
     giveUp(expired, whyNothing(expired, Math.round(afterMs)))
@@ -305,11 +328,13 @@ export function createSerialExchange(parts: SerialParts): Exchange {
     stale = 0
     return new Promise(resolve => {
       let cancel: Cancel = () => {}
+      const now = clock.fine()
       const mine: Pending = {
         call,
         frame,
-        endsAt: later(clock.fine(), frame.length * characterMs),
-        echoDue: hearsItself,
+        endsAt: later(now, frame.length * characterMs),
+        heardFrom: later(now, fastestMs(frame.length)),
+        echoDue: hearsItself === true,
         junk: 0,
         early: 0,
         damagedBefore: line.damaged?.() ?? 0,
@@ -324,10 +349,13 @@ export function createSerialExchange(parts: SerialParts): Exchange {
         if (pending !== mine) return
         if (!written.ok) return giveUp(mine, written.fault)
         const timeoutMs = slave(call.unit).timeoutMs(wireMs(call))
+        let moreMs = wireMs(call) + 2 * UNDER_WAY_MS
         const wait = (ms: number) => {
-          cancel = afterListening(ms, clock, timers, () =>
-            isUnderWay(mine) ? wait(UNDER_WAY_MS) : timedOut(mine, timeoutMs),
-          )
+          cancel = afterListening(ms, clock, timers, () => {
+            if (moreMs <= 0 || !isUnderWay(mine)) return timedOut(mine, timeoutMs)
+            moreMs -= UNDER_WAY_MS
+            wait(UNDER_WAY_MS)
+          })
         }
         wait(Math.max(0, mine.endsAt - clock.fine()) + timeoutMs)
       })
@@ -340,7 +368,7 @@ export function createSerialExchange(parts: SerialParts): Exchange {
     lastHeard = now
     if (pending === undefined && quarantine.owed(at).length === 0) count('unasked')
     buffer = concat(buffer, chunk).subarray(-BUFFER_MOST)
-    stale = pending !== undefined && now < pending.endsAt ? buffer.length : Math.min(stale, buffer.length)
+    stale = pending !== undefined && now < pending.heardFrom ? buffer.length : Math.min(stale, buffer.length)
     digest(at, now)
   }
 
@@ -349,10 +377,14 @@ export function createSerialExchange(parts: SerialParts): Exchange {
     run: async call => {
       if (call.canary) slave(call.unit).hasCanary = true
       const refused = refusal(call)
-      return refused === undefined ? send(call) : fail(refused)
+      if (refused !== undefined) return fail(refused)
+      if (hearsItself === undefined && isRepeated(call.request)) await send(listenFirst(call.unit, call.request))
+      return send(call)
     },
     bytes: hear,
     down: fault => {
+      // Another adapter may come back.
+      hearsItself = undefined
       buffer = new Uint8Array(0)
       if (pending !== undefined) giveUp(pending, fault)
     },
