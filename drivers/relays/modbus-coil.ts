@@ -92,12 +92,13 @@ export function coilRelays(options: CoilRelayOptions): Result<readonly Relay[]> 
     return joining
   }
 
-  /** Function 5, or where its echo could be an owed one function 15. */
-  async function switchCoil(coil: number, on: boolean): Promise<Result<void>> {
+  /** Function 5, or where its echo could be an owed one function 15; the second form only while no other command came after. */
+  async function switchCoil(coil: number, on: boolean, isLast: () => boolean): Promise<Result<void>> {
     if (master.isMistakable(unit, { fn: 5, address: coil, on }) && !oneByOne) {
       const many = await master.writeCoils(unit, coil, [on], COMMAND)
       if (many.ok || many.fault.code !== 'modbus.exception') return many
       oneByOne = REFUSALS.has(many.fault['exception'])
+      if (!isLast()) return many
     }
     return master.writeCoil(unit, coil, on, COMMAND)
   }
@@ -112,8 +113,17 @@ export function coilRelays(options: CoilRelayOptions): Result<readonly Relay[]> 
   return ok(
     contacts.map(({ name: contact, channel }): Relay => {
       const coil = channel - 1
-      const open = () => switchCoil(coil, false)
-      const close = () => (timedMs === undefined ? switchCoil(coil, true) : closeFor(coil, timedMs))
+      let last = 0
+      const switchTo = (on: boolean) => {
+        const mine = ++last
+        return switchCoil(coil, on, () => mine === last)
+      }
+      const open = () => switchTo(false)
+      const close = () => {
+        if (timedMs === undefined) return switchTo(true)
+        last++
+        return closeFor(coil, timedMs)
+      }
       return {
         name: contact,
         onAgentDeath: onAgentDeath.value,

@@ -99,6 +99,9 @@ for (const [name, timedMs] of [
 ] as const)
   test(`${name}: after a lost echo the next command of the same kind is not in doubt`, async () => {
     const { relays, coils, advance } = await board(timedMs)
+    // The first read on a line shows whether its adapter hears itself.
+    void relays[0]!.observe()
+    await advance(200)
     const command = async (position: 'open' | 'closed') => {
       const sent = relays[0]!.command(position)
       await advance(650)
@@ -112,6 +115,46 @@ for (const [name, timedMs] of [
       assert.is(coils.position(1), position)
     }
   })
+
+test('an opening is not undone by the closing before it, when the board refuses that and it takes its second form', async () => {
+  const { relays, coils, advance } = await board()
+  void relays[0]!.observe()
+  await advance(200)
+  loseAnswer(coils)
+  void relays[0]!.command('closed')
+  await advance(650)
+  // Function 15, after which this board wants function 5; its refusal is on its way when the opening is asked for.
+  const { writeCoil } = coils.unit.bank
+  let refuse = true
+  Object.assign(coils.unit.bank, {
+    writeCoil: (at: number, on: boolean) => {
+      if (!refuse) return writeCoil!(at, on)
+      refuse = false
+      return false
+    },
+  })
+  const closing = relays[0]!.command('closed')
+  await advance(1)
+  const opening = relays[0]!.command('open')
+  await advance(650)
+  assert.equal([(await opening).ok, coils.position(1)], [true, 'open'])
+  assert.not.ok((await closing).ok)
+})
+
+test('function 15 switches one coil and leaves its neighbours alone', async () => {
+  const { relays, coils, advance } = await board(undefined, 16)
+  void relays[1]!.command('closed')
+  await advance(200)
+  for (const position of ['closed', 'open'] as const) {
+    loseAnswer(coils)
+    void relays[0]!.command(position)
+    await advance(650)
+    const again = relays[0]!.command(position)
+    await advance(650)
+    assert.equal([(await again).ok, coils.position(1), coils.position(2)], [true, position, 'closed'])
+    assert.ok(Array.from({ length: 16 }, (_, i) => i).every(i => i === 1 || i === 2 || coils.position(i) === 'open'))
+  }
+})
 
 test('after a lost look the next one sees the contact at once, on a board that has more coils', async () => {
   const { relays, coils, advance } = await board(5_000, 16)
