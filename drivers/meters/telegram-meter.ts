@@ -38,6 +38,11 @@ export interface TelegramMeter extends Meter {
 const DEADLINE_MS = 12_000
 /** At least twice the longest frame that any of our decoders waits for; they bound themselves, this bounds them. */
 const BUFFER_MOST = 32_768
+/**
+ * No telegram pauses for so long, whatever holds its bytes back on the way. What came before the pause lost its end, or never
+ * was a beginning; the end of a later telegram would fit it only too well where a meter numbers no segments.
+ */
+const PAUSE_MOST_MS = 3_000
 /** A line that was open and silent for so many reads is opened anew: some adapters hang up without a word. */
 const DEAF_READS = 3
 /** Telegrams further apart do not bear each other out: three of the slowest meters'. A counter may be wrong by what flowed meanwhile. */
@@ -66,6 +71,7 @@ export function createTelegramMeter(parts: TelegramMeterParts): TelegramMeter {
   let base = 0
   /** Bytes that the decoder asked for before it wants to be asked again. */
   let wanted = 1
+  let lastHeard = clock.mono()
   /** When the byte at a position, and those after it, arrived. */
   let arrivals: { readonly position: number; readonly at: Mono }[] = []
   let waiters: readonly Waiter[] = []
@@ -99,6 +105,9 @@ export function createTelegramMeter(parts: TelegramMeterParts): TelegramMeter {
   function hear(chunk: Uint8Array, at: Mono): void {
     if (chunk.length === 0) return
     silentReads = 0
+    if (at - lastHeard > PAUSE_MOST_MS) drop(buffer.length)
+    lastHeard = at
+    if (buffer.length === 0) arrivals = []
     arrivals.push({ position: base + buffer.length, at })
     buffer = concat(buffer, chunk)
     while (buffer.length >= wanted) {
@@ -118,7 +127,6 @@ export function createTelegramMeter(parts: TelegramMeterParts): TelegramMeter {
       if (buffer.length === 0) break
     }
     if (buffer.length > BUFFER_MOST) drop(buffer.length)
-    if (buffer.length === 0) arrivals = []
   }
 
   function finish({ meterId, values, checked, counter }: Telegram, frame: Uint8Array): void {

@@ -233,6 +233,23 @@ test('a reading has values of now only, without what was written for people', as
   await bus.meter.close()
 })
 
+test('a telegram does not pause: its beginning and the end of a later one are no telegram', async () => {
+  const hear = async (pauseMs: number) => {
+    const bus = makeMeter()
+    must(await bus.meter.open())
+    const read = bus.meter.read()
+    await bus.advance(1)
+    bus.wire.device.write(ascii('#A0'))
+    await bus.advance(pauseMs)
+    bus.wire.device.write(ascii('991#A1231'))
+    const value = must(await settled(bus, read)).values[0]?.value
+    await bus.meter.close()
+    return value
+  }
+  assert.is(await hear(1_000), 99n)
+  assert.is(await hear(4_000), 123n)
+})
+
 test('a line that is open and says nothing is opened anew', async () => {
   const downs: string[] = []
   const bus = makeMeter({ deadlineMs: 1_000, log: (_l, _r, _t, fault) => fault && downs.push(fault.code) })
