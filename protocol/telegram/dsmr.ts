@@ -47,6 +47,9 @@ const CR = 0x0d
 const LF = 0x0a
 /** "!", four hex digits at most, CR LF. */
 const LONGEST_END = 7
+/** Of the identification, between "/" and CR. */
+const MODEL_LEAST = 3
+const MODEL_MOST = 40
 
 /** The version of DSMR that the meter claims, from v4 on; then the time is never missing. */
 const VERSION = '1-3:0.2.8'
@@ -82,12 +85,17 @@ export function decodeDsmr(bytes: Uint8Array): Pull<DsmrReading, DsmrFault> {
   const start = findFrom(bytes, SLASH, 0)
   if (start > 0) return { kind: 'junk', skip: start, fault: { code: 'dsmr.noise', bytes: start } }
 
-  const junk = (fault: DsmrFault, from = 1): Pull<DsmrReading, DsmrFault> => ({
+  const junk = (fault: DsmrFault): Pull<DsmrReading, DsmrFault> => ({
     kind: 'junk',
-    skip: findFrom(bytes, SLASH, from),
+    skip: findFrom(bytes, SLASH, 1),
     fault,
   })
+  const head = readHead(bytes)
+  if ('code' in head) return junk(head)
   const bang = findEnd(bytes)
+  // The head alone has a blank line: another one is that of the next telegram, and this one was cut short.
+  const again = findBlank(bytes, head.end)
+  if (again < bang) return junk({ code: 'dsmr.cut', bytes: again })
   if (bang + LONGEST_END > DSMR_FRAME_MAX) return junk({ code: 'dsmr.too-long', limit: DSMR_FRAME_MAX })
   if (bang === bytes.length) {
     // What is no text never becomes a telegram: damage, or the ciphertext of an encrypted meter.
@@ -106,10 +114,6 @@ export function decodeDsmr(bytes: Uint8Array): Pull<DsmrReading, DsmrFault> {
     const received = Number.parseInt(ascii(bytes, bang + 1, at), 16)
     const expected = crcArc(bytes, 0, bang + 1)
     if (received !== expected) return junk({ code: 'dsmr.crc', expected, received })
-  } else {
-    // Without a CRC, a telegram cut short and the next one would pass for one of both.
-    const second = bytes.indexOf(SLASH, 1)
-    if (second > 0 && second < bang) return junk({ code: 'dsmr.cut', bytes: second }, second)
   }
   const reading = readLines(ascii(bytes, 1, bang), checked)
   return 'code' in reading ? junk(reading) : { kind: 'frame', value: reading, used: at + 2 }
@@ -124,6 +128,25 @@ function findFrom(bytes: Uint8Array, byte: number, from: number): number {
 /** Where the "!" that begins a line is, or the end. */
 function findEnd(bytes: Uint8Array): number {
   for (let at = bytes.indexOf(BANG, 1); at >= 0; at = bytes.indexOf(BANG, at + 1)) if (bytes[at - 1] === LF) return at
+  return bytes.length
+}
+
+/** The identification and the blank line behind it, as far as they are there: noise that begins with "/" is not waited for. */
+function readHead(bytes: Uint8Array): { readonly end: number } | DsmrFault {
+  let at = 1
+  while (at < bytes.length && at <= MODEL_MOST && bytes[at]! >= 0x20 && bytes[at]! <= 0x7e) at++
+  const end = at + 4
+  if (at < bytes.length && (at <= MODEL_LEAST || bytes[at] !== CR || (bytes[at + 1] ?? LF) !== LF))
+    return { code: 'dsmr.line', line: 1, what: 'identification' }
+  if ((bytes[at + 2] ?? CR) !== CR || (bytes[at + 3] ?? LF) !== LF)
+    return { code: 'dsmr.line', line: 2, what: 'blank line' }
+  return { end }
+}
+
+/** Where a line ends with an empty one behind it, from `from` on, or the end. */
+function findBlank(bytes: Uint8Array, from: number): number {
+  for (let at = bytes.indexOf(CR, from); at >= 0; at = bytes.indexOf(CR, at + 1))
+    if (bytes[at + 1] === LF && bytes[at + 2] === CR && bytes[at + 3] === LF) return at
   return bytes.length
 }
 
@@ -146,7 +169,7 @@ const CONTINUED = /^\([ -'*-~]*\)$/
 const QUANTITY = /^(-?\d{1,15})(?:\.(\d{1,9}))?\*([A-Za-z]{1,5}\d?)$/
 const TIMESTAMP = /^\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[01]\d|2[0-3])(?:[0-5]\d){2}[SW]$/
 /** A time, and the one value of that time. */
-const DATED = /^([^()]*)\)\(([^()]*\*[^()]*)$/
+const DATED = /^([^()]*)\)\(([^()*]*\*[^()*]*)$/
 const DATED_V3 = /^(\d{12})\)\(\d{1,2}\)\(\d{1,2}\)\(1\)\((0-\d:24\.2\.\d)\)\((\w{1,5})\)\((\d+\.\d+)$/
 /** Meters behind the one that sends, on its M-Bus channels 1 to 9: gas, water, heat. */
 const SUB_METER = /^0-[1-9]:24\./
@@ -155,8 +178,6 @@ const SUB_METER = /^0-[1-9]:24\./
 function readLines(text: string, checked: boolean): DsmrReading | DsmrFault {
   const lines = text.split('\r\n')
   const model = lines[0]!
-  if (!/^[ -~]{3,40}$/.test(model)) return { code: 'dsmr.line', line: 1, what: 'identification' }
-  if (lines[1] !== '') return { code: 'dsmr.line', line: 2, what: 'blank line' }
   if (lines.length < 4) return { code: 'dsmr.line', line: 3, what: 'no object' }
   if (lines.at(-1) !== '') return { code: 'dsmr.line', line: lines.length, what: 'end of line' }
 
@@ -273,14 +294,21 @@ const SUMS = [
   [OBIS.power, OBIS.powerImport, OBIS.powerExport, -1n],
 ] as const
 
+/** Whether a name is that of a tariff of the same register: equal but for group E, and of now. */
+const isTariff = (obis: string, other: string): boolean =>
+  obis.startsWith(other.slice(0, other.lastIndexOf('.') + 1)) && !obis.includes('*')
+
 /**
  * The values with the exact totals that this meter leaves to its reader: energy of both tariffs, and power import less
- * export. A total of which a part is missing stays absent; a total that the meter sends itself is not touched.
+ * export. A total of which a part is missing, or of more tariffs than two, stays absent; a total that the meter sends itself is not touched.
  */
 export function withTotals(values: readonly MeterValue[]): readonly MeterValue[] {
   const totals = SUMS.flatMap(([total, first, second, sign]): readonly MeterValue[] => {
     const [a, b] = [findValue(values, first), findValue(values, second)]
     if (findValue(values, total) !== undefined || a === undefined || b === undefined || a.unit !== b.unit) return []
+    // Parts of other times than now make no total of now; and neither do two tariffs of three.
+    if (a.at !== undefined || b.at !== undefined) return []
+    if (values.some(({ obis }) => obis !== first && obis !== second && isTariff(obis, first))) return []
     const scaler = Math.min(a.scaler, b.scaler)
     const [x, y] = [atScaler(a, scaler), atScaler(b, scaler)]
     return x === undefined || y === undefined ? [] : [{ obis: total, value: x + sign * y, scaler, unit: a.unit }]

@@ -265,6 +265,51 @@ test('totals are the exact sums of both parts, absent without one of them, and n
   )
 })
 
+test('a total is never made of two tariffs of three, nor of parts that are older than the telegram', () => {
+  const third = '1-0:1.8.3(000001.000*kWh)'
+  const parts = ['1-0:1.8.1(000004.426*kWh)', '1-0:1.8.2(000002.399*kWh)']
+  const total = (...inner: readonly string[]) =>
+    findValue(withTotals(read(sealed(...inner)).values), '1-0:1.8.0')?.value
+  assert.is(total(...parts), 6825n)
+  assert.is(total(...parts, third), undefined)
+  // What stood there at the end of a month is no tariff.
+  assert.is(total(...parts, '1-0:1.8.1*1(000004.000*kWh)'), 6825n)
+  assert.is(total('1-0:1.8.1(170101000000W)(000004.426*kWh)', parts[1]!), undefined)
+  assert.is(total(parts[0]!, '1-0:1.8.2(170101000000W)(000002.399*kWh)'), undefined)
+})
+
+test('an old telegram may have a slash in its text; a second blank line is that of the next telegram', () => {
+  const slash = lines('0-0:96.13.0(a/b)', '1-0:1.8.1(00001.001*kWh)')
+  assert.is(read(slash).values.length, 1)
+  const cut = decodeDsmr(concat(FRAME.subarray(0, 200), FRAME).subarray(0, 230))
+  assert.equal([cut.kind, cut.kind === 'junk' && cut.fault.code], ['junk', 'dsmr.cut'])
+})
+
+test('noise that begins with a slash is not waited for, and takes no more than its length in steps', () => {
+  for (const head of ['/', '/ab', '/abc\r', '/abc\r\n\r\n', `/${'a'.repeat(40)}`])
+    assert.is(code(utf8(head)), 'need', head)
+  for (const head of ['/ab\r', '/abc\n', '/abc\r\r', '/abc\r\n1', '/abc\r\n\r1', `/${'a'.repeat(41)}x`, '/abc\x7f'])
+    assert.is(code(utf8(head)), 'dsmr.line', head)
+  for (const unit of ['/', '/AAA5\r\n\r\n', '/AAA5\r\n\r\nx', '1-0:1.8.0(1/2)\r\n', '/AAA5\r\n', '/AAA5\r\n\r']) {
+    const noise = utf8(unit.repeat(65_536 / unit.length))
+    const from = performance.now()
+    let held: Uint8Array = new Uint8Array(0)
+    let most = 0
+    for (let at = 0; at < noise.length; at += 16) {
+      held = concat(held, noise.subarray(at, at + 16))
+      for (let pull = decodeDsmr(held); pull.kind !== 'need' && held.length > 0; pull = decodeDsmr(held))
+        held = held.slice(pull.kind === 'junk' ? pull.skip : pull.used)
+      most = Math.max(most, held.length)
+    }
+    const ms = performance.now() - from
+    assert.ok(most < 100 && ms < 1_000, `${JSON.stringify(unit)}: ${most} bytes held, ${ms.toFixed(0)} ms`)
+  }
+  const stars = sealed(`0-1:24.2.1(a)(${'*'.repeat(8000)})(b)`)
+  const from = performance.now()
+  assert.is(decodeDsmr(stars).kind, 'frame')
+  assert.ok(performance.now() - from < 20, `${performance.now() - from} ms`)
+})
+
 test('finds telegrams whatever the chunks, and an endless one is dropped at the limit', () => {
   const stream = concat(utf8('5(0)\r\n!'), FRAME, FRAME.subarray(0, 100), FRAME)
   for (const size of [1, 7, 64, stream.length]) {
