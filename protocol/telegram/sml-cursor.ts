@@ -51,6 +51,11 @@ export class SmlCursor {
     return ((this.bytes[this.at] ?? 0) & 0x70) === LIST << 4
   }
 
+  /** Whether the next element is the empty octet string, which stands for one that is left out. */
+  isAbsent(): boolean {
+    return this.bytes[this.at] === 0x01
+  }
+
   /** Passes an octet string, empty or not: ids, names and signatures that are of no use here but must be what they are. */
   skipOctets(what: string): void {
     const at = this.at

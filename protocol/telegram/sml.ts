@@ -213,7 +213,9 @@ function readEntry(cursor: SmlCursor, draft: Draft): void {
   cursor.number() // status
   readSeconds(cursor)
   const unit = cursor.number()
-  const scaler = cursor.number() ?? 0
+  const plain = cursor.isAbsent()
+  // What stands there and is no number leaves the power of ten open.
+  const scaler = cursor.number() ?? (plain ? 0 : Number.NaN)
   const unitName = unit === undefined ? undefined : UNIT_NAMES.get(unit)
   if (unitName !== undefined && scaler >= -9 && scaler <= 9) {
     const number = cursor.integer()

@@ -207,6 +207,19 @@ test('a list without server takes the identity register; time without its choice
   assert.is(reading.seconds, 0x11170)
 })
 
+test('a power of ten or a unit that is no number gives no value; one that is left out is a power of zero', () => {
+  const scaled = (unit: string, scaler: string) =>
+    read(transport(listResponse([hex(`77 070100010800ff 01 01 ${unit} ${scaler} 6303e8 01`)]))).values.map(
+      ({ value, scaler: power, unit: name }) => `${value} ${power} ${name}`,
+    )
+  assert.equal(scaled('621e', '52ff'), ['1000 -1 Wh'])
+  assert.equal(scaled('621e', '01'), ['1000 0 Wh'])
+  // An octet string, a boolean, an empty list, seven bytes, unsigned 255, and -128.
+  for (const scaler of ['02ff', '42ff', '70', '58ffffffffffffff', '62ff', '5280'])
+    assert.equal(scaled('621e', scaler), [], scaler)
+  for (const unit of ['01', '021e', '6200']) assert.equal(scaled(unit, '52ff'), [], unit)
+})
+
 test('a register that comes twice with two values, and a second list, make no reading', () => {
   //                       list name           status time unit scaler value    signature
   const energy = hex('     77  070100010800ff  01     01   621e 52ff   6303e8   01')
