@@ -84,7 +84,8 @@ export function measureApdu(bytes: Uint8Array): { readonly end: number } | { rea
 
 /**
  * Opens a ciphered APDU; without a key, any other is given back as it is. With one, a telegram in plain text could be
- * anybody's, and so could one without a tag where the authentication key is given, too.
+ * anybody's, so could one in plain text with a tag that nobody checks, and so could one without a tag where the
+ * authentication key is given, too.
  */
 export function openApdu(apdu: Uint8Array, keys: TelegramKeys): Result<OpenedApdu> {
   if (!isCiphered(apdu[0])) {
@@ -108,11 +109,16 @@ export function openApdu(apdu: Uint8Array, keys: TelegramKeys): Result<OpenedApd
   const tagged = (securityControl & AUTHENTICATED) !== 0
   if (!tagged && keys.authentication !== undefined)
     return fail({ code: 'dlms.no-tag', securityControl, hint: 'it has no tag: leave out the authentication key' })
+  if ((securityControl & ENCRYPTED) === 0 && keys.authentication === undefined)
+    return fail({
+      code: 'dlms.plain',
+      tag: apdu[0],
+      hint: 'it is not encrypted, and its tag proves it: give the authentication key',
+    })
   const opened = openSuite0({ ...sealed, key: keys.encryption, authKey: keys.authentication })
   if (!opened.ok) return fail(opened.fault.code === 'cipher.tag' ? wrongKey(counter) : opened.fault)
   const authentic = tagged && keys.authentication !== undefined
-  const unproven = (securityControl & ENCRYPTED) !== 0 && !authentic
-  return ok({ plain: opened.value, systemTitle, counter, authentic, unproven })
+  return ok({ plain: opened.value, systemTitle, counter, authentic, unproven: !authentic })
 }
 
 export const wrongKey = (counter: number | undefined): Fault => ({

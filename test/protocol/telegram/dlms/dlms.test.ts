@@ -162,6 +162,9 @@ test('a wrong key, none, and what is not sealed as it was agreed have names of t
     [seal(PUSH, 7, 0x20), { encryption: wrong }, 'dlms.key'],
     [seal(PUSH, 7, 0x20), KEYS, 'dlms.no-tag'],
     [PUSH, KEYS, 'dlms.plain'],
+    // In plain text with a tag: anybody can write it, and without the authentication key nobody notices.
+    [seal(PUSH, 7, 0x10), { encryption: KEYS.encryption }, 'dlms.plain'],
+    [seal(PUSH, 7, 0x10), { ...KEYS, authentication: wrong }, 'dlms.key'],
     [SEALED, { encryption: hex('00') }, 'cipher.key'],
     [seal(PUSH, 7, 0x31 + 1), KEYS, 'cipher.control'],
   ]
