@@ -48,6 +48,8 @@ const ACK = 0x06
 const LF = 0x0a
 const CR = 0x0d
 const BANG = 0x21
+const OPEN = 0x28
+const CLOSE = 0x29
 const SLASH = 0x2f
 const SLASH_WITH_PARITY = 0xaf
 /** What a character that breaks its parity, or has 8 bits where 7 are sent, becomes: none that is ever accepted. */
@@ -142,13 +144,15 @@ const unexpected = (at: number, received: number): Part<never> => ({
 function decodeBlock(bytes: Uint8Array, stx: number, parity: Parity): Part<Readout> {
   let bcc = 0
   let text = ''
+  let open = false
   for (let at = stx + 1; at < bytes.length; at++) {
     if (at - stx > IEC62056_FRAME_MAX) return tooLong
     const char = sevenBits(bytes[at]!, parity)
     bcc ^= char
     if (char !== ETX) {
-      if (char === EOT || char === STX || char === SLASH) return cut(at)
+      if (char === EOT || char === STX || isCut(open, char)) return cut(at)
       if (!isText(char)) return unexpected(at, char)
+      open = char === OPEN || (open && char !== CLOSE)
       text += String.fromCharCode(char)
       continue
     }
@@ -163,11 +167,13 @@ function decodeBlock(bytes: Uint8Array, stx: number, parity: Parity): Part<Reado
 /** Data lines, "!", CR LF: the first "!" ends it, for no data line has one (clause 6.5). */
 function decodePushed(bytes: Uint8Array, from: number, parity: Parity): Part<Readout> {
   let text = ''
+  let open = false
   for (let at = from; at < bytes.length; at++) {
     if (at - from > IEC62056_FRAME_MAX) return tooLong
     const char = sevenBits(bytes[at]!, parity)
-    if (char === SLASH) return cut(at)
+    if (isCut(open, char)) return cut(at)
     if (!isText(char)) return unexpected(at, char)
+    open = char === OPEN || (open && char !== CLOSE)
     text += String.fromCharCode(char)
     if (char !== BANG) continue
     const end = at + 3
@@ -184,6 +190,8 @@ function decodePushed(bytes: Uint8Array, from: number, parity: Parity): Part<Rea
 
 const tooLong: Part<never> = { kind: 'junk', skip: 1, fault: { code: 'iec62056.too-long', limit: IEC62056_FRAME_MAX } }
 const cut = (bytes: number): Part<never> => ({ kind: 'junk', skip: 1, fault: { code: 'iec62056.cut', bytes } })
+/** Values may have a "/" in them, as m3/h; outside of brackets it begins the next telegram, and no line ends inside of them. */
+const isCut = (open: boolean, char: number): boolean => char === (open ? CR : SLASH)
 const isText = (char: number): boolean => (char >= 0x20 && char < 0x7f) || char === CR || char === LF
 
 /** Some meters write the "!" behind the last data set, some on a line of its own. */

@@ -243,6 +243,22 @@ test('a telegram cut short anywhere does not hide the next one, and the two neve
     }
 })
 
+test('a slash in brackets belongs to a value, and hides no telegram that follows one cut short', () => {
+  const flow = ['6-0:9.0.0(1.234*m3/h)', '0.2.0(V1/2)']
+  assert.equal(readLines(...flow).values.map(plain), ['6-0:9.0.0 1234e-3 m3/h'])
+  const pushed = utf8(pushedText('TLN3model-1', flow))
+  assert.equal(read(pushed).values.map(plain), ['6-0:9.0.0 1234e-3 m3/h'])
+  for (const whole of [pushed, iecCapture('TLN5model-1', flow, 'none'), iecCapture('TLN5x', flow, 'even-in-bit-7')])
+    for (let length = 1; length < whole.length; length++) {
+      const { frames } = new Gather(decodeIec62056).push(concat(whole.subarray(0, length), whole))
+      assert.equal(
+        frames.map(({ raw }) => raw.length),
+        [whole.length],
+        `cut at ${length}`,
+      )
+    }
+})
+
 test('what is not certain is absent: no unit, a unit of another quantity, two quantities, two answers, no address', () => {
   const names = (...lines: readonly string[]) => readLines(...lines).values.map(plain)
   assert.equal(names('1.8.0(0012345.678)'), [])
@@ -279,8 +295,9 @@ test('each thing that can be wrong has its fault', () => {
   assert.is(code(utf8('/?!\r\n')), 'iec62056.identification')
   assert.is(code(utf8('/T1N5x\r\n')), 'iec62056.identification')
   assert.is(code(message('1.8.0(1.0*Wh)\r\n\x03')), 'iec62056.lines')
-  assert.is(code(message('1.8.0(1.0*Wh\r\n!\r\n\x03')), 'iec62056.lines')
-  assert.is(code(message('1.8.0)1.0*Wh(\r\n!\r\n\x03')), 'iec62056.lines')
+  assert.is(code(message('1.8.0(1.0*Wh\r\n!\r\n\x03')), 'iec62056.cut')
+  assert.is(code(message('1.8.0)1.0*Wh(\r\n!\r\n\x03')), 'iec62056.cut')
+  assert.is(code(message('1.8.0)(1.0*Wh)\r\n!\r\n\x03')), 'iec62056.lines')
   assert.is(code(message('1.8.0(1.0*Wh)\r!\r\n\x03')), 'iec62056.lines')
   assert.is(code(message('1.8.0(1.0*Wh)\r\n\x04')), 'iec62056.cut')
   assert.is(code(message('1.8.0(1.\x000*Wh)\r\n!\r\n\x03')), 'iec62056.character')
@@ -294,6 +311,7 @@ test('endless input is held in bounded memory and read in time that grows with i
   const quarter = 1 << 18
   for (const [name, pattern] of [
     ['starts', '/'],
+    ['starts inside of brackets', '/TLN3x\r\n\r\n('],
     ['identifications', '/TLN5x\r\n\x02'],
     ['open messages', '/TLN5x\r\n\x021.8.0('],
     ['pushed', '/TLN5x\r\n\r\n'],
@@ -312,7 +330,7 @@ test('endless input is held in bounded memory and read in time that grows with i
   }
   const line = `1.8.0(${'1'.repeat(4000)}`
   assert.is(readLines(...Array(3).fill(`${'(1)'.repeat(1000)}`)).values.length, 0)
-  assert.is(code(utf8(`/TLN5x\r\n${dataMessageText([line])}`)), 'iec62056.lines')
+  assert.is(code(utf8(`/TLN5x\r\n${dataMessageText([line])}`)), 'iec62056.cut')
 })
 
 const OTHER = iecCapture(
