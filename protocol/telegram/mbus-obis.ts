@@ -50,6 +50,8 @@ const DIRECTIONAL: Partial<Record<Quantity, readonly [forward: number, backward:
 const PLAIN: Partial<Record<Quantity, number>> = { current: 11, voltage: 12, frequency: 14 }
 const SIGNED_POWER = 16
 const PHASE_STEP = 20
+/** Rates of group E (IEC 62056-61, clause 5.5). */
+const TARIFF_MOST = 63
 
 /** The values of a meter's records; a name that two records give differently is left out. */
 export function mbusValues(medium: number, records: readonly MbusRecord[]): readonly MeterValue[] {
@@ -88,7 +90,7 @@ function electricityName(measured: Measured, tariff: number, value: bigint): Obi
   const pair = DIRECTIONAL[quantity]
   if (pair === undefined || unit === 'J') return undefined
   const c = (direction === 'backward' ? pair[1] : pair[0]) + PHASE_STEP * phase
-  if (quantity.endsWith('energy')) return value < 0n ? undefined : `1-0:${c}.8.${tariff}`
+  if (quantity.endsWith('energy')) return value < 0n || tariff > TARIFF_MOST ? undefined : `1-0:${c}.8.${tariff}`
   if (tariff !== 0) return undefined
   if (value >= 0n) return `1-0:${c}.7.0`
   // A power below zero, of no direction, can only be the signed one; the reactive sum is signed under its own name.
