@@ -112,6 +112,8 @@ for (const [mode, identification, bauds] of [
     assert.is(must(result).meterId, '47110815')
     assert.ok(must(result).takenMono >= began)
     assert.is(must(result).values.length, 3)
+    // How the meter wrote its unit (kWh) is for people only.
+    for (const value of must(result).values) assert.equal(Object.keys(value), ['obis', 'value', 'scaler', 'unit'])
     assert.equal(bench.bauds, bauds)
     assert.is(bench.energy.readouts, 2)
     await bench.meter.close()
