@@ -1,6 +1,6 @@
 import { agreedTwice } from '../../../drivers/meters/agreement.ts'
 import { decodeMbusTelegram } from '../../../drivers/meters/telegrams.ts'
-import { concat, hex, toHex } from '../../../protocol/bytes.ts'
+import { concat, hex } from '../../../protocol/bytes.ts'
 import { decodeMbus, type MbusReading, mbusIdentityText } from '../../../protocol/telegram/mbus.ts'
 import { decodeMbusFrame, mbusLongFrame, mbusShortFrame } from '../../../protocol/telegram/mbus-frame.ts'
 import type { MeterValue } from '../../../protocol/telegram/obis.ts'
@@ -201,66 +201,6 @@ test('storage, tariff, subunit and kind as the blocks say them, and only what is
   // Tariff 63 has a name (DIFEs B0 B0 30: 3 + 3 x 4 + 3 x 16), 64 has none.
   assert.equal(read(answer(2, '84 b0 b0 30 03 01 00 00 00')).values.map(plain), ['1-0:1.8.63 1e0 Wh'])
   assert.equal(read(answer(2, '84 80 80 80 10 03 01 00 00 00')).values, [])
-})
-
-/** EN 13757-3 as it is printed: first code, how many, factor of the n-th in the unit that the standard names, that unit in ours. */
-const PRINTED: Readonly<Record<string, readonly (readonly [number, number, (n: number) => number, string, number])[]>> =
-  {
-    '': [
-      [0x00, 8, n => 10 ** (n - 3), 'Wh', 1],
-      [0x08, 8, n => 10 ** n, 'J', 1],
-      [0x10, 8, n => 10 ** (n - 6), 'm3', 1],
-      [0x28, 8, n => 10 ** (n - 3), 'W', 1],
-      [0x38, 8, n => 10 ** (n - 6), 'm3/h', 1],
-      [0x40, 8, n => 10 ** (n - 7), 'm3/h', 60],
-      [0x48, 8, n => 10 ** (n - 9), 'm3/h', 3600],
-      [0x58, 4, n => 10 ** (n - 3), 'degC', 1],
-      [0x5c, 4, n => 10 ** (n - 3), 'degC', 1],
-      [0x64, 4, n => 10 ** (n - 3), 'degC', 1],
-    ],
-    fb: [
-      [0x00, 2, n => 10 ** (n - 1), 'Wh', 1e6],
-      [0x02, 2, n => 10 ** n, 'varh', 1e3],
-      [0x08, 2, n => 10 ** (n - 1), 'J', 1e9],
-      [0x10, 2, n => 10 ** (n + 2), 'm3', 1],
-      [0x14, 4, n => 10 ** (n - 3), 'var', 1e3],
-      [0x28, 2, n => 10 ** (n - 1), 'W', 1e6],
-      [0x2c, 4, n => 10 ** (n - 3), 'Hz', 1],
-      [0x34, 4, n => 10 ** (n - 3), 'VA', 1e3],
-    ],
-    fd: [
-      [0x40, 16, n => 10 ** (n - 9), 'V', 1],
-      [0x50, 16, n => 10 ** (n - 12), 'A', 1],
-    ],
-  }
-
-test('every code of the three tables gives the factor and unit that the standard prints, and no other code gives any', () => {
-  let told = 0
-  for (const [table, rows] of Object.entries(PRINTED))
-    for (let code = 0; code < 0x80; code++)
-      for (const factor of [undefined, 0, 1, 2, 3, 4, 5, 6, 7, 13]) {
-        // 7C is a text for a unit, FB and FD lead to the other tables.
-        if (code === 0x7c && table === '') continue
-        const more = factor === undefined ? [] : [0x70 + factor]
-        const vib = [...hex(table), code | (more.length > 0 ? 0x80 : 0), ...more]
-        if (table === '' && (vib[0] === 0xfb || vib[0] === 0xfd)) continue
-        const { records } = read(answer(2, `04 ${toHex(Uint8Array.from(vib))} 07 00 00 00`))
-        const row = rows.find(([first, count]) => code >= first && code < first + count)
-        const { measured, number } = records[0]!
-        assert.is(measured?.unit, row?.[3], toHex(Uint8Array.from(vib)))
-        if (row === undefined || number === undefined) continue
-        told++
-        const [first, , power, , unit] = row
-        const times = factor === undefined ? 1 : factor === 13 ? 1e3 : 10 ** (factor - 6)
-        const wanted = 7 * power(code - first) * unit * times
-        const got = Number(number.value) * 10 ** number.scaler
-        // Digits beyond a billionth are cut off.
-        assert.ok(
-          Math.abs(got - wanted) <= 1e-12 * wanted + 1e-9,
-          `${toHex(Uint8Array.from(vib))}: ${got}, not ${wanted}`,
-        )
-      }
-  assert.is(told, (8 * 7 + 4 * 3 + 2 * 5 + 4 * 3 + 16 * 2) * 10)
 })
 
 test('directions, phases and factors that VIFEs say are kept; one that may mean something else makes the record absent', () => {
