@@ -23,6 +23,7 @@
  */
 import type { Pull } from '../../result.ts'
 import { crcX25 } from '../crc16.ts'
+import { decodeMbusFrame, type MbusLinkFault } from '../mbus-frame.ts'
 
 export interface LinkFrame {
   readonly link: 'hdlc' | 'mbus'
@@ -41,11 +42,10 @@ export type LinkFault =
   | { readonly code: 'dlms.cut'; readonly bytes: number }
   | { readonly code: 'dlms.header'; readonly link: string; readonly what: string }
   | { readonly code: 'dlms.crc'; readonly expected: number; readonly received: number }
-  | { readonly code: 'dlms.checksum'; readonly expected: number; readonly received: number }
+  | MbusLinkFault
 
 const FLAG = 0x7e
 const START = 0x68
-const STOP = 0x16
 const POLL_FINAL = 0x10
 const LLC = [0xe6, 0xe7, 0x00]
 /** Format, both addresses of one byte, control, FCS. */
@@ -54,7 +54,6 @@ const HDLC_LEAST = 7
 const HDLC_HEADER_MOST = 14
 /** C, A, CI and both SAPs. */
 const MBUS_LEAST = 5
-const MBUS_AROUND = 6
 /** CI of a segment: the upper three bits are zero. */
 const SEGMENT_CI_MOST = 0x1f
 
@@ -193,35 +192,27 @@ function readMbus(bytes: Uint8Array, at: number, begins: boolean): Pull<LinkFram
   })
   const header = (what: string) => junk({ code: 'dlms.header', link: 'mbus', what })
 
-  const length = bytes[at + 1]
-  const again = bytes[at + 2]
-  const start = bytes[at + 3]
-  if (length !== undefined && length < MBUS_LEAST) return header('length')
-  if (again !== undefined && again !== length) return header('length')
-  if (start !== undefined && start !== START) return header('start')
-  const end = at + (length ?? MBUS_LEAST) + MBUS_AROUND
-  const ci = bytes[at + 6]
-  if (ci !== undefined && ci > SEGMENT_CI_MOST) return header('CI')
-  if (begins && ci !== undefined && (ci & 0x0f) !== 0) return header('no beginning')
-  if (end > bytes.length) {
+  const frame = bytes.subarray(at)
+  const [, length = MBUS_LEAST, , , , , ci = 0] = frame
+  const pull = decodeMbusFrame(frame)
+  if (pull.kind === 'junk') return junk(pull.fault)
+  if (length < MBUS_LEAST) return header('length')
+  if (ci > SEGMENT_CI_MOST) return header('CI')
+  if (begins && (ci & 0x0f) !== 0) return header('no beginning')
+  if (pull.kind === 'need') {
     const again = sameMbus(bytes, at)
-    if (again === undefined) return { kind: 'need', bytes: end - bytes.length }
+    if (again === undefined) return pull
     return { kind: 'junk', skip: again - at, fault: { code: 'dlms.cut', bytes: again - at } }
   }
-  if (bytes[end - 1] !== STOP) return header('stop')
-  let expected = 0
-  for (let i = at + 4; i < end - 2; i++) expected = (expected + bytes[i]!) & 0xff
-  const received = bytes[end - 2]!
-  if (expected !== received) return junk({ code: 'dlms.checksum', expected, received })
   const value: LinkFrame = {
     link: 'mbus',
-    sender: `${hexOf(bytes, at + 4, at + 6)}/${hexOf(bytes, at + 7, at + 9)}`,
-    information: bytes.subarray(at + 9, end - 2),
-    first: (ci! & 0x0f) === 0,
-    last: (ci! & 0x10) !== 0,
-    number: ci! & 0x0f,
+    sender: `${hexOf(frame, 4, 6)}/${hexOf(frame, 7, 9)}`,
+    information: frame.subarray(9, pull.used - 2),
+    first: (ci & 0x0f) === 0,
+    last: (ci & 0x10) !== 0,
+    number: ci & 0x0f,
   }
-  return { kind: 'frame', value, used: end - at }
+  return { kind: 'frame', value, used: pull.used }
 }
 
 /** As `sameHdlc`: start, length twice, start, and the same C, A and SAPs. */
