@@ -5,8 +5,9 @@ import type { Meter, Relay } from '../drivers/ports.ts'
 import { openGpioRelays } from '../drivers/relays/johnny-five.ts'
 import { coilRelays } from '../drivers/relays/modbus-coil.ts'
 import { ok, type Result } from '../protocol/result.ts'
+import { framingOf } from './config/line-settings.ts'
 import type { ContactRef, RelayBankConfig, SiteConfig } from './config/site-config.ts'
-import { baudOf, framingOf, openMeter, type SharedMaster } from './open-meter.ts'
+import { baudOf, openMeter, type SharedMaster } from './open-meter.ts'
 import type { World } from './world.ts'
 
 /**
@@ -104,7 +105,9 @@ export async function openDevices(
   const meters = new Map<string, Meter>()
   for (const [name, meter] of Object.entries(config.meters)) {
     const lineOf = (line: string) => world.openLine(config.lines[line]!)
-    const opened = await openMeter(meter, { clock, timers, log, masterOn, mbusOn, lineOf, channels: CHANNELS })
+    const specOf = (line: string) => config.lines[line]!
+    const around = { clock, timers, log, masterOn, mbusOn, lineOf, specOf, channels: CHANNELS }
+    const opened = await openMeter(meter, around)
     if (!opened.ok) {
       await close()
       return opened

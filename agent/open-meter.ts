@@ -13,7 +13,7 @@ import type { ModbusMaster } from '../drivers/modbus/master.ts'
 import type { Clock, Line, Log, Meter, Timers } from '../drivers/ports.ts'
 import { fail, ok, type Result } from '../protocol/result.ts'
 import type { TelegramKeys } from '../protocol/telegram/telegram.ts'
-import { type LineConfig, type MeterConfig, PAGE_FRAMINGS } from './config/site-config.ts'
+import type { LineConfig, MeterConfig } from './config/site-config.ts'
 
 /** The one master of a line that is asked, and how long a character takes on it. */
 export interface SharedMaster {
@@ -30,18 +30,11 @@ export interface MeterSurroundings {
   readonly mbusOn: (line: string) => Promise<MbusMaster>
   /** For a meter that has its line to itself; not open yet. */
   readonly lineOf: (line: string) => Line
+  readonly specOf: (line: string) => LineConfig
   /** Keys that somebody has given already; else those of the meter's files are read. */
   readonly keys?: TelegramKeys
   /** What a page is read for; all that it has when left out. */
   readonly channels?: readonly Channel[]
-}
-
-export type Framing = 'rtu' | 'ascii' | 'tcp'
-
-/** How requests are framed on a line: as its pages' protocol says, else as is usual on a line of its kind. */
-export function framingOf(line: LineConfig, meters: readonly MeterConfig[]): Framing {
-  const page = meters.find(meter => 'page' in meter)
-  return page !== undefined && 'page' in page ? PAGE_FRAMINGS[page.protocol] : line.kind === 'tcp' ? 'tcp' : 'rtu'
 }
 
 /** What a line is set to, where it has a speed of its own. */
@@ -65,30 +58,42 @@ export async function openMeter(meter: MeterConfig, around: MeterSurroundings): 
   }
   if (meter.protocol === 'sunspec') {
     const { master } = await around.masterOn(meter.line)
-    const sign = meter.positive === undefined ? {} : { positive: meter.positive }
-    return ok(createSunspecMeter({ ...common, ...sign, master, unit: meter.unit, which: meter.model, clock }))
+    const { unit, model: which, positive, nth, maxRegisters } = meter
+    const told = {
+      ...(positive === undefined ? {} : { positive }),
+      ...(nth === undefined ? {} : { nth: nth - 1 }),
+      ...(maxRegisters === undefined ? {} : { maxRegisters }),
+    }
+    return ok(createSunspecMeter({ ...common, ...told, master, unit, which, clock }))
   }
   if (meter.protocol === 'mbus') {
     const master = await around.mbusOn(meter.line)
     return ok(createMbusMeter({ ...common, master, address: meter.address, clock }))
   }
-  if (meter.protocol === 'iec62056') {
+  if (meter.protocol === 'iec62056' && meter.mode === undefined) {
     const { address } = meter
+    const wire = iecWire(around.specOf(meter.line))
     const line = around.lineOf(meter.line)
-    return opened(
-      createIecMeter({ ...common, line, clock, timers, ...(address === undefined ? {} : { address }) }),
-      meter.line,
-      log,
-    )
+    const asked = { ...common, ...wire, line, clock, timers, ...(address === undefined ? {} : { address }) }
+    return opened(createIecMeter(asked), meter.line, log)
   }
   const kind = TELEGRAMS.get(meter.protocol)
   if (kind === undefined) return fail({ code: 'meter.no-page', page: meter.protocol })
-  const keys = around.keys === undefined ? await keysOf(meter) : ok(around.keys)
+  const keys =
+    around.keys === undefined
+      ? await keysOf('keyFile' in meter || 'authKeyFile' in meter ? meter : {})
+      : ok(around.keys)
   if (!keys.ok) return keys
   const line = around.lineOf(meter.line)
   const decode = kind(keys.value)
   return opened(createTelegramMeter({ page: meter.protocol, line, decode, clock, timers, ...common }), meter.line, log)
 }
+
+/** A line of 8 bits hands over the parity that an IEC 62056-21 meter always sends. */
+const iecWire = (line: LineConfig): { readonly openingBaud?: number; readonly parity?: 'even-in-bit-7' } =>
+  line.kind === 'tcp'
+    ? {}
+    : { openingBaud: line.baud, ...(line.format === '8N1' ? ({ parity: 'even-in-bit-7' } as const) : {}) }
 
 async function opened(
   made: Meter & { open(): Promise<Result<void>> },

@@ -5,8 +5,8 @@
 import { createModbusMaster } from '../../drivers/modbus/master.ts'
 import type { Clock, Line, Timers } from '../../drivers/ports.ts'
 import { type Fault, faultLine } from '../../protocol/result.ts'
+import type { Framing } from '../config/site-config.ts'
 import { oneLine } from '../log.ts'
-import type { Framing } from '../open-meter.ts'
 
 export interface Asked {
   readonly unit: number

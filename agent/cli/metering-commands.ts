@@ -62,6 +62,8 @@ export function addMetering(
       .option('--format <form>', 'data bits, parity, stop bits: 8N1, 8E1, ...')
       .option('--unit <n>', 'as the product leaves its factory, else 1')
       .option('--address <text>', 'of an M-Bus meter (primary, or 8 digits), or of one that iec62056 asks')
+      .option('--nth <n>', 'of several SunSpec models of the kind, from 1')
+      .option('--max-registers <n>', 'the most that a SunSpec device gives in one answer, where it is less than 125')
       .option('--positive <way>', 'of a SunSpec battery: import or export, what flows when its power is positive')
       .option('--id <serial>', 'the serial number that it must have, or of a product that tells none')
       .option('--every <duration>', 'read again and again, as in 1s')

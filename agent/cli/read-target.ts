@@ -2,9 +2,15 @@
 import { PAGES } from '../../drivers/meters/catalogue.ts'
 import { TELEGRAMS } from '../../drivers/meters/telegrams.ts'
 import { fail, ok, type Result } from '../../protocol/result.ts'
-import { parseDuration, parseHostPort, parseMbusAddress, parseWhole } from '../config/literals.ts'
-import { type LineConfig, type MeterConfig, PAGE_FRAMINGS, type SerialFormat } from '../config/site-config.ts'
-import type { Framing } from '../open-meter.ts'
+import { IEC_FORMATS, type LineSpeed, usualSpeed } from '../config/line-settings.ts'
+import { parseDuration, parseHostPort, parseIecAddress, parseMbusAddress, parseWhole } from '../config/literals.ts'
+import {
+  type Framing,
+  type LineConfig,
+  type MeterConfig,
+  PAGE_FRAMINGS,
+  type SerialFormat,
+} from '../config/site-config.ts'
 import type { KeyOptions } from './meter-keys.ts'
 import { unknownName } from './usage.ts'
 
@@ -19,6 +25,8 @@ export interface ReadOptions extends KeyOptions {
   readonly unit?: string
   readonly address?: string
   readonly positive?: string
+  readonly nth?: string
+  readonly maxRegisters?: string
   readonly id?: string
   readonly every?: string
   readonly count?: string
@@ -48,16 +56,6 @@ const ONLY_METER = '254'
 
 export const FORMATS: readonly SerialFormat[] = ['8N1', '8N2', '8E1', '8O1', '7E1', '7O1']
 export const FRAMINGS: readonly Framing[] = ['rtu', 'ascii', 'tcp']
-/** How telegrams are sent where nothing else is said: an infrared eye, a P1 port, an M-Bus or H1 adapter. */
-const SPEEDS: Readonly<Record<string, { readonly baud: number; readonly format: SerialFormat }>> = {
-  sml: { baud: 9_600, format: '8N1' },
-  dsmr: { baud: 115_200, format: '8N1' },
-  dlms: { baud: 2_400, format: '8N1' },
-  'dlms-raw': { baud: 9_600, format: '8N1' },
-  [IEC]: { baud: 300, format: '7E1' },
-  [MBUS]: { baud: 2_400, format: '8E1' },
-}
-const USUAL = { baud: 9_600, format: '8N1' } as const
 const DEFAULT_PORT = 502
 const BAUD_MOST = 4_000_000
 
@@ -73,24 +71,26 @@ export function readTarget(options: ReadOptions): Result<ReadTarget> {
   if (page !== undefined && !names.includes(page)) return wrong(unknownName('page', page, names))
   if (telegram !== undefined && !TELEGRAMS.has(telegram))
     return wrong(unknownName('kind of telegram', telegram, [...TELEGRAMS.keys()]))
+  if (telegram === MBUS) return wrong(`a meter on an M-Bus is asked: --page ${MBUS} --address N`)
   const factory = page === undefined ? undefined : PAGES.get(page)?.factory
-  const line = lineOf(options, factory ?? SPEEDS[(page ?? telegram)!] ?? USUAL)
+  const spoken = { protocol: (page ?? telegram) as 'sml', ...(telegram === IEC ? { mode: 'pushed' as const } : {}) }
+  const line = lineOf(options, factory ?? usualSpeed(spoken))
   if (!line.ok) return line
   const common = { line: HERE, everyMs: 1000, ...(options.id === undefined ? {} : { id: options.id }) }
-  if (telegram !== undefined)
-    return ok({
-      meter: { ...common, protocol: telegram as 'sml' },
-      line: line.value,
-      framing: undefined,
-    })
+  if (telegram !== undefined) return ok({ meter: { ...common, ...spoken }, line: line.value, framing: undefined })
   const { address } = options
   if (page === IEC) {
+    if (line.value.kind === 'serial' && !IEC_FORMATS.includes(line.value.format))
+      return wrong(`--format of ${IEC} is ${IEC_FORMATS.join(' or ')}`)
+    if (address !== undefined && parseIecAddress(address) === undefined)
+      return wrong(`--address of ${IEC} is at most 32 letters, digits or blanks`)
     const meter: MeterConfig = { ...common, protocol: IEC, ...(address === undefined ? {} : { address }) }
     return ok({ meter, line: line.value, framing: undefined })
   }
   if (page === MBUS) {
     const at = parseMbusAddress(address ?? ONLY_METER)
-    if (at === undefined) return wrong('--address of an M-Bus meter is 0 to 250, 254, or 8 digits with F for any')
+    if (at === undefined)
+      return wrong('--address of an M-Bus meter is 0 to 250, 254, or 8 digits with F for any, as in 12345678-TLN-01-02')
     return ok({ meter: { ...common, protocol: MBUS, address: at }, line: line.value, framing: undefined })
   }
   if (address !== undefined) return wrong('--address is for iec62056 and mbus; a Modbus slave has a --unit')
@@ -112,19 +112,28 @@ export function readTarget(options: ReadOptions): Result<ReadTarget> {
   const model = MODELS[page!]
   const positive = options.positive === undefined ? ok(undefined) : choose('--positive', options.positive, SIGNS)
   if (!positive.ok) return positive
+  const nth = optional('--nth', options.nth, 1, 99)
+  if (!nth.ok) return nth
+  const maxRegisters = optional('--max-registers', options.maxRegisters, 2, 125)
+  if (!maxRegisters.ok) return maxRegisters
+  const sunspec = {
+    ...(positive.value === undefined ? {} : { positive: positive.value }),
+    ...(nth.value === undefined ? {} : { nth: nth.value }),
+    ...(maxRegisters.value === undefined ? {} : { maxRegisters: maxRegisters.value }),
+  }
+  if (model === undefined && Object.keys(sunspec).length > 0)
+    return wrong('--positive, --nth and --max-registers are for sunspec')
   const protocol = (Object.keys(PAGE_FRAMINGS) as (keyof typeof PAGE_FRAMINGS)[]).find(
     one => PAGE_FRAMINGS[one] === framing.value,
   )!
   const meter: MeterConfig =
-    model === undefined
-      ? { ...at, protocol, page: page! }
-      : { ...at, protocol: 'sunspec', model, ...(positive.value === undefined ? {} : { positive: positive.value }) }
+    model === undefined ? { ...at, protocol, page: page! } : { ...at, protocol: 'sunspec', model, ...sunspec }
   return ok({ meter, line: line.value, framing: framing.value })
 }
 
 export function lineOf(
   options: Pick<ReadOptions, 'line' | 'tcp' | 'baud' | 'format'>,
-  usual: { readonly baud: number; readonly format: SerialFormat },
+  usual: LineSpeed,
 ): Result<LineConfig> {
   const { line, tcp } = options
   if ((line === undefined) === (tcp === undefined)) return wrong('give either --line (a device) or --tcp (host:port)')
@@ -146,6 +155,9 @@ export function wholeOption(name: string, text: string, least: number, most: num
     ? ok(value)
     : wrong(`${name} is a whole number from ${least} to ${most}, not "${text.slice(0, 48)}"`)
 }
+
+const optional = (name: string, text: string | undefined, least: number, most: number): Result<number | undefined> =>
+  text === undefined ? ok(undefined) : wholeOption(name, text, least, most)
 
 export function choose<T extends string>(name: string, text: string, known: readonly T[]): Result<T> {
   const found = known.find(one => one === text)

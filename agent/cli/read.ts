@@ -9,10 +9,11 @@ import { toHex } from '../../protocol/bytes.ts'
 import type { Result } from '../../protocol/result.ts'
 import type { TelegramKeys } from '../../protocol/telegram/telegram.ts'
 import { isoTime } from '../../protocol/time.ts'
+import { framingOf } from '../config/line-settings.ts'
 import type { LineConfig, MeterConfig } from '../config/site-config.ts'
 import { openSystemLine } from '../lines.ts'
 import { oneLine } from '../log.ts'
-import { baudOf, framingOf, openMeter } from '../open-meter.ts'
+import { baudOf, openMeter } from '../open-meter.ts'
 import { type DiagnosisParts, diagnose, sayFault } from './diagnose.ts'
 import { EXIT, type ExitCode, exitOf } from './exit-codes.ts'
 import { readMeterKeys, refusedKey } from './meter-keys.ts'
@@ -114,6 +115,7 @@ function createReader(target: ReadTarget, keys: TelegramKeys | undefined): Reade
         clock,
         timers,
         lineOf: watched,
+        specOf: () => target.line,
         masterOn: async () => {
           const line = watched()
           const master = createModbusMaster({ line, clock, timers, framing: target.framing! })

@@ -1,4 +1,5 @@
 /** How a person writes quantities in the configuration: exact decimals with a unit, never a float. */
+import type { MbusAddress } from '../../drivers/meters/mbus-meter.ts'
 import { fromHex } from '../../protocol/bytes.ts'
 import {
   type Current,
@@ -100,9 +101,22 @@ export function parseContact(text: string): { readonly bank: string; readonly ch
   return match === null ? undefined : { bank: match[1]!, channel: Number(match[2]) }
 }
 
-/** An M-Bus address: a primary one from 0 to 250, or 254 for the only meter; a secondary one of 8 digits, F for any. */
-export function parseMbusAddress(text: string): { readonly primary: number } | { readonly id: string } | undefined {
-  if (/^[\dF]{8}$/i.test(text)) return { id: text.toUpperCase() }
+/** What names one of several IEC 62056-21 meters on a line (6.3.1). */
+export const parseIecAddress = (text: string): string | undefined =>
+  /^[A-Za-z0-9 ]{1,32}$/.test(text) ? text : undefined
+
+/**
+ * An M-Bus address: a primary one from 0 to 250, or 254 for the only meter; a secondary one of 8 digits, F for any, with
+ * maker, version and medium behind them where the number is another meter's too: `12345678`, `12345678-TLN-01-02`.
+ */
+export function parseMbusAddress(text: string): MbusAddress | undefined {
+  const match = /^([\dF]{8})(?:-([A-Z]{3})(?:-([\dA-F]{2})-([\dA-F]{2}))?)?$/i.exec(text)
+  if (match !== null) {
+    const [, id = '', maker, version, medium] = match
+    const more =
+      version === undefined ? {} : { version: Number.parseInt(version, 16), medium: Number.parseInt(medium!, 16) }
+    return { id: id.toUpperCase(), ...(maker === undefined ? {} : { maker: maker.toUpperCase() }), ...more }
+  }
   const primary = parseWhole(text)
   return primary !== undefined && (primary <= 250 || primary === 254) ? { primary } : undefined
 }

@@ -2,6 +2,7 @@
 
 import { PAGES } from '../../drivers/meters/catalogue.ts'
 import type { Fault } from '../../protocol/result.ts'
+import { IEC_FORMATS, saidFraming } from './line-settings.ts'
 import { nearest } from './nearest.ts'
 import { readSchema, type SchemaIssue } from './schema.ts'
 import type { ContactRef, SiteConfig } from './site-config.ts'
@@ -143,15 +144,28 @@ function crossChecks(config: SiteConfig): readonly Issue[] {
         'use modbus-rtu, or a tcp line',
       )
     }
-    if ('page' in meter) {
-      const first = Object.entries(config.meters).find(([, other]) => other.line === meter.line && 'page' in other)!
-      if (first[1].protocol !== meter.protocol)
+    const said = saidFraming(meter)
+    if (said !== undefined) {
+      const at = ['meters', name, 'page' in meter ? 'protocol' : 'framing']
+      if (said === 'tcp' && line?.kind === 'serial' && !('page' in meter))
+        report(at, `is tcp, but "${meter.line}" is a serial line`)
+      const first = Object.entries(config.meters).find(
+        ([, other]) => other.line === meter.line && saidFraming(other) !== undefined,
+      )!
+      if (saidFraming(first[1]) !== said)
+        report(at, `differs from that of ${first[0]} on "${meter.line}"`, 'all on one line are framed alike')
+    }
+    if (meter.protocol === 'iec62056') {
+      if (line?.kind === 'serial' && !IEC_FORMATS.includes(line.format))
         report(
-          ['meters', name, 'protocol'],
-          `differs from that of ${first[0]} on "${meter.line}"`,
-          'all on one line are framed alike',
+          ['lines', meter.line, 'format'],
+          `is not for ${name}: iec62056 is 7 bits and even parity`,
+          `one of ${IEC_FORMATS.join(', ')}`,
         )
-    } else if (!('unit' in meter)) {
+      if (meter.mode === 'pushed' && meter.address !== undefined)
+        report(['meters', name, 'address'], 'is for a meter that is asked', 'leave it out, or mode: pushed')
+    }
+    if (!('unit' in meter)) {
       const other = Object.entries(config.meters).find(
         ([one, { line, protocol }]) =>
           one !== name && line === meter.line && !(protocol === 'mbus' && meter.protocol === 'mbus'),

@@ -3,6 +3,7 @@
  * the whole configuration, because a misspelt limit that is silently ignored is a limit that is not there.
  */
 import * as v from 'valibot'
+import { USUAL_SPEED, usualSpeed } from './line-settings.ts'
 import {
   parseBoolean,
   parseContact,
@@ -13,6 +14,7 @@ import {
   parseHeight,
   parseHex32,
   parseHostPort,
+  parseIecAddress,
   parseMbusAddress,
   parsePermille,
   parsePower,
@@ -22,7 +24,7 @@ import {
   parseWhole,
 } from './literals.ts'
 import { nearest } from './nearest.ts'
-import type { MeterConfig, PAGE_FRAMINGS, SiteConfig } from './site-config.ts'
+import type { LineConfig, MeterConfig, PAGE_FRAMINGS, SiteConfig } from './site-config.ts'
 import type { Path, YamlValue } from './yaml.ts'
 
 /** Text that `parse` understands; `meant` completes the sentence "must be ...". */
@@ -93,11 +95,11 @@ const unit = scalar(
 const BAUDS = [300, 600, 1200, 2400, 4800, 9600, 19_200, 38_400, 57_600, 115_200]
 const baud = scalar(text => BAUDS.find(rate => String(rate) === text), `one of ${BAUDS.join(', ')}`)
 
-const line = v.pipe(
+const lineForm = v.pipe(
   group({
     serial: v.optional(path),
-    baud: v.optional(baud, '9600'),
-    format: v.optional(oneOf('8N1', '8N2', '8E1', '8O1', '7E1', '7O1'), '8N1'),
+    baud: v.optional(baud),
+    format: v.optional(oneOf('8N1', '8N2', '8E1', '8O1', '7E1', '7O1')),
     rs485: v.optional(oneOf('rts-high', 'rts-low')),
     tcp: v.optional(scalar(parseHostPort, 'host:port, as in meter.local:502')),
   }),
@@ -108,7 +110,7 @@ const line = v.pipe(
   v.check(it => it.tcp === undefined || it.rs485 === undefined, 'is tcp: rs485 is for serial'),
   v.transform(({ serial, baud, format, rs485, tcp }) =>
     tcp === undefined
-      ? ({ kind: 'serial', path: serial!, baud, format, ...set({ rs485 }) } as const)
+      ? ({ kind: 'serial', path: serial!, ...set({ baud, format, rs485 }) } as const)
       : ({ kind: 'tcp', host: tcp.host, port: tcp.port } as const),
   ),
 )
@@ -116,10 +118,22 @@ const line = v.pipe(
 const anyMeter = { line: name, every, id: v.optional(meterSerial) }
 const pageMeter = <const P extends keyof typeof PAGE_FRAMINGS>(protocol: P) =>
   group({ protocol: v.literal(protocol), ...anyMeter, page: name, unit })
-const mbusAddress = scalar(parseMbusAddress, 'an M-Bus address: 0 to 250, 254, or 8 digits')
+const mbusAddress = scalar(
+  parseMbusAddress,
+  'an M-Bus address: 0 to 250, 254, or 8 digits with F for any, then maker, version and medium as in 12345678-TLN-01-02',
+)
+const iecAddress = scalar(parseIecAddress, 'a device address: at most 32 letters, digits or blanks')
+const pushed = v.literal('pushed', 'must be pushed, or left out for a meter that is asked')
 const model = v.optional(oneOf('meter', 'inverter', 'battery'), 'meter')
-const sunspec = { model, positive: v.optional(oneOf('import', 'export')) }
-const keyedMeter = <const P extends 'dsmr' | 'dlms'>(protocol: P) =>
+const sunspec = {
+  model,
+  /** No device is known that speaks for more. */
+  nth: v.optional(scalar(within(parseWhole, 1, 99), 'a whole number from 1 to 99')),
+  positive: v.optional(oneOf('import', 'export')),
+  max_registers: v.optional(scalar(within(parseWhole, 2, 125), 'a whole number from 2 to 125')),
+  framing: v.optional(oneOf('rtu', 'ascii', 'tcp')),
+}
+const keyedMeter = <const P extends 'dsmr' | 'dlms' | 'dlms-raw'>(protocol: P) =>
   group({ protocol: v.literal(protocol), ...anyMeter, key_file: v.optional(path), auth_key_file: v.optional(path) })
 const meter = v.pipe(
   v.variant(
@@ -129,18 +143,40 @@ const meter = v.pipe(
       pageMeter('modbus-ascii'),
       pageMeter('modbus-tcp'),
       group({ protocol: v.literal('sunspec'), ...anyMeter, unit, ...sunspec }),
-      group({ protocol: v.literal('iec62056'), ...anyMeter, address: v.optional(meterSerial) }),
+      group({
+        protocol: v.literal('iec62056'),
+        ...anyMeter,
+        address: v.optional(iecAddress),
+        mode: v.optional(pushed),
+      }),
       group({ protocol: v.literal('mbus'), ...anyMeter, address: mbusAddress }),
       group({ protocol: v.literal('sml'), ...anyMeter }),
       keyedMeter('dsmr'),
       keyedMeter('dlms'),
+      keyedMeter('dlms-raw'),
     ],
-    among(['modbus-rtu', 'modbus-ascii', 'modbus-tcp', 'sunspec', 'iec62056', 'mbus', 'sml', 'dsmr', 'dlms']),
+    among([
+      'modbus-rtu',
+      'modbus-ascii',
+      'modbus-tcp',
+      'sunspec',
+      'iec62056',
+      'mbus',
+      'sml',
+      'dsmr',
+      'dlms',
+      'dlms-raw',
+    ]),
   ),
   v.transform(it => {
     // What is left out has no key at all; the types of valibot cannot say so.
-    const { every, key_file, auth_key_file, ...rest } = it as typeof it & { key_file?: string; auth_key_file?: string }
-    return { ...rest, everyMs: every, ...set({ keyFile: key_file, authKeyFile: auth_key_file }) } as MeterConfig
+    const { every, key_file, auth_key_file, max_registers, ...rest } = it as typeof it & {
+      key_file?: string
+      auth_key_file?: string
+      max_registers?: number
+    }
+    const named = set({ keyFile: key_file, authKeyFile: auth_key_file, maxRegisters: max_registers })
+    return { ...rest, everyMs: every, ...named } as MeterConfig
   }),
 )
 
@@ -330,6 +366,17 @@ const clock = v.pipe(
   })),
 )
 
+/** A line that does not say how it is set is set as the first meter on it leaves its factory. */
+function withSpeed(
+  name: string,
+  line: v.InferOutput<typeof lineForm>,
+  meters: Readonly<Record<string, MeterConfig>>,
+): LineConfig {
+  if (line.kind === 'tcp') return line
+  const first = Object.values(meters).find(meter => meter.line === name)
+  return { ...(first === undefined ? USUAL_SPEED : usualSpeed(first)), ...line }
+}
+
 const site = v.pipe(
   group({
     version: v.literal('1', 'must be 1: this program reads no other version'),
@@ -346,7 +393,7 @@ const site = v.pipe(
       ),
       v.minLength(1, 'must name at least one broker'),
     ),
-    lines: v.optional(v.record(name, line), {}),
+    lines: v.optional(v.record(name, lineForm), {}),
     meters: v.record(name, meter),
     relays: v.optional(v.record(name, relayBank), {}),
     direct_lines: v.optional(v.array(directLine, 'must be a list of direct lines'), []),
@@ -357,8 +404,9 @@ const site = v.pipe(
     page: v.optional(page, {}),
     clock: v.optional(clock),
   }),
-  v.transform(({ version: _, direct_lines, rest, clock, ...others }): SiteConfig => {
-    return { ...others, directLines: direct_lines, ...set({ rest, clock }) }
+  v.transform(({ version: _, direct_lines, rest, clock, lines, ...others }): SiteConfig => {
+    const linesOf = Object.entries(lines).map(([name, line]) => [name, withSpeed(name, line, others.meters)])
+    return { ...others, lines: Object.fromEntries(linesOf), directLines: direct_lines, ...set({ rest, clock }) }
   }),
 )
 

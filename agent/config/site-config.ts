@@ -69,6 +69,9 @@ export type LineConfig =
 /** Data bits, parity, stop bits. */
 export type SerialFormat = '8N1' | '8N2' | '8E1' | '8O1' | '7E1' | '7O1'
 
+/** How Modbus requests are framed. */
+export type Framing = 'rtu' | 'ascii' | 'tcp'
+
 /** The protocols in which a page of registers is read, and the framing of each. */
 export const PAGE_FRAMINGS = { 'modbus-rtu': 'rtu', 'modbus-ascii': 'ascii', 'modbus-tcp': 'tcp' } as const
 
@@ -79,20 +82,25 @@ export type MeterConfig = {
   readonly id?: string
 } & (
   | { readonly protocol: keyof typeof PAGE_FRAMINGS; readonly page: string; readonly unit: number }
-  /** Framed as the other meters of its line, else RTU on a serial line and TCP on a TCP line. */
+  /** Framed as it says or as the other meters of its line, else RTU on a serial line and TCP on a TCP line. */
   | {
       readonly protocol: 'sunspec'
       readonly unit: number
       readonly model: 'meter' | 'inverter' | 'battery'
+      /** Which of several models of this kind, from 1. */
+      readonly nth?: number
       /** What flows when the power register is positive: of a battery nobody else can say. */
       readonly positive?: 'import' | 'export'
+      /** The most registers that the device gives in one answer. */
+      readonly maxRegisters?: number
+      readonly framing?: Framing
     }
-  /** Modes A to C: asked, through an optical head. */
-  | { readonly protocol: 'iec62056'; readonly address?: string }
+  /** Modes A to C: asked, through an optical head, by its address where several share the head; mode D: pushed. */
+  | { readonly protocol: 'iec62056'; readonly address?: string; readonly mode?: 'pushed' }
   /** Wired M-Bus: several may share a line. */
   | { readonly protocol: 'mbus'; readonly address: MbusAddress }
   | {
-      readonly protocol: 'sml' | 'dsmr' | 'dlms'
+      readonly protocol: 'sml' | 'dsmr' | 'dlms' | 'dlms-raw'
       /** Files of 32 hex digits. */
       readonly keyFile?: string
       readonly authKeyFile?: string

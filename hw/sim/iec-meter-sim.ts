@@ -73,25 +73,26 @@ export function startIecMeter(options: IecMeterSimOptions): IecMeterSim {
   let dataBaud = 300
   let forget: Cancel = () => {}
 
-  function say(text: string, baud: number): void {
+  /** `asked`: characters of the request, which has come at once where the end keeps no pace. */
+  function say(text: string, baud: number, asked = 0): void {
     if (faults.silent) return
     const bytes = noise(onWire(text, parity), faults, random)
     const characterMs = paced ? (BITS * 1000) / baud : 0
-    const afterMs = reactionMs + faults.lateMs
+    const afterMs = reactionMs + faults.lateMs + (paced ? (asked * BITS * 1000) / 300 : 0)
     sendPaced({ write: slice => live && end.write(slice) }, bytes, { afterMs, characterMs }, timers)
   }
 
-  const sayData = (baud: number): void => {
+  const sayData = (baud: number, asked: number): void => {
     dataBaud = baud
-    if (!faults.mute) say(dataMessageText(lines()), baud)
+    if (!faults.mute) say(dataMessageText(lines()), baud, asked)
   }
 
-  function identify(): void {
-    say(`/${identification}\r\n`, 300)
+  function identify(asked: number): void {
+    say(`/${identification}\r\n`, 300, asked)
     if (/[0-9]/.test(baudCharacter)) {
       waiting = true
       forget()
-      forget = timers.after(FORGET_MS + reactionMs + faults.lateMs + (identification.length + 3) * 34, () => {
+      forget = timers.after(FORGET_MS + reactionMs + faults.lateMs + (asked + identification.length + 3) * 34, () => {
         waiting = false
       })
     } else if (!faults.mute) {
@@ -99,7 +100,7 @@ export function startIecMeter(options: IecMeterSimOptions): IecMeterSim {
       const text = dataMessageText(lines())
       const baud = BAUD[baudCharacter] ?? 300
       dataBaud = baud
-      const gone = paced ? ((identification.length + 3) * BITS * 1000) / 300 : 0
+      const gone = paced ? ((asked + identification.length + 3) * BITS * 1000) / 300 : 0
       timers.after(gone + 1, () => live && say(text, baud))
     }
   }
@@ -112,13 +113,13 @@ export function startIecMeter(options: IecMeterSimOptions): IecMeterSim {
     if (!heard.endsWith('\r\n')) return
     const line = heard
     heard = ''
-    if (line.endsWith('/?!\r\n') || (address !== undefined && line.endsWith(`/?${address}!\r\n`))) identify()
+    if (line.endsWith('/?!\r\n') || (address !== undefined && line.endsWith(`/?${address}!\r\n`))) identify(line.length)
     else if (waiting && line.includes('\x060')) {
       waiting = false
       forget()
       // A choice other than the meter's own means that the rate stays as it is.
       const agreed = line.endsWith(acknowledgeText(baudCharacter))
-      sayData(agreed ? BAUD[baudCharacter]! : 300)
+      sayData(agreed ? BAUD[baudCharacter]! : 300, line.length)
     }
   })
 

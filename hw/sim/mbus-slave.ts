@@ -75,13 +75,15 @@ export function startMbusSlaves(options: MbusBusOptions): { readonly slaves: rea
       })
       // Those that speak at the same moment are heard as one: a meter pulls the line, so every pulled bit stands.
       const punctual = answers.filter(({ lateMs }) => lateMs === 0)
-      if (punctual.length > 0) say(together(punctual.map(({ bytes }) => bytes)), 0)
-      for (const { bytes, lateMs } of answers) if (lateMs > 0) say(bytes, lateMs)
+      if (punctual.length > 0) say(together(punctual.map(({ bytes }) => bytes)), 0, size)
+      for (const { bytes, lateMs } of answers) if (lateMs > 0) say(bytes, lateMs, size)
     }
   })
 
-  function say(bytes: Uint8Array, lateMs: number): void {
-    const timing = { afterMs: ANSWER_BITS * bitMs + lateMs, characterMs: paced ? BITS * bitMs : 0 }
+  /** `asked`: bytes of the request, which has come at once where the end keeps no pace. */
+  function say(bytes: Uint8Array, lateMs: number, asked: number): void {
+    const characterMs = paced ? BITS * bitMs : 0
+    const timing = { afterMs: asked * characterMs + ANSWER_BITS * bitMs + lateMs, characterMs }
     sendPaced({ write: slice => live && end.write(slice) }, bytes, timing, timers)
   }
 

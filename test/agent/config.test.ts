@@ -1,7 +1,7 @@
+import { framingOf } from '../../agent/config/line-settings.ts'
 import { exactDecimal, parseContact, parseDuration, parseHostPort, parsePrice } from '../../agent/config/literals.ts'
 import { configLine, loadConfig } from '../../agent/config/load.ts'
 import { editDistance, nearest } from '../../agent/config/nearest.ts'
-import { framingOf } from '../../agent/open-meter.ts'
 import { assert, suite } from '../harness.ts'
 import { assertProperty, fc } from '../property.ts'
 
@@ -144,7 +144,7 @@ for (const [from, to, says] of [
   [
     'protocol: modbus-tcp',
     'protocol: modbus',
-    'must be one of modbus-rtu, modbus-ascii, modbus-tcp, sunspec, iec62056, mbus, sml, dsmr, dlms',
+    'must be one of modbus-rtu, modbus-ascii, modbus-tcp, sunspec, iec62056, mbus, sml, dsmr, dlms, dlms-raw',
   ],
   ['brokers: [mqtt:', 'brokers: [http:', 'must be an address such as mqtt:'],
   ['unit: 20', 'unit: 0', 'must be a Modbus unit'],
@@ -201,6 +201,26 @@ for (const [from, to, says] of [
     'solar: {line: rs485, protocol: modbus-rtv',
     'did you mean "modbus-rtu"?',
   ],
+  [
+    'solar: {line: lan, protocol: modbus-tcp, page: shelly-pro-3em, unit: 240}',
+    'solar: {line: lan, protocol: modbus-tcp, page: shelly-pro-3em, unit: 240}\n  pv: {line: lan, protocol: sunspec, unit: 2, framing: rtu}',
+    'differs from that of solar on "lan"',
+  ],
+  [
+    'protocol: modbus-rtu, page: eastron-sdm630, unit: 1',
+    'protocol: sunspec, unit: 1, framing: tcp',
+    'is tcp, but "rs485" is a serial line',
+  ],
+  [
+    'solar: {line: lan, protocol: modbus-tcp, page: shelly-pro-3em, unit: 240}',
+    'solar: {line: lan, protocol: sunspec, unit: 240, nth: 0}',
+    'must be a whole number from 1 to 99, not "0"',
+  ],
+  [
+    'solar: {line: lan, protocol: modbus-tcp, page: shelly-pro-3em, unit: 240}',
+    'solar: {line: lan, protocol: iec62056, mode: pushed, address: "1"}',
+    'is for a meter that is asked (leave it out, or mode: pushed)',
+  ],
   ['protocol: modbus-rtu, page: eastron-sdm630, unit: 1', 'protocol: dlms', 'Modbus slaves can share a line'],
   ['tcp: meter.local:502', 'tcp: meter.local:502, rs485: rts-low', 'is for serial'],
   ['protocol: modbus-rtu, page: eastron-sdm630, unit: 1', 'protocol: sml, key_file: a', 'unknown key "key_file"'],
@@ -218,10 +238,10 @@ for (const [from, to, says] of [
 test('what meters may speak becomes what the agent opens', () => {
   const text = changed(
     'lines:\n',
-    'lines:\n  bus: {serial: /dev/ttyUSB3, baud: 2400, format: 8E1}\n  eye: {serial: /dev/serial/by-id/usb-A-if00, rs485: rts-high}\n',
+    'lines:\n  bus: {serial: /dev/ttyUSB3, baud: 2400, format: 8E1}\n  eye: {serial: /dev/serial/by-id/usb-A-if00, rs485: rts-high}\n  head: {serial: /dev/h, format: 8N1}\n  din: {serial: /dev/d}\n',
   ).replace(
     'meters:\n',
-    'meters:\n  main: {line: eye, protocol: dlms, key_file: main.key, auth_key_file: main.gak}\n  heat: {line: bus, protocol: mbus, address: 1234567f}\n  water: {line: bus, protocol: mbus, address: 3}\n  sun: {line: lan, protocol: sunspec, unit: 126, model: battery, positive: export}\n',
+    'meters:\n  main: {line: eye, protocol: dlms, key_file: main.key, auth_key_file: main.gak}\n  heat: {line: bus, protocol: mbus, address: 1234567f}\n  water: {line: bus, protocol: mbus, address: 3}\n  sun: {line: lan, protocol: sunspec, unit: 126, model: battery, positive: export, nth: 2, max_registers: 40, framing: tcp}\n  lamp: {line: head, protocol: iec62056, address: "0 12"}\n  cellar: {line: din, protocol: iec62056, mode: pushed}\n',
   )
   const loaded = loadConfig(text, 'site.yaml')
   assert.ok(loaded.ok, loaded.ok ? '' : loaded.faults.map(configLine).join('\n'))
@@ -230,7 +250,8 @@ test('what meters may speak becomes what the agent opens', () => {
   assert.equal(lines['eye'], {
     kind: 'serial',
     path: '/dev/serial/by-id/usb-A-if00',
-    baud: 9600,
+    // As DLMS is pushed over an M-Bus adapter, because nothing is said.
+    baud: 2400,
     format: '8N1',
     rs485: 'rts-high',
   })
@@ -248,8 +269,15 @@ test('what meters may speak becomes what the agent opens', () => {
     unit: 126,
     model: 'battery',
     positive: 'export',
+    nth: 2,
+    maxRegisters: 40,
+    framing: 'tcp',
     everyMs: 1000,
   })
+  assert.equal(meters['lamp'], { protocol: 'iec62056', line: 'head', address: '0 12', everyMs: 1000 })
+  assert.equal(meters['cellar'], { protocol: 'iec62056', line: 'din', mode: 'pushed', everyMs: 1000 })
+  assert.equal(lines['head'], { kind: 'serial', path: '/dev/h', baud: 300, format: '8N1' })
+  assert.equal(lines['din'], { kind: 'serial', path: '/dev/d', baud: 2400, format: '7E1' })
 })
 
 test('the framing of a line is that of its pages, else what is usual on a line of its kind', () => {
