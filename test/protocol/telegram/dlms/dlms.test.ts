@@ -148,7 +148,7 @@ test('an address of three bytes, a wrong header checksum and a wrong closing fla
   assert.is(faultOf(patched(frame.length - 2, 0)), 'dlms.crc')
   const m = mbus(0x10, PUSH)
   assert.is(faultOf(m.map((old, i) => (i === m.length - 2 ? old ^ 1 : old))), 'mbus.checksum')
-  assert.is(faultOf(m.map((old, i) => (i === m.length - 1 ? 0x17 : old))), 'dlms.header')
+  assert.is(faultOf(m.map((old, i) => (i === m.length - 1 ? 0x17 : old))), 'mbus.form')
   assert.is(faultOf(mbus(0x72, PUSH)), 'dlms.header')
 })
 
