@@ -38,6 +38,8 @@ export function* framesOf<T>(bytes: Uint8Array, decode: (bytes: Uint8Array) => P
       // What looks like a beginning may be none: the frame that would never come must not hide one that is there.
       const next = findFrame(bytes, at + 1, decode)
       if (next === undefined) {
+        // One byte behind what makes no frame may end that as well as begin another: an HDLC flag does both.
+        if (junk !== undefined && bytes.length - at === 1) break
         yield* ended(at)
         yield { kind: 'cut', at, bytes: bytes.length - at, need: pull.bytes }
         return

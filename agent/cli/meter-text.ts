@@ -8,6 +8,8 @@ export interface ValueJson {
   readonly value: string
   readonly scaler: number
   readonly unit: string
+  /** The meter's own time of a value older than its telegram: YYMMDDhhmmss, and S or W for summer or winter where it says so. */
+  readonly at?: string
 }
 
 const PREFIXES: Readonly<Record<string, number>> = { k: 3, M: 6, G: 9 }
@@ -16,9 +18,10 @@ const PREFIXES: Readonly<Record<string, number>> = { k: 3, M: 6, G: 9 }
 const prefixOf = (written: string | undefined): number => PREFIXES[written?.[0] ?? ''] ?? 0
 
 /** In the unit that the telegram itself wrote, where it wrote one. */
-export function valueJson({ obis, value, scaler, unit, written }: MeterValue): ValueJson {
+export function valueJson({ obis, value, scaler, unit, written, at }: MeterValue): ValueJson {
   const prefix = prefixOf(written)
-  return { obis, value: String(value), scaler: scaler - prefix, unit: prefix === 0 ? unit : written! }
+  const said = { obis, value: String(value), scaler: scaler - prefix, unit: prefix === 0 ? unit : written! }
+  return at === undefined ? said : { ...said, at }
 }
 
 const CHANNEL_WORDS: Readonly<Record<Channel, string>> = {
@@ -112,11 +115,22 @@ function obisWords({ obis, unit }: Pick<MeterValue, 'obis' | 'unit'>): string {
   return `${words}${kind === undefined ? '' : ` ${kind}`}${phase}${tariff}${most}`
 }
 
-/** The exact decimal with its unit, energy in kWh: `4426.123 kWh`. */
-function valueText({ value, scaler, unit }: MeterValue): string {
+/** The exact decimal with its unit, energy in kWh: `4426.123 kWh`; behind it the time of what is not of now. */
+function valueText({ value, scaler, unit, at }: MeterValue): string {
   const kilo = unit === 'Wh' || unit === 'varh' || unit === 'VAh'
-  return `${decimal(value, kilo ? scaler - 3 : scaler)}${unit === '1' ? '' : ` ${kilo ? 'k' : ''}${unit}`}`
+  const number = `${decimal(value, kilo ? scaler - 3 : scaler)}${unit === '1' ? '' : ` ${kilo ? 'k' : ''}${unit}`}`
+  return at === undefined ? number : `${number}, of ${meterTime(at)}`
 }
+
+const SEASONS: Readonly<Record<string, string>> = { S: ' summer time', W: ' winter time' }
+
+/** `170102192000W` as `2017-01-02 19:20:00 winter time`. */
+const meterTime = (at: string): string =>
+  at.replace(
+    /^(..)(..)(..)(..)(..)(..)(.?)$/,
+    (_, year, month, day, hour, minute, second, season) =>
+      `20${year}-${month}-${day} ${hour}:${minute}:${second}${SEASONS[season] ?? ''}`,
+  )
 
 function decimal(value: bigint, scaler: number): string {
   if (scaler >= 0) return String(value * 10n ** BigInt(scaler))

@@ -36,7 +36,8 @@ export function addMetering(
     ])
       .argument('<kind>', 'a kind of telegram, or modbus')
       .argument('<file>', 'bytes, hex text, or a capture of tieline-bench; - for standard input')
-      .option('--json', 'one JSON object a line: a frame, or a stretch that makes none'),
+      .option('--json', 'one JSON object a line: a frame, or a stretch that makes none')
+      .addHelpText('after', DECODE_JSON),
   ).action(async (kind: string, file: string, options: DecodeOptions) => {
     const { decode } = await import('./decode.ts')
     leave(await decode(kind, file, options, terminal))
@@ -93,6 +94,14 @@ export function addMetering(
       leave(await detect(options, terminal, interrupted))
     })
 }
+
+/** The order of the fields is part of it: programs and people compare lines. */
+const DECODE_JSON = `
+With --json, a frame is {"ok":true,"meter":TEXT or null,"values":[...]}, with "checked":false where nothing but its
+form vouches for it. A value is {"obis":NAME,"value":DIGITS,"scaler":N,"unit":UNIT}: DIGITS times ten to the N, in UNIT as the
+telegram writes it; "at":"YYMMDDhhmmss" behind it, then S or W for summer or winter, is the meter's own time of a
+value that is not of now. What makes no frame is {"ok":false,"fault":{"code":WHY,...,"offset":N,"bytes":N}}, and the exit code is 1.
+`
 
 const keyOptions = (command: Command): Command =>
   command

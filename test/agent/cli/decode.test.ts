@@ -46,6 +46,57 @@ const SML_JSON = {
 
 const test = suite('cli decode')
 
+test.skipIf(
+  noSharedData,
+  'a P1 telegram is said in its own units, a value that is not of now with its time; people see both',
+  async () => {
+    const path = sharedPath('dsmr/telegram_v5.txt')
+    const { exit, out, json } = await runTieline(['decode', 'dsmr', path, '--json'])
+    assert.is(exit, 0)
+    const text = sharedText('dsmr/telegram_v5.txt')
+    const id = /0-0:96\.1\.1\(([0-9A-F]+)\)/.exec(text)![1]!
+    const meter = Buffer.from(id, 'hex').toString()
+    // 1-0:1.8.1(000004.426*kWh), and 0-1:24.2.1(101209112500W)(...*m3): the fields in this order.
+    assert.ok(
+      out.startsWith(
+        `{"ok":true,"meter":"${meter}","values":[{"obis":"1-0:1.8.1","value":"4426","scaler":-3,"unit":"kWh"},`,
+      ),
+      out,
+    )
+    const [, at, cubic] = /0-1:24\.2\.1\((\d{12}[SW])\)\((\d+\.\d+)\*m3\)/.exec(text)!
+    const gas = json()[0].values.find(({ obis }: { obis: string }) => obis === '0-1:24.2.1')
+    assert.equal(gas, {
+      obis: '0-1:24.2.1',
+      value: String(Number(cubic!.replace('.', ''))),
+      scaler: -3,
+      unit: 'm3',
+      at,
+    })
+    const people = await runTieline(['decode', 'dsmr', path])
+    const [year, month, day, hour, minute, second] = at!.match(/../g)!
+    assert.ok(
+      people.out.includes(
+        ` m3, of 20${year}-${month}-${day} ${hour}:${minute}:${second} ${at!.endsWith('S') ? 'summer' : 'winter'} time\n`,
+      ),
+      people.out,
+    )
+  },
+)
+
+test.skipIf(noSharedData, 'a DLMS recording whose check fails is one fault, its closing flag included', async () => {
+  const { exit, json, err } = await runTieline([
+    'decode',
+    'dlms',
+    sharedPath('dlms/hdlc_landis_gyr_zmf100.log'),
+    '--json',
+  ])
+  assert.is(exit, 1)
+  assert.is(json().length, 1)
+  const { ok, fault } = json()[0]
+  assert.equal([ok, fault.code, fault.offset, fault.bytes], [false, 'dlms.crc', 0, 396])
+  assert.is(err.trimEnd().split('\n').length, 2)
+})
+
 test('a frame is one JSON line, whether it comes as bytes or as hex text with comments', async () => {
   const rows = toHex(SML).replace(/(.{32})/g, '$1\n')
   for (const file of [
