@@ -296,10 +296,16 @@ test('no page claims a capture that is not there, and no capture lacks its page'
     assert.is(kind, 'foreign')
     assert.ok(source.length > 0 && says.length > 0, page)
   }
-  const count = (kind: MeterPage['replay']) => pages.filter(({ replay }) => replay === kind).length
-  console.log(
-    `${pages.length} pages: ${count('recorded')} recorded, ${count('foreign')} foreign, ${count('synthetic')} synthetic`,
-  )
+})
+
+test('the README counts what stands behind the pages', () => {
+  const replayed = (kind: MeterPage['replay']) => pages.filter(({ replay }) => replay === kind).length
+  const manuals = pages.filter(({ sources }) => sources.some(({ seen }) => seen === 'manual')).length
+  const said = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8')
+    .replaceAll('\n', ' ')
+    .match(/Of the (\d+) pages.*?: (\d+) are replayed .*?, (\d+) from captures of others, (\d+) from .*?; (\d+) rest/)
+  const counted = [pages.length, replayed('recorded'), replayed('foreign'), replayed('synthetic'), manuals]
+  assert.equal(said?.slice(1).map(Number), counted)
 })
 
 /** Puts what an exchange brought where a meter holds it; its frames are checked as our master checks them. */
