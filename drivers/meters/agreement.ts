@@ -7,7 +7,8 @@
  * What fluctuates, as power, is certain only when it happens to stand still.
  *
  * Not covered: damage that comes back the same, as of an optical head or an adapter with a bit that sticks, where parity or
- * checksum let it pass each time; and a counter whose readouts are damaged twice, so that a wrong one lies between.
+ * checksum let it pass each time; and two damaged readouts in a row whose counters bear each other out by chance: none in 250
+ * readings while every fifth telegram has a digit damaged, 5 in 114 while every third has.
  */
 import { findValue, type MeterValue, type UnitName } from '../../protocol/telegram/obis.ts'
 

@@ -5,7 +5,7 @@ export interface Telegram {
   /** The meter's own serial number or logical device name; undefined where the telegram does not say. */
   readonly meterId: string | undefined
   readonly values: readonly MeterValue[]
-  /** Whether a checksum covered it; without one, a value is believed only when the telegram before agrees. */
+  /** Whether a checksum covered it; without one, a value is believed only when other telegrams bear it out. */
   readonly checked: boolean
   /** Frame counter of an encrypted telegram: one that is not above the last was said before. */
   readonly counter?: number
