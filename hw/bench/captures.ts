@@ -11,11 +11,11 @@ import { readTextFile } from '../../drivers/text-file.ts'
 import { type Fault, faultLine } from '../../protocol/result.ts'
 import { playCapture } from '../sim/player.ts'
 import { recordLine } from '../sim/recorder.ts'
-import type { BenchSurroundings } from './cli.ts'
 import { readFlags, UsageError } from './flags.ts'
 import { address, baudRate, serialFormat } from './meter-options.ts'
 import { openPlug } from './plug.ts'
 import type { SerialFormat } from './serial-format.ts'
+import type { BenchSurroundings } from './surroundings.ts'
 
 const STATUS_MS = 1_000
 const DEFAULT_BAUD = 9_600

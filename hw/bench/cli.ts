@@ -17,20 +17,13 @@ import { type BenchOptions, readOptions } from './options.ts'
 import { readProfiles } from './profiles.ts'
 import { createStreetView } from './street-view.ts'
 import { drawLine, drawResult, drawTable } from './summary.ts'
+import type { BenchSurroundings } from './surroundings.ts'
 
 const LOG_LINES = 200
 /** A person's eye follows once a second, whatever the speed of the street. */
 const DRAW_MS = 1_000
 /** Virtual milliseconds between two lines in a log. */
 const LINE_MS = 10_000
-
-export interface BenchSurroundings {
-  readonly terminal: Terminal
-  /** Columns of the screen behind stderr; undefined where that is no screen. */
-  readonly columns: () => number | undefined
-  /** From here on the program ends in order when somebody asks it to, which resolves this. */
-  readonly interruption: () => Promise<void>
-}
 
 /** Commands beside the street, each read when it is wanted. */
 const COMMANDS: Readonly<

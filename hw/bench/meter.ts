@@ -18,10 +18,10 @@ import { createPageBank, inventSerial } from '../sim/page-bank.ts'
 import { preciseTime } from '../sim/precise-time.ts'
 import { seededRandom } from '../sim/random.ts'
 import { startP1Meter, startSmlMeter } from '../sim/telegram-meters.ts'
-import type { BenchSurroundings } from './cli.ts'
 import { type AskedMeter, type MeterOptions, readMeterOptions, type TelegramName } from './meter-options.ts'
 import { openPlug, type Plug, type Serve } from './plug.ts'
 import { characterMsOf } from './serial-format.ts'
+import type { BenchSurroundings } from './surroundings.ts'
 
 /** As an FTDI adapter hands bytes over with its latency timer at 1 ms. */
 const SLICE_MS = 1
