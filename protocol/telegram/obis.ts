@@ -24,6 +24,9 @@ export const DLMS_UNIT = {
   '1': 255,
 } as const
 export type UnitName = keyof typeof DLMS_UNIT
+export const UNIT_NAMES: ReadonlyMap<number, UnitName> = new Map(
+  (Object.keys(DLMS_UNIT) as UnitName[]).map(name => [DLMS_UNIT[name], name]),
+)
 
 /** value x 10^scaler in unit. `4426`, -3, kWh is written here as Wh: the unit is always the unprefixed one. */
 export interface MeterValue {

@@ -16,7 +16,7 @@
  */
 import type { Pull } from '../result.ts'
 import { crcKermit, crcX25 } from './crc16.ts'
-import { DLMS_UNIT, type MeterValue, obisName, type UnitName } from './obis.ts'
+import { type MeterValue, obisName, UNIT_NAMES } from './obis.ts'
 import { SmlCursor } from './sml-cursor.ts'
 
 export interface SmlReading {
@@ -45,9 +45,6 @@ const ESCAPE = 0x1b
 const GET_LIST_RESPONSE = 0x0701
 const IDENTITY_REGISTERS = ['1-0:96.1.0', '1-0:0.0.9', '0-0:96.1.255']
 const MAKER_REGISTERS = ['1-0:96.50.1*1', '129-129:199.130.3']
-const UNIT_NAMES: ReadonlyMap<number, UnitName> = new Map(
-  (Object.keys(DLMS_UNIT) as UnitName[]).map(name => [DLMS_UNIT[name], name]),
-)
 
 /** Decodes the SML frame at the start of `bytes`. */
 export function decodeSml(bytes: Uint8Array): Pull<SmlReading, SmlFault> {

@@ -21,6 +21,7 @@
  *     db 08 ...         information
  *     83 16             sum of all from C on, modulo 256; stop
  */
+import { toHex } from '../../bytes.ts'
 import type { Pull } from '../../result.ts'
 import { crcX25 } from '../crc16.ts'
 import { decodeMbusFrame, type MbusLinkFault } from '../mbus-frame.ts'
@@ -140,7 +141,7 @@ function readHdlc(bytes: Uint8Array, at: number, from: number, begins: boolean):
   const numbered = (kind & 1) === 0
   const value: LinkFrame = {
     link: 'hdlc',
-    sender: `${hexOf(bytes, at + 2, control)}/${numbered ? 'i' : kind & ~POLL_FINAL}`,
+    sender: `${toHex(bytes.subarray(at + 2, control))}/${numbered ? 'i' : kind & ~POLL_FINAL}`,
     information: llc ? all.subarray(LLC.length) : all,
     first: llc,
     last: (bytes[at]! & 0x08) === 0,
@@ -206,7 +207,7 @@ function readMbus(bytes: Uint8Array, at: number, begins: boolean): Pull<LinkFram
   }
   const value: LinkFrame = {
     link: 'mbus',
-    sender: `${hexOf(frame, 4, 6)}/${hexOf(frame, 7, 9)}`,
+    sender: `${toHex(frame.subarray(4, 6))}/${toHex(frame.subarray(7, 9))}`,
     information: frame.subarray(9, pull.used - 2),
     first: (ci & 0x0f) === 0,
     last: (ci & 0x10) !== 0,
@@ -223,10 +224,4 @@ function sameMbus(bytes: Uint8Array, at: number): number | undefined {
     if (sameRun(bytes, at + 4, again + 4, 2) && sameRun(bytes, at + 7, again + 7, 2)) return again
   }
   return undefined
-}
-
-function hexOf(bytes: Uint8Array, from: number, to: number): string {
-  let out = ''
-  for (let i = from; i < to; i++) out += bytes[i]!.toString(16).padStart(2, '0')
-  return out
 }

@@ -5,7 +5,7 @@
  */
 import { toHex } from '../../bytes.ts'
 import { type Fault, fail, ok, type Result } from '../../result.ts'
-import { DLMS_UNIT, type MeterValue, type Obis, obisName, type UnitName } from '../obis.ts'
+import { type MeterValue, type Obis, obisName, UNIT_NAMES, type UnitName } from '../obis.ts'
 import type { DescribedValue, Notification } from './apdu.ts'
 import { type DlmsData, TAG } from './axdr.ts'
 
@@ -79,9 +79,6 @@ const KFM: Convention = {
 /** The only name that Kaifa's shortest list has: client 1, server 1 with lower address 0x10, as in its longer ones. */
 const KFM_ADDRESS = /^010201\//
 
-const UNIT_NAMES: ReadonlyMap<number, UnitName> = new Map(
-  (Object.keys(DLMS_UNIT) as UnitName[]).map(name => [DLMS_UNIT[name], name]),
-)
 /** Registers that say whose telegram it is, the best first. Kamstrup: GS1 number, serial number. */
 const IDENTITIES: readonly Obis[] = [
   ...['0-0:96.1.0', '1-0:96.1.0', '0-0:42.0.0', '0-0:96.1.1'],
