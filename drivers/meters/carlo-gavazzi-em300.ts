@@ -1,3 +1,4 @@
+import { CARLO_GAVAZZI_MODEL } from './model-registers.ts'
 import { A, Hz, input, kvarh, kWh, type MeterPage, type Registers, ratio, steps, V, VA, var_, W, Wh } from './page.ts'
 
 /** The table that the EM21 had first and that all three-phase products since have. */
@@ -51,6 +52,7 @@ export const CARLO_GAVAZZI_EM340: MeterPage = {
   factory: { baud: 9_600, format: '8N1', unit: 1 },
   wordOrder: 'low-first',
   identity: { table: 'holding', address: 0x5000, count: 7, as: 'text' },
+  model: CARLO_GAVAZZI_MODEL,
   sentinels: { i16: [0x7fffn, 0x8000n] },
   overflow: { i32: 0x7fff_0000n },
   maxRegisters: 29,
@@ -121,6 +123,7 @@ export const CARLO_GAVAZZI_EM24_E1: MeterPage = {
   framing: 'tcp',
   wordOrder: 'low-first',
   identity: { table: 'holding', address: 0x5000, count: 7, as: 'text' },
+  model: CARLO_GAVAZZI_MODEL,
   sentinels: { i16: [0x7fffn, 0x8000n] },
   overflow: { i32: 0x7fff_0000n },
   maxRegisters: 29,

@@ -1,3 +1,4 @@
+import { EASTRON_MODEL } from './model-registers.ts'
 import { A, Hz, input, kvarh, kWh, type MeterPage, ratio, V, VA, var_, W } from './page.ts'
 
 /** Eastron SDM630: three phases, direct connection, RS-485. */
@@ -18,6 +19,7 @@ export const EASTRON_SDM630: MeterPage = {
   factory: { baud: 9_600, format: '8N1', unit: 1 },
   wordOrder: 'high-first',
   identity: { table: 'holding', address: 0xfc00, count: 2, as: 'u32' },
+  model: EASTRON_MODEL,
   maxRegisters: 80,
   turnaroundMs: 5,
   holes: 'readable',

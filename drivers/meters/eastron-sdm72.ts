@@ -1,3 +1,4 @@
+import { EASTRON_MODEL } from './model-registers.ts'
 import { A, Hz, input, kWh, type MeterPage, ratio, V, VA, var_, W } from './page.ts'
 
 /** Eastron SDM72D-M: three phases, direct connection, RS-485; tells power and energy only. */
@@ -15,6 +16,7 @@ export const EASTRON_SDM72: MeterPage = {
   factory: { baud: 9_600, format: '8N1', unit: 1 },
   wordOrder: 'high-first',
   identity: { table: 'holding', address: 0x0014, count: 2, as: 'none', why: 'no source names its serial number' },
+  model: EASTRON_MODEL,
   maxRegisters: 60,
   turnaroundMs: 5,
   holes: 'readable',

@@ -13,6 +13,7 @@ import {
   type Channel,
   identityText,
   type MeterPage,
+  pageOfModel,
   type Quantity,
   type Register,
   readRegister,
@@ -48,7 +49,9 @@ const NO_SUCH_IDENTITY =
   'this meter does not have the identity register of its page: is it another model, or an older one?'
 
 /** Faults that show that what answers is, or may be, somebody else. */
-const NOT_THE_METER: ReadonlySet<string> = new Set(['meter.identity', 'meter.no-identity'])
+const NOT_THE_METER: ReadonlySet<string> = new Set(['meter.identity', 'meter.no-identity', 'meter.other-model'])
+/** Some slaves say nothing where another refuses: after so many questions without answer there is no model register. */
+const MODEL_ASKED_MOST = 3
 
 interface Want {
   readonly channel: Channel
@@ -88,6 +91,8 @@ export function createModbusMeter(parts: ModbusMeterParts): Meter {
   const tellsIdentity = page.identity.as !== 'none'
   /** What the identity register must say. */
   let pinned = tellsIdentity ? parts.meterId : undefined
+  /** How often the model register may still be asked for; none once it has answered. */
+  let modelAsks = page.model === undefined ? 0 : MODEL_ASKED_MOST
 
   const plan = (wanted: readonly Want[]) =>
     planReads(
@@ -112,8 +117,28 @@ export function createModbusMeter(parts: ModbusMeterParts): Meter {
     if (seen === undefined) return noIdentity
     pinned ??= seen
     if (seen !== pinned) return { code: 'meter.identity', page: page.name, unit, expected: pinned, received: seen }
+    const strange = await checkModel()
+    if (strange !== undefined) return strange
     batch.meterId = tellsIdentity ? seen : parts.meterId!
     batch.frames.push(block.value.frame)
+    return undefined
+  }
+
+  /** Registers of another product of the maker may answer as well and mean something else. */
+  async function checkModel(): Promise<Fault | undefined> {
+    if (page.model === undefined || modelAsks === 0) return undefined
+    const { table, address, count } = page.model
+    const block = await master.readRegisters(unit, table, address, count)
+    if (!block.ok) {
+      modelAsks = block.fault.code === 'modbus.exception' ? 0 : modelAsks - 1
+      return modelAsks === 0 ? undefined : block.fault
+    }
+    const fits = pageOfModel(page.model, block.value.bytes)
+    if (fits !== undefined && fits !== page.name) {
+      const received = toHex(block.value.bytes.subarray(0, 2))
+      return { code: 'meter.other-model', page: page.name, unit, received, fits, hint: `read it by the page ${fits}` }
+    }
+    modelAsks = 0
     return undefined
   }
 

@@ -156,6 +156,12 @@ export type Identity =
    */
   | (Span & { readonly as: 'none'; readonly why: string })
 
+/** Tells products of one maker apart whose other registers look alike; by the code in its first register. */
+export interface ModelRegister extends Span {
+  /** The page that each known code belongs to. A code that is not here tells nothing. */
+  readonly pages: Readonly<Record<number, string>>
+}
+
 export interface MeterPage {
   readonly name: string
   readonly products: readonly string[]
@@ -168,6 +174,8 @@ export interface MeterPage {
   readonly factory?: { readonly baud: number; readonly format: '8N1' | '8N2' | '8E1' | '8O1'; readonly unit: number }
   readonly wordOrder: WordOrder
   readonly identity: Identity
+  /** Where a product of another page may answer as this one would. A meter that has no such register is taken at its page's word. */
+  readonly model?: ModelRegister
   /** Raw contents of a register of a type that mean "not available" throughout this product. */
   readonly sentinels?: { readonly [T in NumberType]?: readonly bigint[] }
   /** A signed number of a type this large or larger, in either direction, says that the meter's range was exceeded. */
@@ -234,6 +242,10 @@ export function readRegister(
   const turned = register.negated || (register.magnitude && value < 0n)
   return { value: turned ? -value : value, scaler, unit: register.unit.unit }
 }
+
+/** The page to which the code in a model register belongs; undefined of a code that no source names. */
+export const pageOfModel = ({ pages }: ModelRegister, [high = 0, low = 0]: Uint8Array): string | undefined =>
+  pages[(high << 8) | low]
 
 /** The meter's identity as text, from the bytes of its identity's span; undefined where it holds none or has none. */
 export function identityText({ identity }: MeterPage, block: Uint8Array): string | undefined {

@@ -41,6 +41,7 @@ export function createPageBank({ page, serial, measure, missing = [] }: PageBank
   const scales = scalesOf(page)
   const fields = [
     fieldOf(page.identity, () => identity.value),
+    ...modelFields(page),
     ...[...scales.values()].map(({ span, exponent }) =>
       fieldOf(span, () => Uint8Array.of((exponent >> 8) & 0xff, exponent & 0xff)),
     ),
@@ -57,6 +58,15 @@ export function createPageBank({ page, serial, measure, missing = [] }: PageBank
       [page.products[0]!.split(' ')[0]!, page.name, 'simulated'].map((text, id) => [id, utf8(text)]),
     ),
   })
+}
+
+/** The first code of its model register that belongs to this page, where one is known. */
+function modelFields({ name, model }: MeterPage): Field[] {
+  const code = model && Object.entries(model.pages).find(([, page]) => page === name)?.[0]
+  if (model === undefined || code === undefined) return []
+  const bytes = new Uint8Array(2 * model.count)
+  bytes.set([Number(code) >> 8, Number(code) & 0xff])
+  return [fieldOf(model, () => bytes)]
 }
 
 /** The channels of a page, in the order of the list of all. */

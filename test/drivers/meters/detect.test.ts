@@ -140,10 +140,30 @@ test('every page is recognised on a meter that is its own, and what fits as well
     assert.ok(own !== undefined, `${page.name}: ${JSON.stringify(fits)}`)
     const likely = fits.filter(fit => fit.certainty === 'likely')
     assert.ok(likely.length <= 1, `${page.name}: ${JSON.stringify(likely)}`)
-    if (own.certainty !== 'likely')
+    const certain = fits.filter(fit => fit.certainty === 'certain')
+    assert.ok(certain.every(fit => fit === own) && (certain.length === 0 || fits[0] === own), page.name)
+    if (own.certainty === 'possible')
       assert.ok(fits.length > 1 || own.meterId === undefined || own.because.length < 2, page.name)
   }
 }, 60_000)
+
+test('the code of a product makes one page certain, and others of its maker none', async () => {
+  const { search } = bench({ 1: 'eastron-sdm630', 2: 'eastron-sdm72-v2', 3: 'eastron-sdm72', 4: 'carlo-gavazzi-em540' })
+  const { found } = await search([1, 2, 3, 4])
+  assert.equal(
+    found.map(({ fits }) => [fits[0]?.page, fits[0]?.certainty, fits[0]?.because[0]]),
+    [
+      ['eastron-sdm630', 'certain', 'model 0070'],
+      ['eastron-sdm72-v2', 'certain', 'model 0087'],
+      ['eastron-sdm72', 'certain', 'model 0084'],
+      ['carlo-gavazzi-em540', 'certain', 'model 06d0'],
+    ],
+  )
+  const eastrons = found.map(({ fits }) =>
+    fits.filter(({ page }) => page.startsWith('eastron')).map(({ page }) => page),
+  )
+  assert.equal(eastrons, [['eastron-sdm630'], ['eastron-sdm72-v2'], ['eastron-sdm72'], []])
+})
 
 test('a voltage that no grid has, and a serial number that is none, are no fit', () => {
   const page = PAGES.get('eastron-sdm120')!
