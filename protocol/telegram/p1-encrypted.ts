@@ -29,12 +29,17 @@ export type EncryptedP1Fault =
   | { readonly code: 'p1.cut'; readonly bytes: number }
   | { readonly code: 'p1.header'; readonly at: number }
   | { readonly code: 'p1.no-key'; readonly hint: string }
+  | { readonly code: 'p1.key'; readonly counter: number; readonly hint: string }
   | { readonly code: 'p1.unchecked'; readonly counter: number; readonly hint: string }
   | Suite0Fault
   | DsmrFault
 
 const TAG = 0xdb
 const TITLE_LENGTH = 8
+/** Of the security control. */
+const AUTHENTICATED = 0x10
+/** What every telegram begins with. */
+const SLASH = 0x2f
 /** DB, 08, title. */
 const MARK_LENGTH = 2 + TITLE_LENGTH
 /** Security control and counter. */
@@ -43,6 +48,7 @@ const SECURITY_LENGTH = 5
 const SEALED_MAX = SECURITY_LENGTH + DSMR_FRAME_MAX + 12
 
 const NO_KEY = "this meter's telegrams are encrypted: ask the grid operator for its key"
+const WRONG_KEY = 'damaged on the line, or the key is not the one that the grid operator gave for this meter'
 
 /** Decodes the encrypted telegram at the start of `bytes`. */
 export function decodeEncryptedP1(bytes: Uint8Array, keys: TelegramKeys): Pull<EncryptedP1Reading, EncryptedP1Fault> {
@@ -75,14 +81,16 @@ export function decodeEncryptedP1(bytes: Uint8Array, keys: TelegramKeys): Pull<E
   if (keys.encryption === undefined) return { kind: 'junk', skip: used, fault: { code: 'p1.no-key', hint: NO_KEY } }
   const systemTitle = bytes.slice(2, MARK_LENGTH)
   const counter = new DataView(bytes.buffer, bytes.byteOffset + at + 1).getUint32(0)
-  const text = openSuite0({
-    key: keys.encryption,
-    authKey: keys.authentication,
-    systemTitle,
-    securityControl,
-    counter,
-    bytes: bytes.subarray(at + SECURITY_LENGTH, used),
+  const sealed = { key: keys.encryption, systemTitle, counter, bytes: bytes.subarray(at + SECURITY_LENGTH, used) }
+  // One block tells noise, whose marks may all promise thousands of bytes, from a telegram under this key.
+  const begin = openSuite0({
+    ...sealed,
+    authKey: undefined,
+    securityControl: securityControl & ~AUTHENTICATED,
+    bytes: sealed.bytes.subarray(0, 1),
   })
+  if (begin.ok && begin.value[0] !== SLASH) return junk({ code: 'p1.key', counter, hint: WRONG_KEY })
+  const text = openSuite0({ ...sealed, authKey: keys.authentication, securityControl })
   if (!text.ok) return junk(text.fault)
   const inner = decodeDsmr(text.value)
   if (inner.kind === 'junk') return junk(inner.fault)
