@@ -23,11 +23,11 @@ export interface IecMeterParts {
   readonly line: Line
   readonly clock: Clock
   readonly timers: Timers
-  /** The device address, where several meters share the line; it is the identity of a meter that gives no serial number. */
+  /** The device address, where several meters share the line; it is the identity of a meter that gives no serial number and has no `meterId`. */
   readonly address?: string
   readonly parity?: Parity
   readonly openingBaud?: number
-  /** The identity that this meter must have; without one, the first seen is pinned until restart. */
+  /** The identity that this meter must have, or of one that gives none; without one, the first seen is pinned until restart. */
   readonly meterId?: string
   /** How long one readout may take, with its attempts. */
   readonly deadlineMs?: number
@@ -40,6 +40,7 @@ export interface IecMeter extends Meter {
 }
 
 const PAGE = 'iec62056'
+const NAMELESS = 'its readout does not say which meter it is: configure the number on its nameplate as its id'
 const OPENING_BAUD = 300
 /** The highest rate that the standard knows. */
 const HIGHEST_BAUD = 19_200
@@ -129,13 +130,13 @@ export function createIecMeter(parts: IecMeterParts): IecMeter {
             return undefined
           }
           case 'done': {
-            const { equipmentId = parts.address, values, error } = action.readout
+            const { equipmentId = parts.meterId ?? parts.address, values, error } = action.readout
             if (error !== undefined)
               log?.('warn', 'meters', `${line.name}: the meter's error register is not zero`, {
                 code: 'meter.error-register',
                 error,
               })
-            if (equipmentId === undefined) return { code: 'meter.no-identity', page: PAGE }
+            if (equipmentId === undefined) return { code: 'meter.needs-id', page: PAGE, hint: NAMELESS }
             settle(ok({ meterId: equipmentId, values, raw: action.raw, began }))
             return undefined
           }

@@ -22,7 +22,10 @@ export interface TelegramMeterParts {
   readonly decode: (bytes: Uint8Array) => Pull<Telegram>
   readonly clock: Clock
   readonly timers: Timers
-  /** The identity that this meter must have; without one, the first seen is pinned until restart. */
+  /**
+   * The identity that this meter must have; without one, the first seen is pinned until restart. Telegrams that name no meter
+   * are this one's, and without one nobody's.
+   */
   readonly meterId?: string
   /** How long a read waits. */
   readonly deadlineMs?: number
@@ -47,6 +50,8 @@ const PAUSE_MOST_MS = 3_000
 const DEAF_READS = 3
 /** Telegrams further apart do not bear each other out: three of the slowest meters'. A counter may be wrong by what flowed meanwhile. */
 const APART_MOST_MS = 30_000
+
+const NAMELESS = 'its telegrams do not say which meter it is: configure the number on its nameplate as its id'
 
 /** A telegram as it was heard. */
 interface Heard extends Said {
@@ -75,6 +80,8 @@ export function createTelegramMeter(parts: TelegramMeterParts): TelegramMeter {
   /** When the byte at a position, and those after it, arrived. */
   let arrivals: { readonly position: number; readonly at: Mono }[] = []
   let waiters: readonly Waiter[] = []
+  /** Who spoke last by name on this line, if it is not the configured meter: telegrams without a name may be his. */
+  let stranger: string | undefined
   /** The last two telegrams without a checksum. */
   let unproven: readonly Heard[] = []
   /** The highest frame counter, and whose; it outlasts a line that goes down. */
@@ -91,6 +98,7 @@ export function createTelegramMeter(parts: TelegramMeterParts): TelegramMeter {
       log?.('warn', 'meters', `${line.name} is down`, fault)
       drop(buffer.length)
       unproven = []
+      stranger = undefined
       for (const waiter of waiters) waiter.settle(fail(fault))
     },
   })
@@ -129,10 +137,15 @@ export function createTelegramMeter(parts: TelegramMeterParts): TelegramMeter {
     if (buffer.length > BUFFER_MOST) drop(buffer.length)
   }
 
-  function finish({ meterId, values, checked, counter }: Telegram, frame: Uint8Array): void {
+  function finish({ meterId: named, values, checked, counter }: Telegram, frame: Uint8Array): void {
+    if (named !== undefined) stranger = named === parts.meterId ? undefined : named
+    const meterId = named ?? (stranger === undefined ? parts.meterId : undefined)
     if (meterId === undefined) {
       // Some meters say who they are in every fourth telegram only.
-      obstacle = { code: 'meter.no-identity', page }
+      obstacle =
+        parts.meterId === undefined
+          ? { code: 'meter.needs-id', page, hint: NAMELESS }
+          : { code: 'meter.identity', page, expected: parts.meterId, received: stranger }
       return
     }
     if (isReplayed(meterId, counter)) return

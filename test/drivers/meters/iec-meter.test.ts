@@ -211,7 +211,13 @@ test('silence, half an answer, the wrong meter, another address, a line that goe
   assert.is(codeOf(await elsewhere.read()), 'iec62056.silent')
   const nameless = makeBench({ sim: { lines: () => ['1.8.0(1.0*kWh)'] } })
   must(await nameless.meter.open())
-  assert.is(codeOf(await nameless.read()), 'meter.no-identity')
+  assert.is(codeOf(await nameless.read()), 'meter.needs-id')
+  const configured = makeBench({
+    meter: { meterId: '4711', address: '1' },
+    sim: { address: '1', lines: () => ['1.8.0(1.0*kWh)'] },
+  })
+  must(await configured.meter.open())
+  assert.is(must(await configured.read()).meterId, '4711')
   const slow = makeBench({ meter: { deadlineMs: 1_000 } })
   must(await slow.meter.open())
   assert.is(codeOf(await slow.read()), 'iec62056.deadline')

@@ -83,6 +83,30 @@ test('junk before, inside and behind does not hide the next telegram', async () 
   assert.is(reading.values[0]?.value, 42n)
 })
 
+test('a meter that never says who it is is read by its configured id, unless another one has spoken on the line', async () => {
+  const say = (bus: ReturnType<typeof makeMeter>) => async (text: string) => {
+    const read = bus.meter.read()
+    await bus.advance(1)
+    bus.wire.device.write(ascii(text))
+    return settled(bus, read)
+  }
+  const named = makeMeter({ meterId: 'A', deadlineMs: 3_000 })
+  must(await named.meter.open())
+  const to = say(named)
+  assert.is(must(await to('#-0011')).meterId, 'A')
+  assert.is(codeOf(await to('#B0021')), 'meter.identity')
+  assert.is(codeOf(await to('#-0021')), 'meter.identity', 'whose this is nobody knows')
+  assert.is(must(await to('#A0021')).meterId, 'A')
+  assert.is(must(await to('#-0031')).meterId, 'A')
+
+  const anyone = makeMeter({ deadlineMs: 3_000 })
+  must(await anyone.meter.open())
+  assert.is(codeOf(await say(anyone)('#-0011')), 'meter.needs-id')
+  assert.is(must(await say(anyone)('#C0011')).meterId, 'C')
+  // That the next one is C's as well is likely, and no more than that.
+  assert.is(codeOf(await say(anyone)('#-0021')), 'meter.needs-id')
+})
+
 test('a silent meter, a nameless one, another one, and a line that is down are faults by name', async () => {
   const bus = makeMeter({ meterId: 'A', deadlineMs: 3_000 })
   assert.is(codeOf(await bus.meter.read()), 'line.closed')
@@ -94,9 +118,7 @@ test('a silent meter, a nameless one, another one, and a line that is down are f
     bus.wire.device.write(ascii(text))
     return codeOf(await settled(bus, read))
   }
-  assert.is(await say('#-0011'), 'meter.no-identity')
-  // Some meters say who they are in every fourth telegram only.
-  assert.is(await say('#-0011#A0011'), 'ok')
+  assert.is(await say('#A0011'), 'ok')
   assert.is(await say('#B0011'), 'meter.identity')
   assert.is(await say('#A0011'), 'ok')
   const read = bus.meter.read()
