@@ -198,7 +198,9 @@ export function createModbusMaster(parts: ModbusMasterParts): ModbusMaster {
           clock,
           timers,
           depth: parts.depth ?? 1,
+          quarantine,
           slave,
+          lateAnswerDefence,
           count,
           lost: fault => link.restart(fault),
         })
@@ -315,9 +317,7 @@ export function createModbusMaster(parts: ModbusMasterParts): ModbusMaster {
     return result.ok ? done : result
   }
 
-  // Over TCP no answer is mistaken for another: its number tells.
-  const isMistakable = (unit: number, request: ModbusRequest): boolean =>
-    framing !== 'tcp' && quarantine.holds(unit, request, clock.mono())
+  const isMistakable = (unit: number, request: ModbusRequest): boolean => quarantine.holds(unit, request, clock.mono())
 
   const readFunction = (table: 'holding' | 'input'): 3 | 4 => (table === 'holding' ? 3 : 4)
 

@@ -5,7 +5,10 @@
  * being heard, or when it is so old that it can no longer come.
  */
 import { answerSignature, type ModbusRequest } from '../../protocol/modbus/pdu.ts'
+import type { Fault } from '../../protocol/result.ts'
 import { later, type Mono } from '../../protocol/time.ts'
+import type { Call } from './exchange.ts'
+import type { SlaveRecord } from './slave-record.ts'
 
 /** An owed answer is feared this many timeouts long; the latest that the field has reported came after 20. */
 const FEARED_TIMEOUTS = 25
@@ -27,7 +30,7 @@ export interface Owed {
 
 export interface Quarantine {
   /** The answer to `request`, whose sending ended at `sentAt`, is owed. */
-  add(unit: number, request: ModbusRequest, sentAt: Mono, timeoutMs: number): void
+  add(unit: number, request: ModbusRequest, sentAt: Mono, timeoutMs: number): Owed
   /** Whether an answer to `request` could be mistaken for an owed one. */
   holds(unit: number, request: ModbusRequest, now: Mono): boolean
   /** Whether `unit` owes any answer of this function, so that an exception could be for that one. */
@@ -49,21 +52,14 @@ export function createQuarantine(): Quarantine {
   }
   return {
     add: (unit, request, sentAt, timeoutMs) => {
-      all = [
-        ...all,
-        {
-          unit,
-          request,
-          signature: answerSignature(request),
-          sentAt,
-          fearedUntil: later(
-            sentAt,
-            Math.max(FEARED_TIMEOUTS * timeoutMs, REGISTER_READS.includes(request.fn) ? FEARED_LEAST_MS : 0),
-          ),
-        },
-      ]
+      const leastMs = REGISTER_READS.includes(request.fn) ? FEARED_LEAST_MS : 0
+      const fearedUntil = later(sentAt, Math.max(FEARED_TIMEOUTS * timeoutMs, leastMs))
+      const owed = { unit, request, signature: answerSignature(request), sentAt, fearedUntil }
+      all = [...all, owed]
+      return owed
     },
     holds: (unit, request, now) => {
+      if (all.length === 0) return false
       const signature = answerSignature(request)
       return alive(now).some(owed => owed.unit === unit && owed.signature === signature)
     },
@@ -76,4 +72,14 @@ export function createQuarantine(): Quarantine {
       if (oldest !== undefined) remove(oldest)
     },
   }
+}
+
+/** Why a call must not be sent yet: its slave has to answer a canary first, or its answer could be mistaken for an owed one. */
+export function holdBack(call: Call, record: SlaveRecord, quarantine: Quarantine, now: Mono): Fault | undefined {
+  const { unit, request, urgent, canary, alone } = call
+  if (urgent) return undefined
+  if (record.tainted && record.hasCanary && !canary) return { code: 'modbus.tainted', unit }
+  return !alone && quarantine.holds(unit, request, now)
+    ? { code: 'modbus.quarantined', unit, function: request.fn }
+    : undefined
 }

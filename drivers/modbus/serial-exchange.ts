@@ -22,8 +22,8 @@ import type { Cancel, Clock, Line, Timers } from '../ports.ts'
 import type { Answered, Call, Exchange } from './exchange.ts'
 import { answerCharacters, type Framing, GATEWAY_CHARACTER_MS } from './framing.ts'
 import { isRepeated, listenFirst } from './own-echo.ts'
-import type { Owed, Quarantine } from './quarantine.ts'
-import type { SlaveRecord } from './slave-record.ts'
+import { holdBack, type Owed, type Quarantine } from './quarantine.ts'
+import { isUnreached, type SlaveRecord } from './slave-record.ts'
 
 /** The quiet owed after a timeout is the longest answer seen, within these; a slave that never answered gets the least. */
 const QUIET_LEAST_MS = 20
@@ -230,6 +230,10 @@ export function createSerialExchange(parts: SerialParts): Exchange {
     const record = slave(call.unit)
     const ambiguous = quarantine.holds(call.unit, call.request, at)
     const answer = decodeAnswer(call.request, pdu)
+    if (!answer.ok && isUnreached(answer.fault)) {
+      record.missed(at, at - endsAt, endsAt)
+      return giveUp(mine, { ...answer.fault, unit: call.unit })
+    }
     if (call.request.fn <= 4 && mine.junk + mine.early === 0) hearsItself ??= false
     if (!ambiguous) record.learn(Math.max(0, at - endsAt - frame.length * characterMs))
     record.answered()
@@ -288,12 +292,8 @@ export function createSerialExchange(parts: SerialParts): Exchange {
 
   function refusal(call: Call): Fault | undefined {
     if (!lateAnswerDefence || call.urgent) return undefined
-    const record = slave(call.unit)
     if (strangerUntil > clock.mono()) return { code: 'modbus.second-master', line: line.name }
-    if (record.tainted && record.hasCanary && !call.canary) return { code: 'modbus.tainted', unit: call.unit }
-    return !call.alone && quarantine.holds(call.unit, call.request, clock.mono())
-      ? { code: 'modbus.quarantined', unit: call.unit, function: call.request.fn }
-      : undefined
+    return holdBack(call, slave(call.unit), quarantine, clock.mono())
   }
 
   /** Whether the answer has begun to come and still goes on: it is not given up in the middle. */

@@ -1,4 +1,5 @@
 /** What the master has learned about one slave: how long its answers take, and whether it answers at all. */
+import type { Fault } from '../../protocol/result.ts'
 import { later, type Mono, mono } from '../../protocol/time.ts'
 
 export interface AnswerLimits {
@@ -23,6 +24,11 @@ const MISSES_BEFORE_REST = 2
 const REST_PER_COST = 12
 const REST_LEAST_MS = 1_000
 const REST_MOST_MS = 15_000
+
+/** Exceptions by which a gateway says that its slave did not answer (MODBUS Application Protocol V1.1b3, 7): silence, in other words. */
+const UNREACHED: ReadonlySet<unknown> = new Set([10, 11])
+
+export const isUnreached = (fault: Fault): boolean => UNREACHED.has(fault['exception'])
 
 export interface SlaveRecord {
   readonly unit: number

@@ -99,11 +99,11 @@ for (const [name, setup] of Object.entries(FRAMINGS)) {
     assert.is(codeOf(await settled(bus, read)), 'line.unplugged')
     bus.wire.device.plug()
     await bus.advance(500)
-    // The old answer comes over the new connection; over TCP only its number tells.
+    // The old answer comes over the new connection.
     bus.units.get(1)!.faults.dead = true
     const after = bus.master.readRegisters(1, 'input', 0, 2)
     await bus.advance(1_000)
-    assert.is(codeOf(await settled(bus, after)), setup.framing === 'tcp' ? 'modbus.timeout' : 'modbus.quarantined')
+    assert.is(codeOf(await settled(bus, after)), 'modbus.quarantined')
     assert.is(bus.master.health().counts.late, 1)
   })
 }
