@@ -2,6 +2,7 @@
 import { TELEGRAMS } from '../../drivers/meters/telegrams.ts'
 import { readBytes } from '../../drivers/text-file.ts'
 import { type Fault, faultLine, type Pull } from '../../protocol/result.ts'
+import type { MeterValue } from '../../protocol/telegram/obis.ts'
 import type { Telegram } from '../../protocol/telegram/telegram.ts'
 import { oneLine } from '../log.ts'
 import { EXIT, type ExitCode } from './exit-codes.ts'
@@ -90,14 +91,18 @@ function telegramKind(decodeOne: (bytes: Uint8Array) => Pull<Telegram>): Kind<Te
     follow: () => {},
     json: ({ meterId, values, checked }) => ({
       meter: meterId ?? null,
-      values: values.map(valueJson),
+      values: said(values).map(valueJson),
       // Said only where it is so: nothing but the form of this telegram vouches for its values.
       ...(checked ? {} : { checked }),
     }),
     text: ({ meterId, values, checked }) =>
-      `${oneLine(meterId ?? 'a meter without a name')}${checked ? '' : ', without a checksum'}\n${valueTable(values)}`,
+      `${oneLine(meterId ?? 'a meter without a name')}${checked ? '' : ', without a checksum'}\n${valueTable(said(values))}`,
   }
 }
+
+/** What the telegram itself says; sums that a reading gets from it are no part of a recording. */
+const said = (values: readonly MeterValue[]): readonly MeterValue[] =>
+  values.filter(({ derived }) => derived === undefined)
 
 function modbusKind(): Kind<ModbusFrame> {
   const { decode, follow } = createModbusStream()

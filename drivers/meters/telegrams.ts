@@ -96,7 +96,7 @@ const withSums = (pull: Pull<Telegram>): Pull<Telegram> =>
 function onChannel0(values: readonly MeterValue[]): readonly MeterValue[] {
   const also = values
     .filter(({ obis }) => obis.startsWith('1-1:'))
-    .map(value => ({ ...value, obis: value.obis.replace('1-1:', '1-0:') }))
+    .map(value => ({ ...value, obis: value.obis.replace('1-1:', '1-0:'), derived: true as const }))
   return [...values, ...also.filter(({ obis }) => findValue(values, obis) === undefined)]
 }
 

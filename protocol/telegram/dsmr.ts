@@ -300,7 +300,8 @@ const isTariff = (obis: string, other: string): boolean =>
 
 /**
  * The values with the exact totals that this meter leaves to its reader: energy of both tariffs, and power import less
- * export. A total of which a part is missing, or of more tariffs than two, stays absent; a total that the meter sends itself is not touched.
+ * export. A total of which a part is missing, or of more tariffs than two, stays absent; a total that the meter sends itself
+ * is not touched.
  */
 export function withTotals(values: readonly MeterValue[]): readonly MeterValue[] {
   const totals = SUMS.flatMap(([total, first, second, sign]): readonly MeterValue[] => {
@@ -311,7 +312,8 @@ export function withTotals(values: readonly MeterValue[]): readonly MeterValue[]
     if (values.some(({ obis }) => obis !== first && obis !== second && isTariff(obis, first))) return []
     const scaler = Math.min(a.scaler, b.scaler)
     const [x, y] = [atScaler(a, scaler), atScaler(b, scaler)]
-    return x === undefined || y === undefined ? [] : [{ obis: total, value: x + sign * y, scaler, unit: a.unit }]
+    if (x === undefined || y === undefined) return []
+    return [{ obis: total, value: x + sign * y, scaler, unit: a.unit, derived: true }]
   })
   return [...values, ...totals]
 }

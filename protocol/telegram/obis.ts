@@ -42,6 +42,8 @@ export interface MeterValue {
    * says so: a gas meter's last hour, a month's peak. Such a value is for people only: it never becomes part of a reading.
    */
   readonly at?: string
+  /** Worked out here from other values of the same telegram, which does not say it itself. */
+  readonly derived?: true
 }
 
 /** The registers that Tieline itself reasons about. Import is energy into the site, export energy out of it. */

@@ -63,6 +63,8 @@ test.skipIf(
       ),
       out,
     )
+    // Nothing is said that does not stand in the text, such as the sum of both tariffs.
+    for (const { obis } of json()[0].values) assert.ok(text.includes(`${obis}(`), obis)
     const [, at, cubic] = /0-1:24\.2\.1\((\d{12}[SW])\)\((\d+\.\d+)\*m3\)/.exec(text)!
     const gas = json()[0].values.find(({ obis }: { obis: string }) => obis === '0-1:24.2.1')
     assert.equal(gas, {
