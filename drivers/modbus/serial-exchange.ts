@@ -263,7 +263,9 @@ export function createSerialExchange(parts: SerialParts): Exchange {
     const alike = quarantine.owed(at).filter(one => one.unit === owed.unit && one.request.fn === owed.request.fn)
     // An exception names no length: with several owed nobody knows whose it is, and all stay feared.
     if ((pdu[0]! & 0x80) !== 0 && alike.length > 1) return
-    quarantine.remove(owed)
+    // While the slave is asked for something else it may be a wrong answer to that; the owed one is then still to come.
+    const isAsked = pending !== undefined && pending.call.unit === owed.unit && !pending.call.canary
+    if (!isAsked) quarantine.remove(owed)
     if (owed.request === answered?.request) {
       // The double of a good answer: it says nothing about how long this slave takes.
       doublesUntil = later(at, DOUBLES_MS)

@@ -245,6 +245,21 @@ for (const [name, setup] of Object.entries(SETUPS))
     assert.ok(total.right > 500, `${total.right}`)
   }, 60_000)
 
+test('an answer of the wrong length does not pass for the owed one of that length', async () => {
+  const { wrong } = await follow(
+    SETUPS['rtu at 115,200 baud'],
+    [
+      { kind: 'answer', afterMs: 1 },
+      { kind: 'late', afterMs: 130 },
+      { kind: 'answer', afterMs: 1 },
+      { kind: 'alien', unit: false, more: 2 },
+      { kind: 'exception', afterMs: 1 },
+    ],
+    true,
+  )
+  assert.is(wrong, 0)
+})
+
 test('with the defence off the same schedules give wrong values', async () => {
   let wrong = 0
   for (const [n, setup] of [SETUPS.rtu, SETUPS['rtu over tcp'], SETUPS.ascii].entries()) {
