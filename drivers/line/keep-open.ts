@@ -36,9 +36,17 @@ export function keepOpen(line: Line, timers: Timers, listener: KeptLineListener)
   let cancelRetry: Cancel | undefined
   /** Counts openings, so that what an older one still says is not heard. */
   let generation = 0
+  /** The opening under way: one that was closed in the middle has to end, and let go of the device, before the next begins. */
+  let opening: Promise<unknown> = Promise.resolve()
 
-  async function attempt(): Promise<Result<void>> {
+  function attempt(): Promise<Result<void>> {
     const mine = ++generation
+    const next = opening.then(() => (mine === generation ? attemptNow(mine) : fail(fault ?? NOT_OPENED)))
+    opening = next
+    return next
+  }
+
+  async function attemptNow(mine: number): Promise<Result<void>> {
     const opened = await line.open({
       bytes: (chunk, at) => {
         if (mine === generation) listener.bytes(chunk, at)
@@ -47,8 +55,8 @@ export function keepOpen(line: Line, timers: Timers, listener: KeptLineListener)
         if (mine === generation) lost(why)
       },
     })
-    if (!wanted || mine !== generation) {
-      if (opened.ok && !wanted) await line.close()
+    if (mine !== generation) {
+      if (opened.ok) await line.close()
       return fail(fault ?? NOT_OPENED)
     }
     if (!opened.ok) {
