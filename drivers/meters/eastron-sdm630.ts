@@ -1,5 +1,6 @@
+import { EASTRON_REGISTERS, EASTRON_RESOLUTION } from './eastron-three-phase.ts'
 import { EASTRON_MODEL } from './model-registers.ts'
-import { A, Hz, input, kvarh, kWh, type MeterPage, ratio, V, VA, var_, W } from './page.ts'
+import { input, kvarh, type MeterPage } from './page.ts'
 
 /** Eastron SDM630: three phases, direct connection, RS-485. */
 export const EASTRON_SDM630: MeterPage = {
@@ -23,34 +24,9 @@ export const EASTRON_SDM630: MeterPage = {
   maxRegisters: 80,
   turnaroundMs: 5,
   holes: 'readable',
-  resolution: {
-    voltage: -2,
-    current: -3,
-    power: -1,
-    energy: -3,
-    frequency: -2,
-    'reactive power': -1,
-    'apparent power': -1,
-    'reactive energy': -3,
-    'power factor': -3,
-  },
+  resolution: { ...EASTRON_RESOLUTION, energy: -3, 'reactive energy': -3 },
   registers: {
-    voltageL1: input(0x0000, 'f32', V),
-    voltageL2: input(0x0002, 'f32', V),
-    voltageL3: input(0x0004, 'f32', V),
-    currentL1: input(0x0006, 'f32', A),
-    currentL2: input(0x0008, 'f32', A),
-    currentL3: input(0x000a, 'f32', A),
-    powerL1: input(0x000c, 'f32', W),
-    powerL2: input(0x000e, 'f32', W),
-    powerL3: input(0x0010, 'f32', W),
-    power: input(0x0034, 'f32', W),
-    apparentPower: input(0x0038, 'f32', VA),
-    reactivePower: input(0x003c, 'f32', var_),
-    powerFactor: input(0x003e, 'f32', ratio),
-    frequency: input(0x0046, 'f32', Hz),
-    energyImported: input(0x0048, 'f32', kWh),
-    energyExported: input(0x004a, 'f32', kWh),
+    ...EASTRON_REGISTERS,
     reactiveEnergyImported: input(0x004c, 'f32', kvarh),
     reactiveEnergyExported: input(0x004e, 'f32', kvarh),
   },
@@ -64,8 +40,6 @@ export const EASTRON_SDM630: MeterPage = {
     'The turnaround is an assumption; it only decides how reads are joined.',
   ],
 }
-
-const { registers } = EASTRON_SDM630
 
 /** What mbmd says of both that follow; neither source says where their serial numbers stand. */
 const CAVEATS = [
@@ -87,34 +61,8 @@ export const EASTRON_SDM54: MeterPage = {
   ],
   replay: 'synthetic',
   maxRegisters: 60,
-  registers: {
-    voltageL1: registers.voltageL1!,
-    voltageL2: registers.voltageL2!,
-    voltageL3: registers.voltageL3!,
-    currentL1: registers.currentL1!,
-    currentL2: registers.currentL2!,
-    currentL3: registers.currentL3!,
-    powerL1: registers.powerL1!,
-    powerL2: registers.powerL2!,
-    powerL3: registers.powerL3!,
-    power: registers.power!,
-    apparentPower: registers.apparentPower!,
-    reactivePower: registers.reactivePower!,
-    powerFactor: registers.powerFactor!,
-    frequency: registers.frequency!,
-    energyImported: registers.energyImported!,
-    energyExported: registers.energyExported!,
-  },
-  resolution: {
-    voltage: -2,
-    current: -3,
-    power: -1,
-    energy: -3,
-    frequency: -2,
-    'reactive power': -1,
-    'apparent power': -1,
-    'power factor': -3,
-  },
+  registers: EASTRON_REGISTERS,
+  resolution: { ...EASTRON_RESOLUTION, energy: -3 },
   caveats: CAVEATS,
 }
 

@@ -1,5 +1,6 @@
+import { EASTRON_REGISTERS, EASTRON_RESOLUTION } from './eastron-three-phase.ts'
 import { EASTRON_MODEL } from './model-registers.ts'
-import { A, Hz, input, kWh, type MeterPage, ratio, V, VA, var_, W } from './page.ts'
+import { input, kWh, type MeterPage, W } from './page.ts'
 
 /** Eastron SDM72D-M: three phases, direct connection, RS-485; tells power and energy only. */
 export const EASTRON_SDM72: MeterPage = {
@@ -48,34 +49,8 @@ export const EASTRON_SDM72_V2: MeterPage = {
     { title: 'sdm72 0.2.2 (Rust), module protocol: has a serial number and meter code 0089', seen: 'manual not seen' },
   ],
   identity: { table: 'holding', address: 0xfc00, count: 2, as: 'u32' },
-  resolution: {
-    voltage: -2,
-    current: -3,
-    power: -2,
-    energy: -2,
-    frequency: -2,
-    'reactive power': -1,
-    'apparent power': -1,
-    'power factor': -3,
-  },
-  registers: {
-    voltageL1: input(0x0000, 'f32', V),
-    voltageL2: input(0x0002, 'f32', V),
-    voltageL3: input(0x0004, 'f32', V),
-    currentL1: input(0x0006, 'f32', A),
-    currentL2: input(0x0008, 'f32', A),
-    currentL3: input(0x000a, 'f32', A),
-    powerL1: input(0x000c, 'f32', W),
-    powerL2: input(0x000e, 'f32', W),
-    powerL3: input(0x0010, 'f32', W),
-    power: input(0x0034, 'f32', W),
-    apparentPower: input(0x0038, 'f32', VA),
-    reactivePower: input(0x003c, 'f32', var_),
-    powerFactor: input(0x003e, 'f32', ratio),
-    frequency: input(0x0046, 'f32', Hz),
-    energyImported: input(0x0048, 'f32', kWh),
-    energyExported: input(0x004a, 'f32', kWh),
-  },
+  resolution: { ...EASTRON_RESOLUTION, power: -2, energy: -2 },
+  registers: EASTRON_REGISTERS,
   caveats: [
     'Never tried on hardware.',
     'That the serial number stands at 0xFC00, as in the SDM120 and the SDM630, is an assumption.',
