@@ -11,7 +11,7 @@ import { openSystemLine } from '../lines.ts'
 import { oneLine } from '../log.ts'
 import { sayFault } from './diagnose.ts'
 import { EXIT, type ExitCode, exitOf } from './exit-codes.ts'
-import { choose, FORMATS, FRAMINGS, lineOf, wholeOption } from './read-target.ts'
+import { choose, FORMATS, FRAMINGS, lineOf, usualFraming, wholeOption } from './read-target.ts'
 import type { Terminal } from './terminal.ts'
 import { misused } from './usage.ts'
 
@@ -144,7 +144,7 @@ async function searchLine(search: Search, around: Around): Promise<Result<number
   return ok(0)
 }
 
-const framingOf = (line: LineConfig, { framing }: Search): Framing => framing ?? (line.kind === 'tcp' ? 'tcp' : 'rtu')
+const framingOf = (line: LineConfig, { framing }: Search): Framing => framing ?? usualFraming(line)
 
 async function searchUnits(line: LineConfig, search: Search, around: Around): Promise<Result<readonly FoundUnit[]>> {
   const { clock, timers, live, terminal } = around
@@ -218,7 +218,7 @@ function tellUnit(line: LineConfig, framing: Framing, found: FoundUnit, { json, 
     return
   }
   const named = says.length === 0 ? '' : `, calls itself ${oneLine(says.join(' '))}`
-  const flags = `${whereFlags(line)}${framing === (line.kind === 'tcp' ? 'tcp' : 'rtu') ? '' : ` --framing ${framing}`} --unit ${unit}`
+  const flags = `${whereFlags(line)}${framing === usualFraming(line) ? '' : ` --framing ${framing}`} --unit ${unit}`
   const nothing = fits.length === 0 && models.length === 0
   terminal.out(`${placeOf(line)}: unit ${unit} answers${nothing ? ', no page fits' : ''}${named}\n`)
   if (models.length > 0) {

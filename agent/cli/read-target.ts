@@ -56,6 +56,8 @@ const ONLY_METER = '254'
 
 export const FORMATS: readonly SerialFormat[] = ['8N1', '8N2', '8E1', '8O1', '7E1', '7O1']
 export const FRAMINGS: readonly Framing[] = ['rtu', 'ascii', 'tcp']
+/** A gateway speaks Modbus TCP for the meters behind it; a bare serial server is told by --framing. */
+export const usualFraming = ({ kind }: LineConfig): Framing => (kind === 'tcp' ? 'tcp' : 'rtu')
 const DEFAULT_PORT = 502
 const BAUD_MOST = 4_000_000
 
@@ -94,11 +96,7 @@ export function readTarget(options: ReadOptions): Result<ReadTarget> {
     return ok({ meter: { ...common, protocol: MBUS, address: at }, line: line.value, framing: undefined })
   }
   if (address !== undefined) return wrong('--address is for iec62056 and mbus; a Modbus slave has a --unit')
-  const framing = choose(
-    '--framing',
-    options.framing ?? (line.value.kind === 'serial' ? 'rtu' : (PAGES.get(page!)?.framing ?? 'tcp')),
-    FRAMINGS,
-  )
+  const framing = choose('--framing', options.framing ?? usualFraming(line.value), FRAMINGS)
   if (!framing.ok) return framing
   if (framing.value === 'tcp' && line.value.kind === 'serial') return wrong('--framing tcp is for --tcp')
   const unit = wholeOption(

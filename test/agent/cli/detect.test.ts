@@ -75,17 +75,32 @@ test('a meter that speaks unasked is named, and nothing is asked', async () => {
   assert.is(asked, 0)
 })
 
-test('a device on TCP', async () => {
-  const server = must(
+const onTcp = async (page: string, framing: 'rtu' | 'tcp') =>
+  must(
     await openTcpServer({ host: '127.0.0.1', port: 0 }, end => {
-      serveModbus(end, new Map([[1, unitOf('shelly-pro-3em')]]), { ...TIMING, characterMs: 0, framing: 'tcp' })
+      serveModbus(end, new Map([[1, unitOf(page)]]), { ...TIMING, characterMs: 0, framing })
     }),
   )
+
+test('a device on TCP', async () => {
+  const server = await onTcp('shelly-pro-3em', 'tcp')
   const { exit, json } = await runTieline(['detect', '--tcp', `127.0.0.1:${server.port}`, '--units', '1', '--json'])
   await server.close()
   assert.is(exit, 0)
   assert.is(json()[0].pages[0].page, 'shelly-pro-3em')
   assert.is(json()[0].tcp, `127.0.0.1:${server.port}`)
+})
+
+test('the command that is proposed reads what was found, where page and framing are not the usual pair', async () => {
+  const proposedReads = async (page: string, framing: 'rtu' | 'tcp') => {
+    const server = await onTcp(page, framing)
+    const found = ['detect', '--tcp', `127.0.0.1:${server.port}`, '--framing', framing, '--units', '1']
+    const proposed = /^ {2}tieline (read .*)$/m.exec((await runTieline(found)).out)?.[1] ?? ''
+    const { exit, err } = await runTieline(proposed.split(' '))
+    await server.close()
+    assert.is(exit, 0, `${proposed}: ${err}`)
+  }
+  await Promise.all([proposedReads('eastron-sdm630', 'tcp'), proposedReads('shelly-pro-3em', 'rtu')])
 })
 
 test('nothing found, a device that is not there, and mistakes in what was typed', async () => {

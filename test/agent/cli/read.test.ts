@@ -83,15 +83,15 @@ test('people see words and units; every reading so often, so many times', async 
   assert.ok(Date.now() - begun >= 200)
 })
 
-test('over TCP: framed as the page says, RTU over TCP where asked, and the other framing is found out', async () => {
+test('over TCP: Modbus TCP whatever the page, RTU where asked, and the other framing is found out', async () => {
   const server = must(
     await openTcpServer({ host: '127.0.0.1', port: 0 }, end => {
       serveModbus(end, new Map([[1, unitOf()]]), { ...TIMING, characterMs: 0, framing: 'rtu' })
     }),
   )
   const at = ['read', '--page', 'eastron-sdm630', '--tcp', `127.0.0.1:${server.port}`]
-  assert.is((await runTieline(at)).exit, 0)
-  const wrong = await runTieline([...at, '--framing', 'tcp', '--json'])
+  assert.is((await runTieline([...at, '--framing', 'rtu'])).exit, 0)
+  const wrong = await runTieline([...at, '--json'])
   assert.is(wrong.json()[0].fault.code, 'meter.wrong-framing')
   assert.match(
     wrong.err,
