@@ -48,6 +48,9 @@ const isRefusal = (fault: Fault): boolean =>
 const NO_SUCH_IDENTITY =
   'this meter does not have the identity register of its page: is it another model, or an older one?'
 
+/** Faults of what was not sent, because of what had happened before: that is what tells. */
+const HELD_BACK: ReadonlySet<string | undefined> = new Set(['modbus.tainted', 'modbus.quarantined'])
+
 /** Faults that show that what answers is, or may be, somebody else. */
 const NOT_THE_METER: ReadonlySet<string> = new Set(['meter.identity', 'meter.no-identity', 'meter.other-model'])
 /** Some slaves say nothing where another refuses: after so many questions without answer there is no model register. */
@@ -229,7 +232,9 @@ export function createModbusMeter(parts: ModbusMeterParts): Meter {
       const there = wants.filter(({ channel }) => !refusals.isMissing(channel))
       let wanted = there
       for (let tries = 0; tries < ATTEMPTS && (tries === 0 || wanted.length > 0); tries++) {
+        const first = batch.fault
         await attempt(batch, wanted)
+        if (first !== undefined && HELD_BACK.has(batch.fault?.code)) batch.fault = first
         wanted = wanted.filter(({ channel }) => !batch.answered.has(channel))
       }
       if (batch.oldest === undefined) refusals.forget()
