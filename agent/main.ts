@@ -4,4 +4,4 @@ import { interruption } from '../drivers/process/signals.ts'
 import { processTerminal } from './cli/terminal.ts'
 import { tieline } from './cli/tieline.ts'
 
-process.exitCode = await tieline(process.argv.slice(2), processTerminal(), interruption())
+process.exitCode = await tieline(process.argv.slice(2), processTerminal(), interruption)

@@ -5,8 +5,8 @@ import type { Terminal } from './terminal.ts'
 
 export { Command }
 
-/** A program or subcommand with our manners: help on stdout, complaints on stderr, never an exit of its own. */
-export function program(name: string, terminal: Terminal): Command {
+/** A program, or a command of `parent`, with our manners: help on stdout, complaints on stderr, never an exit of its own. */
+export function program(name: string, terminal: Terminal, parent = ''): Command {
   return new Command(name)
     .exitOverride()
     .showSuggestionAfterError()
@@ -16,7 +16,7 @@ export function program(name: string, terminal: Terminal): Command {
       // One line: commander puts its suggestion on another.
       outputError: (text, write) =>
         write(
-          `${name}: ${text
+          `${parent}${name}: ${text
             .trim()
             .replace(/^error: /, '')
             .replaceAll('\n', ' ')}; --help shows how\n`,

@@ -33,7 +33,7 @@ const SERIAL_UNITS = Array.from({ length: 247 }, (_, i) => i + 1)
 interface Search {
   readonly lines: readonly LineConfig[]
   readonly framing: Framing | undefined
-  readonly units: readonly number[] | undefined
+  readonly units: readonly number[]
 }
 
 interface Around {
@@ -67,21 +67,26 @@ export async function detect(
     if (result.ok) found += result.value
     else {
       last = result.fault
+      if (around.json) terminal.out(`${JSON.stringify({ ok: false, ...whereJson(one.lines[0]!), fault: last })}\n`)
       terminal.err(`tieline detect: ${sayFault(result.fault, { line: nameOf(one.lines[0]!), baud: '' })}\n`)
     }
   }
   if (found > 0) return EXIT.ok
   if (last !== undefined) return exitOf(last)
-  terminal.err('tieline detect: nothing was found\n')
-  return EXIT.no
+  terminal.err(
+    `tieline detect: ${live ? 'nothing was found' : 'ended before all was asked, and nothing was found yet'}\n`,
+  )
+  return live ? EXIT.no : EXIT.temporary
 }
 
 /** One search for each line; its speeds are tried one after the other. */
 async function searchOf(options: DetectOptions): Promise<Result<readonly Search[]>> {
-  const units = options.units === undefined ? ok(undefined) : unitsOf(options.units)
-  if (!units.ok) return units
   const framing = options.framing === undefined ? ok(undefined) : choose('--framing', options.framing, FRAMINGS)
   if (!framing.ok) return framing
+  const isTcp = (framing.value ?? (options.tcp === undefined ? 'rtu' : 'tcp')) === 'tcp'
+  if (isTcp && options.tcp === undefined) return fail({ code: 'usage.detect', what: '--framing tcp is for --tcp' })
+  const units = options.units === undefined ? ok(isTcp ? TCP_UNITS : SERIAL_UNITS) : unitsOf(options.units, isTcp)
+  if (!units.ok) return units
   const common = { framing: framing.value, units: units.value }
   if (options.tcp !== undefined) {
     const line = lineOf(options, { baud: 0, format: '8N1' })
@@ -104,15 +109,16 @@ async function searchOf(options: DetectOptions): Promise<Result<readonly Search[
 }
 
 /** `1-247`, `1,2,5-9`. */
-function unitsOf(text: string): Result<readonly number[]> {
+function unitsOf(text: string, isTcp: boolean): Result<readonly number[]> {
+  const [least, most] = isTcp ? [0, 255] : [1, 247]
   const units: number[] = []
   for (const part of text.split(',')) {
     const match = /^(\d{1,3})(?:-(\d{1,3}))?$/.exec(part)
     const [first, last] = [Number(match?.[1]), Number(match?.[2] ?? match?.[1])]
-    if (match === null || first > last || last > 255)
+    if (match === null || first > last || first < least || last > most)
       return fail({
         code: 'usage.detect',
-        what: `--units is numbers from 1 to 247, as in 1-10,42, not "${text.slice(0, 48)}"`,
+        what: `--units is numbers from ${least} to ${most}, as in 1-10,42, not "${text.slice(0, 48)}"`,
       })
     for (let unit = first; unit <= last; unit++) units.push(unit)
   }
@@ -149,10 +155,6 @@ const framingOf = (line: LineConfig, { framing }: Search): Framing => framing ??
 async function searchUnits(line: LineConfig, search: Search, around: Around): Promise<Result<readonly FoundUnit[]>> {
   const { clock, timers, live, terminal } = around
   const framing = framingOf(line, search)
-  const [least, most] = framing === 'tcp' ? [0, 255] : [1, 247]
-  const units = (search.units ?? (framing === 'tcp' ? TCP_UNITS : SERIAL_UNITS)).filter(
-    one => one >= least && one <= most,
-  )
   const port = openSystemLine(line, clock, timers, () => {})
   // Behind a network, a serial server adds its own time.
   const answers = line.kind === 'tcp' ? {} : { answers: SEARCH_ANSWERS }
@@ -161,11 +163,12 @@ async function searchUnits(line: LineConfig, search: Search, around: Around): Pr
     const opened = await master.open()
     if (!opened.ok) return opened
     let told = clock.mono()
+    const { units } = search
     const onUnit = (unit: number, found: number) => {
       if (clock.mono() - told < PROGRESS_MS) return
       told = clock.mono()
       terminal.err(
-        `${placeOf(line)}: unit ${unit} of ${units.at(-1)}, ${found} ${found === 1 ? 'answers' : 'answer'}\n`,
+        `${placeOf(line)}: ${units.indexOf(unit) + 1} of ${units.length} units asked, ${found} ${found === 1 ? 'answers' : 'answer'}\n`,
       )
     }
     return ok(await detectUnits({ master, pages: [...PAGES.values()], clock, timers, live, onUnit }, units))

@@ -8,13 +8,14 @@ import type { Terminal } from './terminal.ts'
 
 type Add = (name: string, description: string, examples: readonly string[]) => Command
 
-/** `interrupted` resolves when somebody wants the program to end. */
 export function addMetering(
   add: Add,
   terminal: Terminal,
-  interrupted: Promise<void>,
+  interruption: () => Promise<void>,
   leave: (exit: ExitCode) => void,
 ): void {
+  /** Somebody wants the program to end, or nobody reads any more what it says. */
+  const interrupted = () => Promise.race([interruption(), ...(terminal.unread === undefined ? [] : [terminal.unread])])
   add('pages', 'List the meters that can be read, and how far the knowledge of each goes; or show one.', [
     'tieline pages',
     'tieline pages eastron-sdm630',
@@ -72,7 +73,7 @@ export function addMetering(
       .option('--json', 'one JSON object a reading'),
   ).action(async (name: string | undefined, options: ReadOptions) => {
     const { read } = await import('./read.ts')
-    leave(await read(name, options, terminal, interrupted))
+    leave(await read(name, options, terminal, interrupted()))
   })
 
   add('detect', 'Find the meters on a line: those that speak unasked, and those that answer. Only reads are sent.', [
@@ -91,7 +92,7 @@ export function addMetering(
     .option('--json', 'one JSON object a meter')
     .action(async (options: DetectOptions) => {
       const { detect } = await import('./detect.ts')
-      leave(await detect(options, terminal, interrupted))
+      leave(await detect(options, terminal, interrupted()))
     })
 }
 

@@ -181,7 +181,9 @@ async function readRepeatedly(
     terminal.err(`tieline read: ${sayFault(fault, placeOf(target.line))}\n`)
     if (final) break
   }
-  return exit
+  if (live || good > 0 || exit !== EXIT.ok) return exit
+  terminal.err('tieline read: ended before the meter was read\n')
+  return EXIT.temporary
 }
 
 function diagnosisOf(reader: Reader, probe: boolean): DiagnosisParts {

@@ -42,7 +42,11 @@ function wireBytes(raw: Uint8Array, text: string | undefined): Result<Uint8Array
   if (hex !== undefined) return ok(hex)
   // Beyond the characters of text (SOH to ACK among them, with which IEC 62056-21 frames it) it is binary after all.
   if (!raw.every(isOfText)) return ok(raw)
-  if (text.replace(/#.*$/gm, '').trim() === '') return fail({ code: 'decode.empty' })
+  const said = text.replace(/#.*$/gm, '').trim()
+  if (said === '') return fail({ code: 'decode.empty' })
+  // No telegram of text is made of hex digits alone.
+  if (/^(0x|[\da-f\s:,])+$/i.test(said))
+    return fail({ code: 'decode.odd-hex', hint: 'hex text has two digits a byte: one is missing or too many' })
   const lines = text.includes('\r') ? text : text.replaceAll('\n', '\r\n')
   // After an ETX comes its check character, and no end of a line.
   const whole = lines.endsWith('\n') || lines.includes('\u0003')

@@ -5,16 +5,22 @@ export interface Terminal {
   /** Escape codes are wanted: stderr is a terminal and NO_COLOR (no-color.org) is unset or empty. */
   readonly colour: boolean
   readonly env: Readonly<Record<string, string | undefined>>
+  /** Resolves when whoever read stdout has gone, as `head` does. */
+  readonly unread?: Promise<void>
 }
 
 /** The terminal of this process. A reader that has seen enough (`tieline --help | head`) is no fault. */
 export function processTerminal(): Terminal {
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE') throw error
+  const goneFrom = (stream: NodeJS.WriteStream) =>
+    new Promise<void>(resolve => {
+      stream.on('error', (error: NodeJS.ErrnoException) => {
+        if (error.code !== 'EPIPE') throw error
+        resolve()
+      })
     })
-  }
+  void goneFrom(process.stderr)
   return {
+    unread: goneFrom(process.stdout),
     out: text => process.stdout.write(text),
     err: text => process.stderr.write(text),
     colour: process.stderr.isTTY === true && !process.env['NO_COLOR'],

@@ -11,18 +11,21 @@ Exit codes: 0 done, 1 the answer is no, 2 usage, 69 unavailable, 74 input or out
 75 try again later, 77 no permission, 78 configuration.
 `
 
-/** `interrupted` resolves when somebody wants the program to end. */
+/**
+ * From the call of `interruption` on the program ends in order when somebody wants it to, which resolves it; a command that has
+ * nothing to put in order does not call it, and ends at once.
+ */
 export async function tieline(
   args: readonly string[],
   terminal: Terminal,
-  interrupted: Promise<void>,
+  interruption: () => Promise<void>,
 ): Promise<ExitCode> {
   let exit: ExitCode = EXIT.ok
   const root = program('tieline', terminal)
     .description('The agent on a meter gateway: trades energy with neighbours, and closes no relay without proof.')
     .addHelpText('after', EXIT_HELP)
   const add = (name: string, description: string, examples: readonly string[]): Command => {
-    const command = program(name, terminal)
+    const command = program(name, terminal, 'tieline ')
       .description(description)
       .addHelpText('after', `\nExamples:\n${examples.map(example => `  ${example}\n`).join('')}`)
     root.addCommand(command)
@@ -37,6 +40,7 @@ export async function tieline(
     .option('--config <file>', 'the configuration', configFile)
     .option('--json', 'one JSON object on stdout once the site is up')
     .action(async (options: { config: string; json?: true }) => {
+      const interrupted = interruption()
       // Only now: the other commands start without the drivers.
       const { run } = await import('./run.ts')
       exit = await run(options.config, options.json === true, terminal, interrupted)
@@ -61,7 +65,7 @@ export async function tieline(
       exit = await check(file, options.json === true, terminal)
     })
 
-  addMetering(add, terminal, interrupted, code => {
+  addMetering(add, terminal, interruption, code => {
     exit = code
   })
 

@@ -77,7 +77,7 @@ page: {off: true}
     }
     const terminal = { out: () => {}, err: hear, colour: false, env: { TIELINE_PASSPHRASE: 'a long one' } }
     const late = timers.after(8_000, interrupt)
-    const exit = await tieline([command, '--config', file], terminal, interrupted)
+    const exit = await tieline([command, '--config', file], terminal, () => interrupted)
     late()
     return { exit, err }
   }

@@ -23,7 +23,7 @@ async function run(...args: string[]) {
     colour: false,
     env: { TIELINE_PASSPHRASE: 'a long one' },
   }
-  const exit = await tieline(args, terminal, Promise.resolve())
+  const exit = await tieline(args, terminal, () => Promise.resolve())
   return { exit, out, err }
 }
 

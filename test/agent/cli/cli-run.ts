@@ -31,7 +31,7 @@ export async function runTieline(
     colour: false,
     env,
   }
-  const exit = await tieline(args, terminal, interrupted)
+  const exit = await tieline(args, terminal, () => interrupted)
   return {
     exit,
     out,

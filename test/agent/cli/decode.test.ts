@@ -259,7 +259,9 @@ test('hex that is none, and binary that looks like text, stay as they are', () =
   const bytes = (raw: Uint8Array) => must(readRecording(raw, false)).bytes
   // 1b 1b 1b 1b is valid UTF-8, and 0x1b is no character of text.
   assert.equal(bytes(SML), SML)
-  assert.equal(bytes(utf8('12 34 5')), utf8('12 34 5\r\n'))
+  assert.equal(bytes(utf8('12 34 5x')), utf8('12 34 5x\r\n'))
+  const odd = readRecording(utf8('1b1b 0x1b, 1 # cut'), false)
+  assert.is(!odd.ok && odd.fault.code, 'decode.odd-hex')
   assert.equal(bytes(utf8('12 34 56')), hex('12 34 56'))
 })
 

@@ -112,9 +112,13 @@ test('nothing found, a device that is not there, and mistakes in what was typed'
   const missing = await runTieline(['detect', '--line', '/dev/tieline-missing'])
   assert.is(missing.exit, 69)
   assert.match(missing.err, /no such device/)
+  const [fault] = (await runTieline(['detect', '--line', '/dev/tieline-missing', '--json'])).json()
+  assert.equal([fault.ok, fault.line, fault.fault.code], [false, '/dev/tieline-missing', 'serial.missing'])
   for (const [args, says] of [
     [['--units', '5-1'], '--units is numbers from 1 to 247'],
     [['--units', '1-300'], '--units is numbers'],
+    [['--units', '0'], '--units is numbers from 1 to 247'],
+    [['--framing', 'tcp'], '--framing tcp is for --tcp'],
     [['--baud', '9600,fast'], '--baud is a whole number'],
     [['--format', '8n3'], '--format: unknown choice "8N3"'],
     [['--framing', 'rtv'], 'did you mean "rtu"'],

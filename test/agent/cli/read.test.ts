@@ -247,7 +247,7 @@ test('mistakes in what was typed are usage, each in one line with what was meant
     const { exit, err, out } = await runTieline(['read', ...args])
     assert.is(exit, 2, args.join(' '))
     assert.is(out, '')
-    assert.ok(err.includes(says), err)
+    assert.ok(err.startsWith('tieline read: ') && err.includes(says), err)
     assert.is(err.trimEnd().split('\n').length, 1)
   }
 })
