@@ -3,12 +3,14 @@ import { type Command, program } from '../../agent/cli/commander.ts'
 import { EXIT, type ExitCode } from '../../agent/cli/exit-codes.ts'
 import type { Terminal } from '../../agent/cli/terminal.ts'
 import { nearest } from '../../agent/config/nearest.ts'
+import { parseHexKey } from '../../drivers/keys/hex-key-file.ts'
 import { PAGES } from '../../drivers/meters/catalogue.ts'
 import type { Channel, MeterPage } from '../../drivers/meters/page.ts'
 import { FAULT_FORMS, type MeterFault, readMeterFault, SPEAKING_FAULTS } from '../sim/meter-faults.ts'
 import { channelsOf } from '../sim/page-bank.ts'
 import { collect, readFlags, UsageError, whole } from './flags.ts'
 import { FORMAT_BITS, type SerialFormat } from './serial-format.ts'
+import { PUBLIC_AUTH_KEY, type Seal, TELEGRAM_KINDS, TELEGRAM_NAMES, type TelegramName } from './telegram-kinds.ts'
 
 export type Framing = 'rtu' | 'ascii' | 'tcp'
 
@@ -21,8 +23,6 @@ export interface AskedMeter {
   readonly missing: readonly Channel[]
 }
 
-export type TelegramName = (typeof TELEGRAM_NAMES)[number]
-
 export interface MeterOptions {
   readonly meter: AskedMeter | TelegramName
   /** Of the first unit; the others count on. One is invented where none is given. */
@@ -32,12 +32,12 @@ export interface MeterOptions {
   /** undefined for a pseudo-terminal. */
   readonly tcp: { readonly host: string; readonly port: number } | undefined
   readonly faults: readonly MeterFault[]
+  /** Of telegrams that are encrypted. */
+  readonly seal?: Seal
   readonly seed: number
   readonly json: boolean
 }
 
-const TELEGRAM_NAMES = ['sml', 'dsmr'] as const
-const TELEGRAM_BAUD: Readonly<Record<TelegramName, number>> = { sml: 9_600, dsmr: 115_200 }
 const DEFAULT_BAUD = 9_600
 const [BAUD_LEAST, BAUD_MOST] = [50, 4_000_000]
 const TURNAROUND_MOST_MS = 10_000
@@ -54,6 +54,8 @@ Examples:
   tieline-bench meter --page shelly-pro-3em --tcp 1502
   tieline-bench meter --page eastron-sdm630 --tcp 1502 --framing rtu      RTU over TCP
   tieline-bench meter --telegram sml --fault noise=1e-5
+  tieline-bench meter --telegram dlms --key 00112233445566778899aabbccddeeff
+  tieline-bench meter --telegram iec62056 --format 8N1
 `
 
 const choose = <T extends string>(kind: string, text: string, known: readonly T[]): T => {
@@ -105,6 +107,8 @@ interface Raw {
   readonly turnaround?: number
   readonly missing: readonly string[]
   readonly tcp?: MeterOptions['tcp']
+  readonly key?: Uint8Array
+  readonly authKey?: Uint8Array
   readonly fault: readonly MeterFault[]
   readonly seed: number
   readonly json?: true
@@ -119,12 +123,14 @@ export async function readMeterOptions(
   const command: Command = program('tieline-bench meter', terminal)
     .description('A simulated meter on a serial device of its own (a pseudo-terminal) or on TCP, until Ctrl-C.')
     .option('--page <name>', 'a meter that is asked, by its page; `tieline pages` lists them')
-    .option('--telegram <kind>', `a meter that speaks every second: ${TELEGRAM_NAMES.join(' or ')}`)
+    .option('--telegram <kind>', `a meter of telegrams, asked or unasked: ${TELEGRAM_NAMES.join(', ')}`)
     .option('--baud <n>', "the wire's pace (default: as the meter leaves the factory, else 9600)", baudRate)
     .option('--format <f>', `data bits, parity, stop bits: ${Object.keys(FORMAT_BITS).join(', ')}`, serialFormat)
     .option('--tcp <[host:]port>', 'serve on TCP instead; 0 for any free port', address)
     .option('--framing <f>', 'rtu, ascii or tcp (default: rtu on a serial device, tcp on TCP)')
     .option('--unit <list>', 'one unit or several on the same line: 1,2,3', units)
+    .option('--key <hex>', 'encrypts the telegrams of dsmr or dlms', hexKey)
+    .option('--auth-key <hex>', 'their authentication key (default: the one that Luxembourg publishes)', hexKey)
     .option('--serial <s>', 'serial number of the first unit; the others count on')
     .option(
       '--missing <channel>',
@@ -144,6 +150,25 @@ export async function readMeterOptions(
   return options === undefined ? { exit: exit ?? EXIT.ok } : { options }
 }
 
+function hexKey(text: string): Uint8Array {
+  const key = parseHexKey(text)
+  if (key === undefined) throw new UsageError('a key is 32 hexadecimal digits')
+  return key
+}
+
+function wireOf(meter: TelegramName, { baud, format }: Raw): Pick<MeterOptions, 'baud' | 'format'> {
+  const { speed, fixedBaud } = TELEGRAM_KINDS[meter]
+  if (fixedBaud && baud !== undefined && baud !== speed.baud)
+    throw new UsageError(`${meter} begins at ${speed.baud} baud: leave --baud out`)
+  return { baud: baud ?? speed.baud, format: format ?? speed.format }
+}
+
+function sealOf(meter: TelegramName, { key, authKey = hexKey(PUBLIC_AUTH_KEY) }: Raw): Pick<MeterOptions, 'seal'> {
+  if (key === undefined) return {}
+  if (!TELEGRAM_KINDS[meter].sealed) throw new UsageError(`${meter} telegrams are not encrypted`)
+  return { seal: { key, authKey } }
+}
+
 function optionsOf(raw: Raw): MeterOptions {
   const { serial, seed, fault: faults, json = false } = raw
   const common = { serial, seed, faults, json }
@@ -153,14 +178,15 @@ function optionsOf(raw: Raw): MeterOptions {
     const meter = choose('telegram', raw.telegram, TELEGRAM_NAMES)
     const asked = (['framing', 'unit', 'turnaround'] as const).find(name => raw[name] !== undefined)
     if (asked !== undefined || raw.missing.length > 0)
-      throw new UsageError(`--${asked ?? 'missing'} goes with --page: a ${meter} meter is not asked`)
+      throw new UsageError(`--${asked ?? 'missing'} goes with --page, not with --telegram ${meter}`)
     const strange = faults.find(({ kind }) => !SPEAKING_FAULTS.includes(kind))
     if (strange !== undefined)
       throw new UsageError(
-        `a meter that is not asked has no fault ${strange.kind}; it can have ${SPEAKING_FAULTS.join(', ')}`,
+        `a meter of telegrams has no fault ${strange.kind}; it can have ${SPEAKING_FAULTS.join(', ')}`,
       )
-    return { ...common, meter, baud: raw.baud ?? TELEGRAM_BAUD[meter], format: raw.format ?? '8N1', tcp: raw.tcp }
+    return { ...common, meter, ...wireOf(meter, raw), ...sealOf(meter, raw), tcp: raw.tcp }
   }
+  if (raw.key !== undefined || raw.authKey !== undefined) throw new UsageError('--key goes with --telegram')
   const page = PAGES.get(choose('page', raw.page!, [...PAGES.keys()]))!
   const tcp = raw.tcp ?? (page.framing === 'tcp' ? { host: '127.0.0.1', port: 0 } : undefined)
   const framing = choose('framing', raw.framing ?? (tcp === undefined ? 'rtu' : 'tcp'), ['rtu', 'ascii', 'tcp'])

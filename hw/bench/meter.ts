@@ -2,7 +2,6 @@
 import { EXIT, type ExitCode, exitOf } from '../../agent/cli/exit-codes.ts'
 import { createSystemTime } from '../../drivers/clock.ts'
 import type { Cancel, Clock, Timers } from '../../drivers/ports.ts'
-import { hex } from '../../protocol/bytes.ts'
 import { type Fault, fail, faultLine, ok, type Result } from '../../protocol/result.ts'
 import { createHomeMeter } from '../sim/home-meter.ts'
 import { noiseOf, strike } from '../sim/meter-faults.ts'
@@ -17,33 +16,18 @@ import {
 import { createPageBank, inventSerial } from '../sim/page-bank.ts'
 import { preciseTime } from '../sim/precise-time.ts'
 import { seededRandom } from '../sim/random.ts'
-import { startP1Meter, startSmlMeter } from '../sim/telegram-meters.ts'
-import { type AskedMeter, type MeterOptions, readMeterOptions, type TelegramName } from './meter-options.ts'
+import type { Measured } from '../sim/register-image.ts'
+import { type AskedMeter, type MeterOptions, readMeterOptions } from './meter-options.ts'
 import { openPlug, type Plug, type Serve } from './plug.ts'
 import { characterMsOf } from './serial-format.ts'
 import type { BenchSurroundings } from './surroundings.ts'
+import { readFlags, TELEGRAM_KINDS, type TelegramName } from './telegram-kinds.ts'
 
 /** As an FTDI adapter hands bytes over with its latency timer at 1 ms. */
 const SLICE_MS = 1
 /** How long an unplugged device stays away. */
 const AWAY_MS = 2_000
 const STATUS_MS = 1_000
-
-/** What telegrams carry as a serial number: the server id of SML, the equipment identifier of P1. */
-const SERIAL: Readonly<
-  Record<TelegramName, { readonly invented: string; readonly form: RegExp; readonly hint: string }>
-> = {
-  sml: {
-    invented: '0a01544c4e0000000101',
-    form: /^([0-9a-f]{2}){4,10}$/i,
-    hint: 'a server id of SML is 8 to 20 hexadecimal digits, two a byte',
-  },
-  dsmr: {
-    invented: 'E0101000000000101',
-    form: /^[A-Za-z0-9]{1,48}$/,
-    hint: 'an equipment identifier of P1 is up to 48 letters and digits',
-  },
-}
 
 interface Time {
   readonly clock: Clock
@@ -129,30 +113,28 @@ const neverMissing = (fault: Fault): Fault => ({
 })
 
 function speaking(kind: TelegramName, options: MeterOptions, { clock, timers }: Time): Result<Service> {
-  const { serial = SERIAL[kind].invented } = options
-  const { form, hint } = SERIAL[kind]
+  const { form, hint, invented, start } = TELEGRAM_KINDS[kind]
+  const { serial = invented, seal, baud, format } = options
   if (!form.test(serial)) return fail({ code: 'page-bank.serial', hint })
   const stats = createSlaveStats()
-  const characterMs = options.tcp === undefined ? characterMsOf(options.baud, options.format) : 0
   const home = createHomeMeter(options.seed, clock)
+  let frozen: Measured | undefined
   const measure = () => {
     stats.answers++
-    return home()
+    const now = frozen ?? home()
+    if (options.faults.some(fault => fault.kind === 'frozen')) frozen = now
+    return now
   }
-  const random = seededRandom(options.seed)
-  const serve: Serve = end => {
-    const common = { end, measure, characterMs, clock, timers, random }
-    const meter =
-      kind === 'sml'
-        ? startSmlMeter({ ...common, serverId: hex(serial), maker: 'TLN' })
-        : startP1Meter({ ...common, equipmentId: serial, model: 'TLN5' })
-    for (const fault of options.faults) {
-      Object.assign(meter.faults, noiseOf(fault))
-      if (fault.kind === 'frozen') meter.faults.frozen = true
-    }
-    return () => meter.stop()
+  const noise = Object.assign({}, ...options.faults.map(noiseOf))
+  const common = {
+    ...{ serial, measure, seal, noise, baud, clock, timers },
+    characterMs: options.tcp === undefined ? characterMsOf(baud, format) : 0,
+    // A pseudo-terminal has 8 bits whatever is asked of it: there the parity stands in the last.
+    parity: options.tcp === undefined && format === '8N1' ? ('even-in-bit-7' as const) : ('none' as const),
+    random: seededRandom(options.seed),
   }
-  return ok({ serve, stats, units: [], describe: { telegram: kind }, read: [`--telegram ${kind}`] })
+  const serve: Serve = end => start({ ...common, end })
+  return ok({ serve, stats, units: [], describe: { telegram: kind }, read: [readFlags(kind, serial, seal)] })
 }
 
 /** Serial numbers count on at their last digits: A09, A10, A11. */
@@ -162,12 +144,16 @@ function successor(serial: string, index: number): string {
   return `${head}${(BigInt(digits || '0') + BigInt(index)).toString().padStart(digits.length, '0')}`
 }
 
+/** What `tieline read` takes where nothing is said. */
+const usualFormat = ({ meter }: MeterOptions): string =>
+  typeof meter === 'string' ? TELEGRAM_KINDS[meter].speed.format : (meter.page.factory?.format ?? '8N1')
+
 function announcement(options: MeterOptions, { describe, units, read }: Service, plug: Plug): string {
   const where = plug.where()
   const { baud, format, tcp } = options
   const wire =
     tcp === undefined
-      ? `--line ${where} --baud ${baud}${format === '8N1' ? '' : ` --format ${format}`}`
+      ? `--line ${where} --baud ${baud}${format === usualFormat(options) ? '' : ` --format ${format}`}`
       : `--tcp ${where}`
   const commands = read.map(rest => `tieline read ${wire} ${rest}`)
   if (!options.json) return `${where}\n${commands.map(command => `${command}\n`).join('')}`

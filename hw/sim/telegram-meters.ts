@@ -1,6 +1,7 @@
 /** Meters that speak unasked once a second: SML on an infrared eye or RS-485, DSMR P1 on its customer port. */
 import type { DeviceEnd } from '../../drivers/line/device-end.ts'
 import type { Cancel, Clock, Timers } from '../../drivers/ports.ts'
+import { type PushSeal, sealPush } from '../../protocol/telegram/dlms/write.ts'
 import { encodeDsmr } from '../../protocol/telegram/dsmr-write.ts'
 import { type MeterValue, OBIS, type UnitName } from '../../protocol/telegram/obis.ts'
 import { encodeSml } from '../../protocol/telegram/sml-write.ts'
@@ -62,11 +63,18 @@ export const startSmlMeter = (
   )
 
 /** A v5 meter: whole watt-hours in two tariffs of which only the second counts, and power of each direction apart. */
-export const startP1Meter = (
-  options: TelegramMeterOptions & { readonly equipmentId: string; readonly model: string },
-): SpeakingMeter =>
-  speak(options, measured =>
-    encodeDsmr({
+export function startP1Meter(
+  options: TelegramMeterOptions & {
+    readonly equipmentId: string
+    readonly model: string
+    /** With it every telegram is encrypted, as in Luxembourg, the frame counter rising from the time of day. */
+    readonly seal?: Omit<PushSeal, 'counter'>
+  },
+): SpeakingMeter {
+  const { seal } = options
+  const counted = Math.floor(options.clock.now() / 1000)
+  return speak(options, (measured, sequence) => {
+    const telegram = encodeDsmr({
       model: options.model,
       equipmentId: options.equipmentId,
       timestamp: dutchWinterTime(options.clock),
@@ -80,8 +88,10 @@ export const startP1Meter = (
         milli(OBIS.voltageL1, measured.voltageMv, -1, 'V'),
         milli(OBIS.currentL1, measured.currentMa, 0, 'A'),
       ],
-    }),
-  )
+    })
+    return seal === undefined ? telegram : sealPush(telegram, { ...seal, counter: counted + sequence })
+  })
+}
 
 export function speak(
   options: TelegramMeterOptions,

@@ -14,6 +14,7 @@ import { tielineBench } from '../../../hw/bench/cli.ts'
 import { concat } from '../../../protocol/bytes.ts'
 import { must, type Pull } from '../../../protocol/result.ts'
 import type { Telegram } from '../../../protocol/telegram/telegram.ts'
+import { runTieline } from '../../agent/cli/cli-run.ts'
 import { assert, suite } from '../../harness.ts'
 
 const ModbusRTU = modbusSerial.default
@@ -163,6 +164,36 @@ test('a speaking meter is recorded, and what was recorded is played to whoever l
     there('dsmr', decodeDsmrTelegram, 'E777'),
   ])
 }, 60_000)
+
+test('a meter of every kind of telegram is read by the command that it prints', async () => {
+  const key = '00112233445566778899aabbccddee01'
+  const there = async (spec: string, serial: string) => {
+    const meter = await start('meter', '--telegram', ...spec.split(' '), '--serial', serial, '--json')
+    const { read } = JSON.parse((await meter.lines(1))[0]!)
+    const { exit, err, json } = await runTieline([...read[0].split(' ').slice(1), '--json'])
+    assert.is(await meter.stop(), EXIT.ok)
+    assert.is(exit, 0, `${read[0]}: ${err}`)
+    assert.is(json()[0].meter.slice(0, serial.length), serial, spec)
+    const imported = json()[0].values.find(({ obis }: { obis: string }) => obis === '1-0:1.8.0')
+    // What the simulated home begins with, in kWh.
+    const kWh = Number(imported.value) * 10 ** (imported.scaler - 3)
+    assert.ok(kWh >= 9_877 && kWh < 9_878, `${spec}: ${kWh} kWh`)
+  }
+  await Promise.all([
+    there('sml', '0a01544c4e0000000777'),
+    there(`dsmr --key ${key}`, 'E777'),
+    there('dlms', 'TLN777'),
+    there('iec62056', '777'),
+    there('mbus', '00000777'),
+  ])
+  await Promise.all([
+    there('dsmr', 'E778'),
+    there(`dlms --key ${key}`, 'TLN778'),
+    there('iec62056 --format 8N1', '778'),
+    there('iec62056-pushed', '779'),
+    there('iec62056-pushed --format 8N1', '780'),
+  ])
+}, 120_000)
 
 test('record and play say in one line what is wrong', async () => {
   const cut = join(folder, 'other.txt')
