@@ -5,61 +5,27 @@ import { createSerialLine } from '../../../drivers/line/serial.ts'
 import { createTcpLine } from '../../../drivers/line/tcp.ts'
 import { openTcpServer } from '../../../drivers/line/tcp-server.ts'
 import { PAGES } from '../../../drivers/meters/catalogue.ts'
-import { createModbusMeter, type ModbusMeterParts } from '../../../drivers/meters/modbus-meter.ts'
+import { createModbusMeter } from '../../../drivers/meters/modbus-meter.ts'
 import { type Channel, holding, type MeterPage, steps, V } from '../../../drivers/meters/page.ts'
 import { createModbusMaster } from '../../../drivers/modbus/master.ts'
 import type { MeterReading } from '../../../drivers/ports.ts'
 import { createSimTime } from '../../../hw/sim/clock.ts'
 import { sdm120Bank, sdm630Bank } from '../../../hw/sim/eastron-image.ts'
 import { createMemoryLine } from '../../../hw/sim/memory-line.ts'
-import { createUnit, type ModbusBank, serveModbus } from '../../../hw/sim/modbus-slave.ts'
+import { createUnit, serveModbus } from '../../../hw/sim/modbus-slave.ts'
 import { seededRandom } from '../../../hw/sim/random.ts'
-import type { Measured } from '../../../hw/sim/register-image.ts'
 import { shellyPro3emBank } from '../../../hw/sim/shelly-image.ts'
-import type { Result } from '../../../protocol/result.ts'
-import { fail, must } from '../../../protocol/result.ts'
+import { must } from '../../../protocol/result.ts'
 import { findValue, OBIS } from '../../../protocol/telegram/obis.ts'
 import { assert, suite } from '../../harness.ts'
+import { codeOf, MEASURED, makeStreetLine, settled } from './street-line.ts'
 
 const test = suite('modbus meter')
 
-const CHARACTER_MS = 10_000 / 9_600
 const SDM120 = PAGES.get('eastron-sdm120')!
 const SDM630 = PAGES.get('eastron-sdm630')!
 const SHELLY = PAGES.get('shelly-pro-3em')!
 
-/** -1,919.7 W at 230.2 V and 8.339 A, 1,551.374 kWh in, 1,335.693 kWh out. */
-const MEASURED: Measured = {
-  voltageMv: 230_200,
-  currentMa: 8_339,
-  powerMw: -1_919_700,
-  frequencyMhz: 49_950,
-  imported: 1_551_374_000n,
-  exported: 1_335_693_000n,
-}
-
-function makeStreetLine(banks: readonly ModbusBank[]) {
-  const { clock, timers, advance } = createSimTime(1_700_000_000_000, drainPromises)
-  const wire = createMemoryLine({ name: 'rs485', characterMs: CHARACTER_MS, clock, timers })
-  const units = new Map(banks.map((bank, i) => [i + 1, createUnit(bank)]))
-  const random = seededRandom(3)
-  serveModbus(wire.device, units, { framing: 'rtu', characterMs: 0, turnaroundMs: 5, clock, timers, random })
-  const master = createModbusMaster({ line: wire.port, clock, timers, framing: 'rtu' })
-  const meter = (page: MeterPage, more: Partial<ModbusMeterParts> = {}) =>
-    createModbusMeter({ master, page, unit: 1, clock, characterMs: CHARACTER_MS, ...more })
-  return { clock, timers, advance, wire, units, random, master, meter }
-}
-
-async function settled<T>(bus: { advance(ms: number): Promise<void> }, promise: Promise<T>): Promise<T> {
-  let result: { value: T } | undefined
-  void promise.then(value => {
-    result = { value }
-  })
-  while (result === undefined) await bus.advance(10)
-  return result.value
-}
-
-const codeOf = (result: Result<unknown>): string => (result.ok ? 'ok' : result.fault.code)
 const shown = (reading: MeterReading, obis: string) => {
   const value = findValue(reading.values, obis)
   return value === undefined ? undefined : `${value.value}e${value.scaler} ${value.unit}`
@@ -103,71 +69,6 @@ test('every quantity of an SDM630 comes as an exact decimal with its name', asyn
   const fewer = must(await settled(bus, bus.meter(SDM630, { channels: ['power'] }).read()))
   assert.not.equal(fewer.rawHash, reading.rawHash)
   assert.is(fewer.values.length, 1)
-})
-
-/** An SDM630's registers with this code in its model register, and how often that was asked for. */
-function coded(code: number | undefined) {
-  const bank = sdm630Bank({ serial: 41_000_001, measure: () => MEASURED })
-  const asked = { times: 0 }
-  const registers: ModbusBank['registers'] = () => {
-    const rest = bank.registers!()
-    return (table, address) => {
-      if (table !== 'holding' || address < 0xfc02 || address > 0xfc03) return rest(table, address)
-      if (address === 0xfc02) asked.times++
-      return address === 0xfc02 ? code : 0x0102
-    }
-  }
-  return { bank: { ...bank, registers }, asked }
-}
-
-test("another product of the maker is no reading, and its page is named; an unknown code or none is the page's word", async () => {
-  for (const [page, code, says] of [
-    [SDM630, 0x0089, 'eastron-sdm72-v2'],
-    [SDM630, 0x0020, 'eastron-sdm120'],
-    [SDM120, 0x0070, 'eastron-sdm630'],
-    [SDM630, 0x0070, undefined],
-    // An SDM630MCT: its registers are not known to differ.
-    [SDM630, 0x0079, undefined],
-    [SDM630, undefined, undefined],
-  ] as const) {
-    const { bank, asked } = coded(code)
-    const bus = makeStreetLine([bank])
-    await bus.master.open()
-    const meter = bus.meter(page)
-    const [first, second] = [await settled(bus, meter.read()), await settled(bus, meter.read())]
-    if (says === undefined) {
-      assert.is(codeOf(first), 'ok')
-      assert.is(asked.times, 1, 'once is enough')
-    } else {
-      assert.is(codeOf(first), 'meter.other-model')
-      assert.is(!first.ok && first.fault['fits'], says)
-      assert.is(!first.ok && first.fault['received'], code.toString(16).padStart(4, '0'))
-      assert.is(codeOf(second), 'meter.other-model', 'nor the next time')
-    }
-    // Without the defence the same registers are a reading.
-    const { model: _, ...unaware } = page
-    assert.is(codeOf(await settled(bus, bus.meter(unaware).read())), 'ok')
-    await bus.master.close()
-  }
-})
-
-test('a slave that says nothing when asked for its model is read all the same, later', async () => {
-  const bus = makeStreetLine([sdm630Bank({ serial: 41_000_001, measure: () => MEASURED })])
-  await bus.master.open()
-  let asked = 0
-  const mute: typeof bus.master = {
-    ...bus.master,
-    readRegisters: async (unit, table, address, count, options) => {
-      if (address !== 0xfc02) return bus.master.readRegisters(unit, table, address, count, options)
-      asked++
-      return fail({ code: 'modbus.timeout', unit })
-    },
-  }
-  const meter = bus.meter(SDM630, { master: mute })
-  assert.is(codeOf(await settled(bus, meter.read())), 'modbus.timeout')
-  assert.is(codeOf(await settled(bus, meter.read())), 'ok')
-  assert.is(codeOf(await settled(bus, meter.read())), 'ok')
-  assert.is(asked, 3)
 })
 
 test('a Shelly on TCP: low word first, its MAC for a name, counters of 0.01 Wh', async () => {
