@@ -105,9 +105,13 @@ export function sayFault(fault: Fault, at: { readonly line: string; readonly bau
       return `${line}: the device vanished while it was read (${fault['cause']})`
     case 'serial.missing':
       return `${line}: no such device: ${fault.hint}`
+    case 'serial.no-serial-device':
     case 'serial.permission':
     case 'serial.busy':
+    case 'tcp.no-answer':
       return `${line}: ${fault.hint}`
+    case 'tcp.gone':
+      return `${line}: ${fault.hint ?? oneLine(faultLine(fault))}`
     case 'modbus.exception':
       return `${line}: unit ${unit} answers, but refuses what this page reads (exception ${fault['exception']}, ${fault['name']}): is it another product?`
     case 'meter.no-identity':

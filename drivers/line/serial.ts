@@ -27,6 +27,11 @@ const OPERATION_DEADLINE_MS = 2_000
 /** Why a device is not opened, by what the package says: a person can do something about these. */
 const REFUSALS = [
   {
+    said: /inappropriate ioctl|ENOTTY|is a directory|EISDIR|is not defined/i,
+    code: 'serial.no-serial-device',
+    hint: 'this is no serial device',
+  },
+  {
     said: /permission|EACCES/i,
     code: 'serial.permission',
     hint: 'allow this user to use serial devices, as by membership in the group dialout',
@@ -73,7 +78,9 @@ export function createSerialLine(settings: SerialSettings, clock: Clock, timers:
 
   function faultOf(operation: string, error: unknown): Fault {
     const message = error instanceof Error ? error.message : String(error)
-    const known = operation === 'open' ? REFUSALS.find(({ said }) => said.test(message)) : undefined
+    // Less the path, which may hold any word.
+    const why = path === '' ? message : message.replaceAll(path, '')
+    const known = operation === 'open' ? REFUSALS.find(({ said }) => said.test(why)) : undefined
     return known === undefined
       ? { code: `serial.${operation}`, path, message }
       : { code: known.code, path, message, hint: known.hint }

@@ -9,6 +9,19 @@ const OPERATION_DEADLINE_MS = 2_000
 /** A peer that vanished without a word is asked after this long; the kernel then gives up within minutes, our reads at once. */
 const KEEP_ALIVE_MS = 10_000
 
+/** What a person can do about it, by what the system says. */
+const HINTS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'the device is there, but nothing listens on this port',
+  ENOTFOUND: 'this name has no address: check how it is spelt',
+  EAI_AGAIN: 'the name service does not answer: check the network, or give the address itself',
+  EHOSTUNREACH: 'nobody is there: check the address and the cable',
+  ENETUNREACH: 'no network leads there: check the address',
+  ETIMEDOUT: 'nobody answers: check the address, and that the device is switched on',
+}
+
+const hintOf = (code: string | undefined): { readonly hint?: string } =>
+  code !== undefined && Object.hasOwn(HINTS, code) ? { hint: HINTS[code]! } : {}
+
 interface Batch {
   readonly sent: Promise<Result<void>>
   /** What was written so far. */
@@ -27,7 +40,7 @@ export function createTcpLine(host: string, port: number, clock: Clock, timers: 
       code: `tcp.${operation}`,
       line: name,
       message: error?.message,
-      ...(code === 'ECONNREFUSED' ? { hint: 'the device is there, but nothing listens on this port' } : {}),
+      ...hintOf(operation === 'no-answer' ? 'ETIMEDOUT' : code),
     }
   }
 

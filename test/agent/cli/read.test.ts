@@ -71,7 +71,9 @@ test('over TCP: Modbus TCP whatever the page, RTU where asked, and the other fra
   await server.close()
   const refused = await runTieline(at)
   assert.is(refused.exit, 69)
-  assert.match(refused.err, /nothing listens on this port\n$/)
+  assert.match(refused.err, /^tieline read: 127\.0\.0\.1:\d+: the device is there, but nothing listens on this port\n$/)
+  const unknown = await runTieline(['read', '--page', 'shelly-pro-3em', '--tcp', 'tieline-none.invalid'])
+  assert.match(unknown.err, /^tieline read: tieline-none\.invalid:502: (this name has no address|the name service)/)
 })
 
 test('a unit that is not there: the one that answers is named', async () => {
@@ -127,6 +129,14 @@ test('a port that is not there, and one that another program has open', async ()
   const missing = await runTieline([...READ, '/dev/tieline-missing'])
   assert.is(missing.exit, 69)
   assert.match(missing.err, /^tieline read: \/dev\/tieline-missing: no such device: check the path/)
+  const named = await runTieline([...READ, '/dev/permission-lock', '--json'])
+  assert.is(named.json()[0].fault.code, 'serial.missing', 'what the path is called means nothing')
+  for (const path of ['/dev/null', tmpdir(), '']) {
+    const strange = await runTieline([...READ, path, '--json'])
+    assert.is(strange.json()[0].fault.code, 'serial.no-serial-device', strange.err)
+    assert.is(strange.err, `tieline read: ${path}: this is no serial device\n`)
+    assert.is(strange.exit, 69)
+  }
   const pty = must(await openPty())
   const other = createSerialLine({ path: pty.path, baudRate: 9600 }, clock, timers)
   must(await other.open({ bytes: () => {}, down: () => {} }))
