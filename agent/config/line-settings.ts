@@ -7,7 +7,7 @@ export interface LineSpeed {
 }
 
 /** Modbus slaves: most of their makers' choice. */
-export const USUAL_SPEED: LineSpeed = { baud: 9_600, format: '8N1' }
+const USUAL_SPEED: LineSpeed = { baud: 9_600, format: '8N1' }
 
 /** An infrared eye, a P1 port, a DLMS push over an M-Bus or H1 adapter; IEC 62056-21, 4.1 and 6.4.5; EN 13757-2. */
 const SPEEDS: Readonly<Record<string, LineSpeed>> = {
@@ -39,3 +39,17 @@ export function framingOf(line: LineConfig, meters: readonly MeterConfig[]): Fra
 /** undefined of a meter that goes with the others of its line, and of one that is no Modbus slave. */
 export const saidFraming = (meter: MeterConfig): Framing | undefined =>
   'page' in meter ? PAGE_FRAMINGS[meter.protocol] : meter.protocol === 'sunspec' ? meter.framing : undefined
+
+/** A line that does not say how it is set is set as the first meter on it leaves its factory. */
+export function withSpeed(
+  name: string,
+  line: TcpLine | (Omit<SerialLine, 'baud' | 'format'> & Partial<Pick<SerialLine, 'baud' | 'format'>>),
+  meters: Readonly<Record<string, MeterConfig>>,
+): LineConfig {
+  if (line.kind === 'tcp') return line
+  const first = Object.values(meters).find(meter => meter.line === name)
+  return { ...(first === undefined ? USUAL_SPEED : usualSpeed(first)), ...line }
+}
+
+type SerialLine = Extract<LineConfig, { kind: 'serial' }>
+type TcpLine = Extract<LineConfig, { kind: 'tcp' }>

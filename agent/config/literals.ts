@@ -125,3 +125,22 @@ export const parseUrl =
   (...protocols: readonly string[]) =>
   (text: string): string | undefined =>
     URL.canParse(text) && protocols.includes(new URL(text).protocol) && new URL(text).hostname !== '' ? text : undefined
+
+/** A number of that form between two others, both included. */
+export const within = (parse: (text: string) => number | undefined, least: number, most: number) => (text: string) => {
+  const value = parse(text)
+  return value !== undefined && value >= least && value <= most ? value : undefined
+}
+
+/** Until a password or token can be set, the page is for this machine only. */
+export function parseLoopback(text: string): { readonly host: string; readonly port: number } | undefined {
+  const address = parseHostPort(text)
+  return address !== undefined && /^(127\.0\.0\.1|::1|localhost)$/.test(address.host) ? address : undefined
+}
+
+export const parseRelayName = (text: string): string | undefined => (/^[a-z0-9-]{1,32}$/.test(text) ? text : undefined)
+
+/** An address, or `mqtt:NAME` of a relay. */
+export const parseLedgerSource = (text: string): string | undefined =>
+  parseUrl('http:', 'https:')(text) ??
+  (text.startsWith('mqtt:') && parseRelayName(text.slice(5)) !== undefined ? text : undefined)

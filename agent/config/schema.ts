@@ -3,28 +3,10 @@
  * the whole configuration, because a misspelt limit that is silently ignored is a limit that is not there.
  */
 import * as v from 'valibot'
-import { USUAL_SPEED, usualSpeed } from './line-settings.ts'
-import {
-  parseBoolean,
-  parseContact,
-  parseCurrent,
-  parseDuration,
-  parseEnergy,
-  parseFrequency,
-  parseHeight,
-  parseHex32,
-  parseHostPort,
-  parseIecAddress,
-  parseMbusAddress,
-  parsePermille,
-  parsePower,
-  parsePrice,
-  parseUrl,
-  parseVoltage,
-  parseWhole,
-} from './literals.ts'
+import { withSpeed } from './line-settings.ts'
+import * as literals from './literals.ts'
 import { nearest } from './nearest.ts'
-import type { LineConfig, MeterConfig, PAGE_FRAMINGS, SiteConfig } from './site-config.ts'
+import type { MeterConfig, PAGE_FRAMINGS, SiteConfig } from './site-config.ts'
 import type { Path, YamlValue } from './yaml.ts'
 
 /** Text that `parse` understands; `meant` completes the sentence "must be ...". */
@@ -48,11 +30,6 @@ const group = <const E extends v.ObjectEntries>(entries: E) => v.strictObject(en
 const set = <T extends object>(settings: T): { [K in keyof T]?: Exclude<T[K], undefined> } =>
   Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined)) as never
 
-const within = (parse: (text: string) => number | undefined, least: number, most: number) => (text: string) => {
-  const value = parse(text)
-  return value !== undefined && value >= least && value <= most ? value : undefined
-}
-
 /** A value that is none of these, with the one that was probably meant. valibot quotes what it received. */
 const among = (choices: readonly string[]) => (issue: { readonly received: string }) => {
   const meant = nearest(issue.received.replaceAll('"', ''), choices)
@@ -70,26 +47,24 @@ const meterSerial = scalar(
   text => (/^[\x21-\x7e]{1,64}$/.test(text) ? text : undefined),
   "a meter's serial, without blanks",
 )
-const duration = (least: number, most: number, meant: string) => scalar(within(parseDuration, least, most), meant)
+const duration = (least: number, most: number, meant: string) =>
+  scalar(literals.within(literals.parseDuration, least, most), meant)
 /** From once in 100 ms, faster than any page answers, to a quarter of an hour, the settlement period of most grids. */
 const every = v.optional(duration(100, 900_000, 'a duration from 100ms to 15min'), '1s')
 const window = duration(1000, 30 * 86_400_000, 'a duration from 1s to 30d')
-const key = scalar(parseHex32, 'a public key: 64 hexadecimal digits')
-const contact = scalar(parseContact, 'a contact: the bank and the channel, as in board.1')
-const price = scalar(parsePrice, 'a price for one kWh, as in 0.28, with at most 6 decimals')
+const key = scalar(literals.parseHex32, 'a public key: 64 hexadecimal digits')
+const contact = scalar(literals.parseContact, 'a contact: the bank and the channel, as in board.1')
+const price = scalar(literals.parsePrice, 'a price for one kWh, as in 0.28, with at most 6 decimals')
 const RELAY_NAME = 'the name of a relay: at most 32 small letters, digits or -'
-const relayName = (text: string) => (/^[a-z0-9-]{1,32}$/.test(text) ? text : undefined)
 /** `mqtt:relay-1` is a ledger node that a relay of that name serves over the site's own brokers. */
 const ledgerSource = scalar(
-  text =>
-    parseUrl('http:', 'https:')(text) ??
-    (text.startsWith('mqtt:') && relayName(text.slice(5)) !== undefined ? text : undefined),
+  literals.parseLedgerSource,
   'an address such as http://127.0.0.1:26657, or a relay such as mqtt:relay-1',
 )
-const flag = scalar(parseBoolean, 'true or false')
+const flag = scalar(literals.parseBoolean, 'true or false')
 /** Unit 0 is broadcast, 248 to 255 are reserved (Modbus over serial line V1.02, 2.2), but TCP gateways answer at 255. */
 const unit = scalar(
-  text => (text === '255' ? 255 : within(parseWhole, 1, 247)(text)),
+  text => (text === '255' ? 255 : literals.within(literals.parseWhole, 1, 247)(text)),
   'a Modbus unit from 1 to 247, or 255',
 )
 const BAUDS = [300, 600, 1200, 2400, 4800, 9600, 19_200, 38_400, 57_600, 115_200]
@@ -101,7 +76,7 @@ const lineForm = v.pipe(
     baud: v.optional(baud),
     format: v.optional(oneOf('8N1', '8N2', '8E1', '8O1', '7E1', '7O1')),
     rs485: v.optional(oneOf('rts-high', 'rts-low')),
-    tcp: v.optional(scalar(parseHostPort, 'host:port, as in meter.local:502')),
+    tcp: v.optional(scalar(literals.parseHostPort, 'host:port, as in meter.local:502')),
   }),
   v.check(
     it => (it.serial === undefined) !== (it.tcp === undefined),
@@ -119,22 +94,24 @@ const anyMeter = { line: name, every, id: v.optional(meterSerial) }
 const pageMeter = <const P extends keyof typeof PAGE_FRAMINGS>(protocol: P) =>
   group({ protocol: v.literal(protocol), ...anyMeter, page: name, unit })
 const mbusAddress = scalar(
-  parseMbusAddress,
+  literals.parseMbusAddress,
   'an M-Bus address: 0 to 250, 254, or 8 digits with F for any, then maker, version and medium as in 12345678-TLN-01-02',
 )
-const iecAddress = scalar(parseIecAddress, 'a device address: at most 32 letters, digits or blanks')
+const iecAddress = scalar(literals.parseIecAddress, 'a device address: at most 32 letters, digits or blanks')
 const pushed = v.literal('pushed', 'must be pushed, or left out for a meter that is asked')
+const iec = { address: v.optional(iecAddress), mode: v.optional(pushed) }
 const model = v.optional(oneOf('meter', 'inverter', 'battery'), 'meter')
 const sunspec = {
   model,
   /** No device is known that speaks for more. */
-  nth: v.optional(scalar(within(parseWhole, 1, 99), 'a whole number from 1 to 99')),
+  nth: v.optional(scalar(literals.within(literals.parseWhole, 1, 99), 'a whole number from 1 to 99')),
   positive: v.optional(oneOf('import', 'export')),
-  max_registers: v.optional(scalar(within(parseWhole, 2, 125), 'a whole number from 2 to 125')),
+  max_registers: v.optional(scalar(literals.within(literals.parseWhole, 2, 125), 'a whole number from 2 to 125')),
   framing: v.optional(oneOf('rtu', 'ascii', 'tcp')),
 }
 const keyedMeter = <const P extends 'dsmr' | 'dlms' | 'dlms-raw'>(protocol: P) =>
   group({ protocol: v.literal(protocol), ...anyMeter, key_file: v.optional(path), auth_key_file: v.optional(path) })
+const PROTOCOLS = 'modbus-rtu modbus-ascii modbus-tcp sunspec iec62056 mbus sml dsmr dlms dlms-raw'.split(' ')
 const meter = v.pipe(
   v.variant(
     'protocol',
@@ -143,30 +120,14 @@ const meter = v.pipe(
       pageMeter('modbus-ascii'),
       pageMeter('modbus-tcp'),
       group({ protocol: v.literal('sunspec'), ...anyMeter, unit, ...sunspec }),
-      group({
-        protocol: v.literal('iec62056'),
-        ...anyMeter,
-        address: v.optional(iecAddress),
-        mode: v.optional(pushed),
-      }),
+      group({ protocol: v.literal('iec62056'), ...anyMeter, ...iec }),
       group({ protocol: v.literal('mbus'), ...anyMeter, address: mbusAddress }),
       group({ protocol: v.literal('sml'), ...anyMeter }),
       keyedMeter('dsmr'),
       keyedMeter('dlms'),
       keyedMeter('dlms-raw'),
     ],
-    among([
-      'modbus-rtu',
-      'modbus-ascii',
-      'modbus-tcp',
-      'sunspec',
-      'iec62056',
-      'mbus',
-      'sml',
-      'dsmr',
-      'dlms',
-      'dlms-raw',
-    ]),
+    among(PROTOCOLS),
   ),
   v.transform(it => {
     // What is left out has no key at all; the types of valibot cannot say so.
@@ -207,7 +168,7 @@ const directLine = v.pipe(
     side: oneOf('seller', 'buyer'),
     peer: name,
     meter: name,
-    limit: scalar(parseCurrent, 'a current, as in 16A'),
+    limit: scalar(literals.parseCurrent, 'a current, as in 16A'),
     peer_meter: meterSerial,
     contacts: v.pipe(
       group({ line: contact, upstream: v.optional(contact), own: v.optional(contact) }),
@@ -221,7 +182,7 @@ const directLine = v.pipe(
             scalar(text => (text === '1' ? 1 : text === '3' ? 3 : undefined), '1 or 3'),
             '1',
           ),
-          load: v.optional(scalar(parsePower, 'a power, as in 3.7kW')),
+          load: v.optional(scalar(literals.parsePower, 'a power, as in 3.7kW')),
         }),
         v.transform(({ name, phases, load }) => ({ name, phases, ...set({ load }) })),
       ),
@@ -238,7 +199,11 @@ const trade = v.pipe(
   group({
     sell: v.optional(
       v.pipe(
-        group({ reserve: price, opening: price, capacity: v.optional(scalar(parsePower, 'a power, as in 3.7kW')) }),
+        group({
+          reserve: price,
+          opening: price,
+          capacity: v.optional(scalar(literals.parsePower, 'a power, as in 3.7kW')),
+        }),
         v.transform(({ capacity, ...rest }) => ({ ...rest, ...set({ capacity }) })),
       ),
     ),
@@ -247,10 +212,10 @@ const trade = v.pipe(
     receipt_window: v.optional(window, '60s'),
     dispute_window: v.optional(window, '120s'),
     energy: scalar(
-      text => (parseEnergy(text) ? parseEnergy(text) : undefined),
+      text => (literals.parseEnergy(text) ? literals.parseEnergy(text) : undefined),
       'an energy above 0, as in 2kWh or 500Wh',
     ),
-    loss: v.optional(scalar(parsePermille, 'a share, as in 2%'), '2%'),
+    loss: v.optional(scalar(literals.parsePermille, 'a share, as in 2%'), '2%'),
     pause: v.optional(duration(0, 86_400_000, 'a duration up to 1d'), '0s'),
   }),
   v.transform(it => ({
@@ -264,8 +229,8 @@ const trade = v.pipe(
   })),
 )
 
-const voltage = v.optional(scalar(parseVoltage, 'a voltage, as in 207V'))
-const frequency = v.optional(scalar(parseFrequency, 'a frequency, as in 49.5Hz'))
+const voltage = v.optional(scalar(literals.parseVoltage, 'a voltage, as in 207V'))
+const frequency = v.optional(scalar(literals.parseFrequency, 'a frequency, as in 49.5Hz'))
 const safety = v.pipe(
   group({
     voltage_min: voltage,
@@ -292,7 +257,7 @@ const keys = v.pipe(
     account: v.optional(path),
     metering: v.optional(path),
     sealing: v.optional(path),
-    seed: v.optional(scalar(parseHex32, 'a seed: 64 hexadecimal digits')),
+    seed: v.optional(scalar(literals.parseHex32, 'a seed: 64 hexadecimal digits')),
   }),
   v.check(
     it => [it.account, it.metering, it.sealing].every(file => (file === undefined) === (it.seed !== undefined)),
@@ -312,8 +277,8 @@ const ledger = v.pipe(
       'a chain id of at most 50 letters, digits, . - _',
     ),
     trust: group({
-      height: scalar(parseHeight, 'a height from 1'),
-      hash: scalar(parseHex32, 'a header hash: 64 hexadecimal digits'),
+      height: scalar(literals.parseHeight, 'a height from 1'),
+      hash: scalar(literals.parseHex32, 'a header hash: 64 hexadecimal digits'),
     }),
     trusting_period: v.optional(duration(60_000, 365 * 86_400_000, 'a duration from 1min to 365d'), '14d'),
     max_clock_drift: v.optional(duration(0, 60_000, 'a duration up to 1min'), '10s'),
@@ -321,7 +286,7 @@ const ledger = v.pipe(
     stale_after: v.optional(duration(2000, 7_200_000, 'a duration from 2s to 2h')),
     primary: ledgerSource,
     witnesses: v.array(ledgerSource, 'must be a list of addresses'),
-    relay_as: v.optional(scalar(relayName, RELAY_NAME)),
+    relay_as: v.optional(scalar(literals.parseRelayName, RELAY_NAME)),
   }),
   v.transform(({ trusting_period, max_clock_drift, follow, stale_after, relay_as, ...rest }) => ({
     ...rest,
@@ -332,14 +297,12 @@ const ledger = v.pipe(
   })),
 )
 
-/** Until a password or token can be set, the page is for this machine only. */
-const loopback = (text: string) => {
-  const address = parseHostPort(text)
-  return address !== undefined && /^(127\.0\.0\.1|::1|localhost)$/.test(address.host) ? address : undefined
-}
 const page = v.pipe(
   group({
-    listen: v.optional(scalar(loopback, 'an address of this machine, as in 127.0.0.1:8480'), '127.0.0.1:8480'),
+    listen: v.optional(
+      scalar(literals.parseLoopback, 'an address of this machine, as in 127.0.0.1:8480'),
+      '127.0.0.1:8480',
+    ),
     off: v.optional(flag, 'false'),
   }),
   v.transform(({ listen, off }) => ({ ...listen, off })),
@@ -355,9 +318,9 @@ const rest = v.pipe(
 
 const clock = v.pipe(
   group({
-    origin_wall_ms: scalar(parseWhole, 'milliseconds since 1970'),
-    origin_virtual_ms: scalar(parseWhole, 'milliseconds since 1970'),
-    speed: scalar(within(parseWhole, 1, 1000), 'a whole factor from 1 to 1000'),
+    origin_wall_ms: scalar(literals.parseWhole, 'milliseconds since 1970'),
+    origin_virtual_ms: scalar(literals.parseWhole, 'milliseconds since 1970'),
+    speed: scalar(literals.within(literals.parseWhole, 1, 1000), 'a whole factor from 1 to 1000'),
   }),
   v.transform(it => ({
     originWallMs: it.origin_wall_ms,
@@ -365,17 +328,6 @@ const clock = v.pipe(
     speed: it.speed,
   })),
 )
-
-/** A line that does not say how it is set is set as the first meter on it leaves its factory. */
-function withSpeed(
-  name: string,
-  line: v.InferOutput<typeof lineForm>,
-  meters: Readonly<Record<string, MeterConfig>>,
-): LineConfig {
-  if (line.kind === 'tcp') return line
-  const first = Object.values(meters).find(meter => meter.line === name)
-  return { ...(first === undefined ? USUAL_SPEED : usualSpeed(first)), ...line }
-}
 
 const site = v.pipe(
   group({
@@ -388,7 +340,7 @@ const site = v.pipe(
     ledger,
     brokers: v.pipe(
       v.array(
-        scalar(parseUrl('mqtt:', 'mqtts:'), 'an address such as mqtt://127.0.0.1:1883'),
+        scalar(literals.parseUrl('mqtt:', 'mqtts:'), 'an address such as mqtt://127.0.0.1:1883'),
         'must be a list of addresses',
       ),
       v.minLength(1, 'must name at least one broker'),

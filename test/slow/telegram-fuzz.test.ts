@@ -77,7 +77,7 @@ const KINDS: readonly Kind[] = [
   { what: 'encrypted P1, tag unread', kind: 'dsmr', keys: { encryption }, telegrams: sealed, hiddenMost: REACHING },
   { what: 'DLMS in HDLC', kind: 'dlms', telegrams: pushes.map(inHdlc) },
   { what: 'sealed DLMS in M-Bus', kind: 'dlms', keys: P1_KEYS, telegrams: sealedPushes, wrongMost: 0 },
-  { what: 'IEC 62056-21', kind: 'iec62056', telegrams: readouts, wrongMost: IEC_WRONG },
+  { what: 'IEC 62056-21', kind: 'iec62056', telegrams: readouts, wrongMost: IEC_WRONG, hiddenMost: REACHING },
   { what: 'M-Bus', kind: 'mbus', telegrams: mbus, wrongMost: MBUS_WRONG, hiddenMost: REACHING },
 ]
 
