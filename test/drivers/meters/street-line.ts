@@ -10,7 +10,7 @@ import { seededRandom } from '../../../hw/sim/random.ts'
 import type { Measured } from '../../../hw/sim/register-image.ts'
 import type { Result } from '../../../protocol/result.ts'
 
-export const CHARACTER_MS = 10_000 / 9_600
+const CHARACTER_MS = 10_000 / 9_600
 
 /** -1,919.7 W at 230.2 V and 8.339 A, 1,551.374 kWh in, 1,335.693 kWh out. */
 export const MEASURED: Measured = {
