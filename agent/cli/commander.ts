@@ -1,5 +1,5 @@
 /** The one file that knows commander: programs that throw instead of ending the process, and talk where they are told. */
-import { Command, CommanderError } from 'commander'
+import { Command, CommanderError, Help } from 'commander'
 import { EXIT, type ExitCode } from './exit-codes.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -10,6 +10,7 @@ export function program(name: string, terminal: Terminal, parent = ''): Command 
   return new Command(name)
     .exitOverride()
     .showSuggestionAfterError()
+    .configureHelp({ optionDescription })
     .configureOutput({
       writeOut: terminal.out,
       writeErr: terminal.err,
@@ -23,6 +24,10 @@ export function program(name: string, terminal: Terminal, parent = ''): Command 
         ),
     })
 }
+
+/** With its default, but of an option that may be given several times: that none was given says nothing. */
+const optionDescription: Help['optionDescription'] = option =>
+  Array.isArray(option.defaultValue) ? option.description : Help.prototype.optionDescription(option)
 
 /** Carries the command out. A usage mistake has already been explained by the time its code is returned. */
 export async function carryOut(command: Command, args: readonly string[]): Promise<ExitCode | undefined> {

@@ -171,7 +171,15 @@ async function searchUnits(line: LineConfig, search: Search, around: Around): Pr
         `${placeOf(line)}: ${units.indexOf(unit) + 1} of ${units.length} units asked, ${found} ${found === 1 ? 'answers' : 'answer'}\n`,
       )
     }
-    return ok(await detectUnits({ master, pages: [...PAGES.values()], clock, timers, live, onUnit }, units))
+    let garbled = false
+    const onGarbled = () => {
+      garbled = true
+    }
+    const parts = { master, pages: [...PAGES.values()], clock, timers, live, onUnit, onGarbled }
+    const found = await detectUnits(parts, units)
+    if (found.length === 0 && garbled)
+      terminal.err(`${placeOf(line)}: bytes are heard that make no answer: another speed or parity, or noise?\n`)
+    return ok(found)
   } finally {
     await master.close()
   }

@@ -70,7 +70,8 @@ export function addMetering(
       .option('--id <serial>', 'the serial number that it must have, or of a product that tells none')
       .option('--every <duration>', 'read again and again, as in 1s')
       .option('--count <n>', 'so many readings')
-      .option('--json', 'one JSON object a reading'),
+      .option('--json', 'one JSON object a reading')
+      .addHelpText('after', READ_JSON),
   ).action(async (name: string | undefined, options: ReadOptions) => {
     const { read } = await import('./read.ts')
     leave(await read(name, options, terminal, interrupted()))
@@ -90,6 +91,7 @@ export function addMetering(
     .option('--format <list>', 'the forms of a character to try', '8N1')
     .option('--units <list>', 'the units to ask, as in 1-10,42')
     .option('--json', 'one JSON object a meter')
+    .addHelpText('after', DETECT_JSON)
     .action(async (options: DetectOptions) => {
       const { detect } = await import('./detect.ts')
       leave(await detect(options, terminal, interrupted()))
@@ -102,6 +104,21 @@ With --json, a frame is {"ok":true,"meter":TEXT or null,"values":[...]}, with "c
 form vouches for it. A value is {"obis":NAME,"value":DIGITS,"scaler":N,"unit":UNIT}: DIGITS times ten to the N, in UNIT as the
 telegram writes it; "at":"YYMMDDhhmmss" behind it, then S or W for summer or winter, is the meter's own time of a
 value that is not of now. What makes no frame is {"ok":false,"fault":{"code":WHY,...,"offset":N,"bytes":N}}, and the exit code is 1.
+`
+
+const READ_JSON = `
+With --json, a reading is {"ok":true,"meter":SERIAL,"taken":TIME,"age":MS,"values":[...],"rawHash":HEX,"absent":[NAME,...]}.
+A value is {"obis":NAME,"value":DIGITS,"scaler":N,"unit":UNIT,"name":NAME or null}: DIGITS times ten to the N, in UNIT;
+"at" as \`tieline decode --help\` has it. "absent" is what the page reads and the meter did not say; "rawHash" is SHA-256 of what
+was on the wire. A meter that cannot be read is {"ok":false,"fault":{"code":WHY,...}}.
+`
+
+const DETECT_JSON = `
+With --json, a slave is {"ok":true,"line":DEVICE,"baud":N,"format":FORM,"framing":KIND,"unit":N,"pages":[...],"models":[N,...],
+"says":[TEXT,...]}, a page {"page":NAME,"certainty":"certain", "likely" or "possible","meter":SERIAL or null,"because":[...]};
+a meter that speaks unasked is {"ok":true,"line":DEVICE,"baud":N,"format":FORM,"telegram":KIND,"meter":SERIAL or null,
+"encrypted":BOOLEAN}, with "maker":TEXT where an encrypted one says so. On TCP, "tcp":"HOST:PORT" stands for line, baud and
+format. A line that cannot be opened is {"ok":false,...,"fault":{"code":WHY,...}}.
 `
 
 const keyOptions = (command: Command): Command =>

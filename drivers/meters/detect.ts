@@ -30,6 +30,8 @@ export interface DetectParts {
   /** Asked before each unit. */
   readonly live: () => boolean
   readonly onUnit: (unit: number, found: number) => void
+  /** Where a unit was asked, bytes were heard that make no answer. */
+  readonly onGarbled: () => void
 }
 
 /**
@@ -64,13 +66,14 @@ export async function detectUnits(parts: DetectParts, units: readonly number[]):
 }
 
 /** Any answer shows a slave, an exception as well as another. */
-async function isThere({ master, timers }: DetectParts, unit: number): Promise<boolean> {
+async function isThere({ master, timers, onGarbled }: DetectParts, unit: number): Promise<boolean> {
   for (let tries = 0; tries < TRIES; tries++) {
     const answer = await master.readRegisters(unit, 'holding', 0, 1)
     if (answer.ok) return true
     const { fault } = answer
     if (fault.code === 'modbus.exception') return !NOT_THERE.has(fault['exception'])
     if (NO_ANSWER.has(fault.code)) return false
+    if (fault.code === 'modbus.garbled') onGarbled()
     await timers.sleep(pauseOf(fault))
   }
   return false

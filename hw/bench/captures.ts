@@ -51,7 +51,7 @@ export async function benchRecord(args: readonly string[], around: BenchSurround
     .description('Listen on a line until Ctrl-C and write what is heard, and when, into a file.')
     .argument('<file>', 'the capture to make')
     .requiredOption('--line <device>', 'a serial device, or host:port')
-    .option('--baud <n>', `of a serial device (default ${DEFAULT_BAUD})`, baudRate, DEFAULT_BAUD)
+    .option('--baud <n>', 'of a serial device', baudRate, DEFAULT_BAUD)
     .option('--format <f>', 'data bits, parity, stop bits', serialFormat, '8N1')
     .addHelpText('after', RECORD_EXAMPLES)
     .action((file: string, options: RecordOptions) => {

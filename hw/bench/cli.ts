@@ -1,6 +1,7 @@
 /** The `tieline-bench` command and `npm start`: the street until somebody ends it, or once; and single meters. */
 import { EXIT, type ExitCode, exitOf } from '../../agent/cli/exit-codes.ts'
 import type { Terminal } from '../../agent/cli/terminal.ts'
+import { unknownName } from '../../agent/cli/usage.ts'
 import { createLog } from '../../agent/log.ts'
 import { createLogTail, logInto } from '../../agent/web/agent-view.ts'
 import { createWeb } from '../../agent/web/server.ts'
@@ -37,6 +38,10 @@ const COMMANDS: Readonly<
 export async function tielineBench(args: readonly string[], around: BenchSurroundings): Promise<ExitCode> {
   const [name = '', ...rest] = args
   if (Object.hasOwn(COMMANDS, name)) return (await COMMANDS[name]!())(rest, around)
+  if (name !== '' && !name.startsWith('-')) {
+    around.terminal.err(`tieline-bench: ${unknownName('command', name, Object.keys(COMMANDS))}\n`)
+    return EXIT.usage
+  }
   const read = await readOptions(args, around.terminal)
   if ('exit' in read) return read.exit
   const { options } = read

@@ -60,18 +60,8 @@ export async function readOptions(
     .description('A street of five that trades: simulated meters, relays and wires; everything else is the real thing.')
     .option('--once', 'run a fixed stretch of virtual time and exit')
     .option('--json', 'with --once: one JSON object on stdout')
-    .option(
-      '--speed <n>',
-      `virtual time runs n times faster (default ${DEFAULT_SPEED})`,
-      whole('--speed', 1, MAX_SPEED),
-      DEFAULT_SPEED,
-    )
-    .option(
-      '--seconds <n>',
-      `virtual seconds of --once (default ${DEFAULT_SECONDS})`,
-      whole('--seconds', 60, MAX_SECONDS),
-      DEFAULT_SECONDS,
-    )
+    .option('--speed <n>', 'virtual time runs n times faster', whole('--speed', 1, MAX_SPEED), DEFAULT_SPEED)
+    .option('--seconds <n>', 'virtual seconds of --once', whole('--seconds', 60, MAX_SECONDS), DEFAULT_SECONDS)
     .option('--seed <n>', 'of keys, loads and weather', whole('--seed', 0, 999_999_999), 1)
     .option('--port <n>', 'of the page', whole('--port', 1, 65_535), 8480)
     .option('--brokers <n>', 'in-process MQTT brokers', whole('--brokers', 1, 4), 1)

@@ -39,6 +39,8 @@ test('a meter and a relay board on one line: a page for the one, none for the ot
   await pty.close()
   assert.is(data.exit, 0, data.err)
   const [meter, other] = data.json()
+  const help = (await runTieline(['detect', '--help'])).out
+  for (const key of [...Object.keys(meter), ...Object.keys(meter.pages[0])]) assert.ok(help.includes(`"${key}"`), key)
   assert.is(meter.unit, 2)
   assert.ok(meter.pages.some((fit: { page: string }) => fit.page === 'carlo-gavazzi-em340'))
   assert.equal([other.unit, other.pages, other.models], [20, [], []])
@@ -101,6 +103,20 @@ test('the command that is proposed reads what was found, where page and framing 
     assert.is(exit, 0, `${proposed}: ${err}`)
   }
   await Promise.all([proposedReads('eastron-sdm630', 'tcp'), proposedReads('shelly-pro-3em', 'rtu')])
+})
+
+test('a device at another speed is not found, but heard', async () => {
+  const pty = must(await openPty())
+  const unit = unitOf('eastron-sdm630')
+  unit.faults.garbled = true
+  const stop = serveModbus(pty, new Map([[1, unit]]), { ...TIMING, characterMs: CHARACTER_MS, framing: 'rtu' })
+  const { exit, out, err } = await runTieline(['detect', '--line', pty.path, '--baud', '115200', '--units', '1'])
+  stop()
+  await pty.close()
+  assert.is(out, '')
+  assert.match(err, /^\S+ at 115200 8N1: bytes are heard that make no answer: another speed or parity, or noise\?\n/)
+  assert.match(err, /nothing was found\n$/)
+  assert.is(exit, 1)
 })
 
 test('nothing found, a device that is not there, and mistakes in what was typed', async () => {

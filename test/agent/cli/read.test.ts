@@ -40,6 +40,8 @@ test('a reading is one JSON line: identity, time, age, named values, hash of the
   // What the simulated home measures, not what the page made of it.
   assert.ok(Math.abs(volts - measure().voltageMv / 1000) < 20, `${volts}`)
   assert.equal(reading.absent, [])
+  const help = (await runTieline(['read', '--help'])).out
+  for (const key of [...Object.keys(reading), ...Object.keys(voltage)]) assert.ok(help.includes(`"${key}"`), key)
 })
 
 test('people see words and units; every reading so often, so many times', async () => {

@@ -62,7 +62,7 @@ function bench(
       const begun = clock.mono()
       let ended: number | undefined
       const running = detectUnits(
-        { master, pages: [...PAGES.values()], clock, timers, live: () => true, onUnit: () => {} },
+        { master, pages: [...PAGES.values()], clock, timers, live: () => true, onUnit: () => {}, onGarbled: () => {} },
         asked,
       )
       void running.then(() => {

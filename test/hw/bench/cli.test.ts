@@ -69,6 +69,9 @@ test('a wrong flag leaves with 2 and says how to ask for help', async () => {
   assert.is(code, EXIT.usage)
   assert.equal(out, [])
   assert.equal(err, ["tieline-bench: unknown option '--onec' (Did you mean --once?); --help shows how"])
+  const typo = await bench('metre')
+  assert.is(typo.code, EXIT.usage)
+  assert.equal(typo.err, ['tieline-bench: unknown command "metre", did you mean "meter"?'])
 })
 
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
