@@ -1,9 +1,8 @@
 /** Files that a person wrote or recorded: configuration, profiles, captures. What the agent itself keeps goes through the Disk port. */
-import { existsSync, readFile as readFileThen } from 'node:fs'
+import { createReadStream, existsSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { promisify } from 'node:util'
-import { fromUtf8 } from '../protocol/bytes.ts'
+import { concat, fromUtf8 } from '../protocol/bytes.ts'
 import { done, fail, ok, type Result } from '../protocol/result.ts'
 
 export type FileFault = {
@@ -20,9 +19,10 @@ export type NewFileFault = {
   readonly hint?: string
 }
 
-/** Of both kinds of readFile, the one that takes a descriptor too. */
-const readFile = promisify(readFileThen)
 const STANDARD_INPUT = 0
+/** Days of telegrams, one a second. A device that is read like a file has no end of its own. */
+const MIB_MOST = 256
+const MIB = 1024 * 1024
 
 export async function readTextFile(file: string): Promise<Result<string, FileFault>> {
   const read = await readBytes(file)
@@ -31,10 +31,18 @@ export async function readTextFile(file: string): Promise<Result<string, FileFau
   return text === undefined ? fail({ code: 'file.unreadable', file, why: 'not UTF-8 text' }) : ok(text)
 }
 
-/** A whole file; `-` is what is handed to this program's standard input. */
+/** A whole file of at most 256 MiB; `-` is what is handed to this program's standard input. */
 export async function readBytes(file: string): Promise<Result<Uint8Array, FileFault>> {
   try {
-    return ok(new Uint8Array(await readFile(file === '-' ? STANDARD_INPUT : file)))
+    const from = file === '-' ? { fd: STANDARD_INPUT, autoClose: false } : {}
+    const chunks: Uint8Array[] = []
+    let bytes = 0
+    for await (const chunk of createReadStream(file, { ...from, highWaterMark: MIB })) {
+      bytes += chunk.length
+      if (bytes > MIB_MOST * MIB) return fail({ code: 'file.unreadable', file, why: `more than ${MIB_MOST} MiB` })
+      chunks.push(chunk)
+    }
+    return ok(concat(...chunks))
   } catch (error) {
     const why = (error as NodeJS.ErrnoException).code ?? String(error)
     if (why === 'ENOENT' || why === 'ENOTDIR') return fail({ code: 'file.missing', file })

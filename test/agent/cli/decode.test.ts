@@ -255,6 +255,12 @@ test('standard input is read for -', () => {
   assert.equal(JSON.parse(String(child.stdout)), SML_JSON)
 })
 
+test('what never ends is refused', async () => {
+  const device = await runTieline(['decode', 'sml', '/dev/zero'])
+  assert.is(device.exit, 74)
+  assert.is(device.err, 'tieline decode: /dev/zero: cannot be read (more than 256 MiB)\n')
+})
+
 test('hex that is none, and binary that looks like text, stay as they are', () => {
   const bytes = (raw: Uint8Array) => must(readRecording(raw, false)).bytes
   // 1b 1b 1b 1b is valid UTF-8, and 0x1b is no character of text.
