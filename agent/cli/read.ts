@@ -17,7 +17,7 @@ import { baudOf, openMeter } from '../open-meter.ts'
 import { type DiagnosisParts, diagnose, sayFault } from './diagnose.ts'
 import { EXIT, type ExitCode, exitOf } from './exit-codes.ts'
 import { readMeterKeys, refusedKey } from './meter-keys.ts'
-import { channelOf, valueJson, valueTable } from './meter-text.ts'
+import { channelOf, channelWords, valueJson, valueTable } from './meter-text.ts'
 import { type ReadOptions, type ReadTarget, readPace, readTarget } from './read-target.ts'
 import { defaultConfigFile, readSite } from './site-file.ts'
 import type { Terminal } from './terminal.ts'
@@ -168,7 +168,9 @@ async function readRepeatedly(
       good++
       exit = EXIT.ok
       terminal.out(
-        json ? `${JSON.stringify(readingJson(reading.value, target.meter, clock))}\n` : readingText(reading.value),
+        json
+          ? `${JSON.stringify(readingJson(reading.value, target.meter, clock))}\n`
+          : readingText(reading.value, target.meter),
       )
       continue
     }
@@ -203,10 +205,15 @@ const placeOf = (line: LineConfig) =>
     ? { line: `${line.host}:${line.port}`, baud: '' }
     : { line: line.path, baud: ` at ${line.baud} baud ${line.format}` }
 
-function readingJson(reading: MeterReading, meter: MeterConfig, clock: Clock) {
-  const { meterId, taken, takenMono, values, rawHash } = reading
+/** What the meter's page has and its meter did not say. */
+function absentOf({ values }: MeterReading, meter: MeterConfig): readonly Channel[] {
   const page = 'page' in meter ? PAGES.get(meter.page) : undefined
   const wanted = page === undefined ? [] : (Object.keys(page.registers) as Channel[])
+  return wanted.filter(channel => !values.some(({ obis }) => obis === CHANNELS[channel].obis))
+}
+
+function readingJson(reading: MeterReading, meter: MeterConfig, clock: Clock) {
+  const { meterId, taken, takenMono, values, rawHash } = reading
   return {
     ok: true,
     meter: meterId,
@@ -214,12 +221,18 @@ function readingJson(reading: MeterReading, meter: MeterConfig, clock: Clock) {
     age: Math.round(clock.mono() - takenMono),
     values: values.map(value => ({ ...valueJson(value), name: channelOf(value.obis) ?? null })),
     rawHash: toHex(rawHash),
-    absent: wanted.filter(channel => !values.some(({ obis }) => obis === CHANNELS[channel].obis)),
+    absent: absentOf(reading, meter),
   }
 }
 
-const readingText = ({ meterId, taken, values }: MeterReading): string =>
-  `${isoTime(taken)}  ${oneLine(meterId)}\n${valueTable(values)}`
+function readingText(reading: MeterReading, meter: MeterConfig): string {
+  const { meterId, taken, values } = reading
+  const absent = absentOf(reading, meter).map(channelWords)
+  return (
+    `${isoTime(taken)}  ${oneLine(meterId)}\n${valueTable(values)}` +
+    (absent.length === 0 ? '' : `  the meter has no value of: ${absent.join('; ')}\n`)
+  )
+}
 
 /** JSON has no whole numbers of any size: those of a fault are said as text. */
 const plain = (_: string, value: unknown): unknown => (typeof value === 'bigint' ? String(value) : value)

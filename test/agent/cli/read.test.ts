@@ -55,6 +55,16 @@ test('people see words and units; every reading so often, so many times', async 
   assert.ok(Date.now() - begun >= 200)
 })
 
+test('what the meter has no value of is named, to people as to programs', async () => {
+  const { pty, close } = await onPty('rtu', ['voltageL2', 'power'])
+  const { out } = await runTieline([...READ, pty.path])
+  const { json } = await runTieline([...READ, pty.path, '--json'])
+  await close()
+  assert.match(out, /\n {2}the meter has no value of: voltage L2; power, import positive\n$/)
+  assert.not.match(out, /1-0:52\.7\.0/)
+  assert.equal(json()[0].absent, ['voltageL2', 'power'])
+})
+
 test('over TCP: Modbus TCP whatever the page, RTU where asked, and the other framing is found out', async () => {
   const server = must(
     await openTcpServer({ host: '127.0.0.1', port: 0 }, end => {
