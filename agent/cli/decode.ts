@@ -7,6 +7,7 @@ import type { Telegram } from '../../protocol/telegram/telegram.ts'
 import { oneLine } from '../log.ts'
 import { EXIT, type ExitCode } from './exit-codes.ts'
 import { framesOf } from './frames.ts'
+import { jsonLine } from './json-line.ts'
 import { type KeyOptions, readMeterKeys, refusedKey } from './meter-keys.ts'
 import { valueJson, valueTable } from './meter-text.ts'
 import { createModbusStream, type ModbusFrame, modbusJson, modbusText } from './modbus-frames.ts'
@@ -54,7 +55,7 @@ export async function decode(
       ? decodeAll(recording.value.bytes, modbusKind(), json, terminal)
       : decodeAll(recording.value.bytes, telegramKind(telegram(keys.value)), json, terminal)
   for (const fault of recording.value.faults) {
-    if (json) terminal.out(`${JSON.stringify({ ok: false, fault })}\n`)
+    if (json) terminal.out(jsonLine({ ok: false, fault }))
     terminal.err(`tieline decode: ${file}: ${explain(fault)}\n`)
   }
   return recording.value.faults.length > 0 ? EXIT.no : exit
@@ -63,7 +64,7 @@ export async function decode(
 function decodeAll<T>(bytes: Uint8Array, kind: Kind<T>, json: boolean, terminal: Terminal): ExitCode {
   let frames = 0
   let faults = 0
-  const say = (object: object, text: () => string) => terminal.out(json ? `${JSON.stringify(object, plain)}\n` : text())
+  const say = (object: object, text: () => string) => terminal.out(json ? jsonLine(object) : text())
   for (const stretch of framesOf(bytes, kind.decode)) {
     if (stretch.kind === 'frame') {
       frames++
@@ -116,6 +117,3 @@ function explain(fault: Fault): string {
     return `decode.cut: the recording ends ${fault['need']} bytes or more before the frame does`
   return oneLine(faultLine(fault))
 }
-
-/** JSON has no whole numbers of any size: those of a fault are said as text. */
-const plain = (_: string, value: unknown): unknown => (typeof value === 'bigint' ? String(value) : value)

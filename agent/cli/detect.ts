@@ -11,6 +11,7 @@ import { openSystemLine } from '../lines.ts'
 import { oneLine } from '../log.ts'
 import { sayFault } from './diagnose.ts'
 import { EXIT, type ExitCode, exitOf } from './exit-codes.ts'
+import { jsonLine } from './json-line.ts'
 import { choose, FORMATS, FRAMINGS, lineOf, usualFraming, wholeOption } from './read-target.ts'
 import type { Terminal } from './terminal.ts'
 import { misused } from './usage.ts'
@@ -67,7 +68,7 @@ export async function detect(
     if (result.ok) found += result.value
     else {
       last = result.fault
-      if (around.json) terminal.out(`${JSON.stringify({ ok: false, ...whereJson(one.lines[0]!), fault: last })}\n`)
+      if (around.json) terminal.out(jsonLine({ ok: false, ...whereJson(one.lines[0]!), fault: last }))
       terminal.err(`tieline detect: ${sayFault(result.fault, { line: nameOf(one.lines[0]!), baud: '' })}\n`)
     }
   }
@@ -205,7 +206,14 @@ function tellHeard(line: LineConfig, { telegrams, encrypted }: Heard, { json, te
   for (const { meterId, maker } of list) {
     if (json)
       terminal.out(
-        `${JSON.stringify({ ok: true, ...whereJson(line), telegram: kind, meter: meterId ?? null, encrypted: sealed, ...(maker === undefined ? {} : { maker }) })}\n`,
+        jsonLine({
+          ok: true,
+          ...whereJson(line),
+          telegram: kind,
+          meter: meterId ?? null,
+          encrypted: sealed,
+          ...(maker === undefined ? {} : { maker }),
+        }),
       )
     else {
       const who = oneLine(meterId ?? (maker === undefined ? 'a meter' : `a meter of ${maker}`))
@@ -225,7 +233,7 @@ function tellUnit(line: LineConfig, framing: Framing, found: FoundUnit, { json, 
       meter: meterId ?? null,
       because,
     }))
-    terminal.out(`${JSON.stringify({ ok: true, ...whereJson(line), framing, unit, pages, models, says })}\n`)
+    terminal.out(jsonLine({ ok: true, ...whereJson(line), framing, unit, pages, models, says }))
     return
   }
   const named = says.length === 0 ? '' : `, calls itself ${oneLine(says.join(' '))}`

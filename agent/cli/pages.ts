@@ -3,6 +3,7 @@ import { PAGES } from '../../drivers/meters/catalogue.ts'
 import type { Channel, MeterPage } from '../../drivers/meters/page.ts'
 import { TELEGRAMS } from '../../drivers/meters/telegrams.ts'
 import { EXIT, type ExitCode } from './exit-codes.ts'
+import { jsonLine } from './json-line.ts'
 import { channelWords, table } from './meter-text.ts'
 import type { Terminal } from './terminal.ts'
 import { misused, unknownName } from './usage.ts'
@@ -79,7 +80,7 @@ export function pages(name: string | undefined, json: boolean, terminal: Termina
     for (const one of wanted) {
       const page = pageOf(one)
       const entry = page === undefined ? telegramEntry(one) : name === undefined ? pageEntry(page) : wholePage(page)
-      terminal.out(`${JSON.stringify(entry)}\n`)
+      terminal.out(jsonLine(entry))
     }
     return EXIT.ok
   }
@@ -98,13 +99,10 @@ const wholePage = (page: MeterPage): Entry & Record<string, unknown> => {
     ...(factory === undefined ? {} : { factory }),
     identity,
     maxRegisters,
-    registers: plainRegisters(registers),
+    registers,
     caveats,
   }
 }
-
-const plainRegisters = (registers: MeterPage['registers']): object =>
-  JSON.parse(JSON.stringify(registers, (_, value) => (typeof value === 'bigint' ? String(value) : value)))
 
 function listText(names: readonly string[]): string {
   const rows = names.map(name => {

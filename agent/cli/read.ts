@@ -16,6 +16,7 @@ import { oneLine } from '../log.ts'
 import { baudOf, openMeter } from '../open-meter.ts'
 import { type DiagnosisParts, diagnose, sayFault } from './diagnose.ts'
 import { EXIT, type ExitCode, exitOf } from './exit-codes.ts'
+import { jsonLine } from './json-line.ts'
 import { readMeterKeys, refusedKey } from './meter-keys.ts'
 import { channelOf, channelWords, valueJson, valueTable } from './meter-text.ts'
 import { type ReadOptions, type ReadTarget, readPace, readTarget } from './read-target.ts'
@@ -168,9 +169,7 @@ async function readRepeatedly(
       good++
       exit = EXIT.ok
       terminal.out(
-        json
-          ? `${JSON.stringify(readingJson(reading.value, target.meter, clock))}\n`
-          : readingText(reading.value, target.meter),
+        json ? jsonLine(readingJson(reading.value, target.meter, clock)) : readingText(reading.value, target.meter),
       )
       continue
     }
@@ -179,7 +178,7 @@ async function readRepeatedly(
     if (final) await reader.close()
     const fault = await diagnose(reading.fault, diagnosisOf(reader, final))
     exit = exitOf(fault)
-    if (json) terminal.out(`${JSON.stringify({ ok: false, fault }, plain)}\n`)
+    if (json) terminal.out(jsonLine({ ok: false, fault }))
     terminal.err(`tieline read: ${sayFault(fault, placeOf(target.line))}\n`)
     if (final) break
   }
@@ -233,6 +232,3 @@ function readingText(reading: MeterReading, meter: MeterConfig): string {
     (absent.length === 0 ? '' : `  the meter has no value of: ${absent.join('; ')}\n`)
   )
 }
-
-/** JSON has no whole numbers of any size: those of a fault are said as text. */
-const plain = (_: string, value: unknown): unknown => (typeof value === 'bigint' ? String(value) : value)
