@@ -3,6 +3,7 @@
  */
 import type { MeterReading } from '../../drivers/ports.ts'
 import { findValue, OBIS, towardZeroAt } from '../../protocol/telegram/obis.ts'
+import { hungUp } from '../sim/devices.ts'
 import type { MeterView } from '../sim/wires.ts'
 import { closedDeal, flowingDeal, type MakeFault, notFlowing, openedAfter, settledText, VICTIM } from './fault-tools.ts'
 import type { Stage } from './stage.ts'
@@ -58,7 +59,7 @@ function watchReadings({ running }: Stage): { readonly wrong: string[]; read(): 
   let live = true
   const sample = () => {
     running.wires.advance()
-    samples.push({ ...running.wires.gridMeter(SELLER), at: running.clock.mono() })
+    samples.push({ ...hungUp(running.wires.gridMeter(SELLER)), at: running.clock.mono() })
     while (samples[0]!.at < running.clock.mono() - 5_000) samples.shift()
   }
   sample()

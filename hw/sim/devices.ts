@@ -34,7 +34,8 @@ const CHARACTER_MS = { slow: 10_000 / 9_600, p1: 10_000 / 115_200 }
 /** What every counter stood at before the street began, in milliwatt-hours: no meter is hung up at zero. */
 const COUNTED_BEFORE = 1_000_000n
 
-const hungUp = (view: Measured): Measured => ({
+/** What a meter shows whose wires carried this since the street began. */
+export const hungUp = <T extends Measured>(view: T): T => ({
   ...view,
   imported: view.imported + COUNTED_BEFORE,
   exported: view.exported + COUNTED_BEFORE,

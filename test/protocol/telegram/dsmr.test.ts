@@ -253,7 +253,13 @@ test('the forms of Luxembourg, Sweden, Austria and of version 3 gas', () => {
 
 test('totals are the exact sums of both parts, absent without one of them, and never in the place of the meter', () => {
   const values = withTotals(read(FRAME).values)
-  assert.equal(findValue(values, '1-0:1.8.0'), { obis: '1-0:1.8.0', value: 6825n, scaler: 0, unit: 'Wh', derived: true })
+  assert.equal(findValue(values, '1-0:1.8.0'), {
+    obis: '1-0:1.8.0',
+    value: 6825n,
+    scaler: 0,
+    unit: 'Wh',
+    derived: true,
+  })
   assert.equal(findValue(values, '1-0:2.8.0')?.value, 2444n)
   assert.equal(findValue(values, '1-0:16.7.0')?.value, 244n)
   const one = VALUES.filter(value => value.obis !== '1-0:1.8.2')
