@@ -32,6 +32,9 @@ export function decodeDlms(
   if (pull.kind !== 'frame') return pull
   const read = readTelegram(pull.value, keys)
   if (!read.ok) return { kind: 'junk', skip: pull.used, fault: read.fault }
+  // Nothing covers a bare APDU, and the shortest ones stand in any noise: one that says nothing is none.
+  if (framing === 'raw' && read.value.meterId === undefined && read.value.values.length === 0)
+    return { kind: 'junk', skip: pull.used, fault: { code: 'dlms.structure', what: 'nothing said', at: 0 } }
   return { kind: 'frame', value: read.value, used: pull.used }
 }
 

@@ -256,4 +256,11 @@ test('no noise takes more than its length in steps: flags, starts, headers that 
   }
 })
 
+test('a bare notification that says nothing is noise; in a frame it is an empty telegram', () => {
+  //                 0f long invoke id, no time, null
+  const nothing = push('00')
+  assert.is(faultOf(nothing, {}, 'raw'), 'dlms.structure')
+  assert.equal(read(concat(...hdlcSegments(nothing, 1000))).values, [])
+})
+
 test.run()
