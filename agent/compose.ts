@@ -21,6 +21,7 @@ import { createEvidence } from './evidence.ts'
 import { createHealth, type Health } from './health.ts'
 import { createLightAgent, type LightAgent } from './light/run.ts'
 import { unbondingFault } from './light/unbonding.ts'
+import { createFrameCounters } from './metering/frame-counters.ts'
 import { createMetering, type Metering } from './metering/run.ts'
 import { createRelayControl, type RelayControl, type RelayEnd } from './relays/run.ts'
 import { readWelds, writeWelds } from './relays/welds.ts'
@@ -99,7 +100,9 @@ export async function startAgent(config: SiteConfig, realWorld: World, seams: Se
   const journal = opened.value
   closers.push(() => journal.close())
   // --- Meters and relays
-  const devices = await openDevices(config, world, seams)
+  const frameCounters = createFrameCounters(state.value, timers, log)
+  closers.push(frameCounters.close)
+  const devices = await openDevices(config, world, { ...seams, frameCounters })
   if (!devices.ok) return giveUp(devices)
   closers.push(() => devices.value.close())
   const { meters, relay } = devices.value

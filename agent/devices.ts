@@ -5,8 +5,10 @@ import type { Meter, Relay } from '../drivers/ports.ts'
 import { openGpioRelays } from '../drivers/relays/johnny-five.ts'
 import { coilRelays } from '../drivers/relays/modbus-coil.ts'
 import { ok, type Result } from '../protocol/result.ts'
+import type { TelegramKeys } from '../protocol/telegram/telegram.ts'
 import { framingOf } from './config/line-settings.ts'
 import type { ContactRef, RelayBankConfig, SiteConfig } from './config/site-config.ts'
+import type { FrameCounters } from './metering/frame-counters.ts'
 import { baudOf, openMeter, type SharedMaster } from './open-meter.ts'
 import type { World } from './world.ts'
 
@@ -25,7 +27,10 @@ export interface Devices {
 export async function openDevices(
   config: SiteConfig,
   world: World,
-  { lateAnswerDefence = true }: { readonly lateAnswerDefence?: boolean },
+  {
+    lateAnswerDefence = true,
+    frameCounters,
+  }: { readonly lateAnswerDefence?: boolean; readonly frameCounters?: FrameCounters },
 ): Promise<Result<Devices>> {
   const { clock, timers, log } = world
   const masters = new Map<string, SharedMaster>()
@@ -106,7 +111,8 @@ export async function openDevices(
   for (const [name, meter] of Object.entries(config.meters)) {
     const lineOf = (line: string) => world.openLine(config.lines[line]!)
     const specOf = (line: string) => config.lines[line]!
-    const around = { clock, timers, log, masterOn, mbusOn, lineOf, specOf, channels: CHANNELS }
+    const counters = frameCounters && { counterOf: (keys: TelegramKeys) => frameCounters.of(name, keys) }
+    const around = { clock, timers, log, masterOn, mbusOn, lineOf, specOf, channels: CHANNELS, ...counters }
     const opened = await openMeter(meter, around)
     if (!opened.ok) {
       await close()

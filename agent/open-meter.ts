@@ -14,6 +14,7 @@ import type { Clock, Line, Log, Meter, Timers } from '../drivers/ports.ts'
 import { fail, ok, type Result } from '../protocol/result.ts'
 import type { TelegramKeys } from '../protocol/telegram/telegram.ts'
 import type { LineConfig, MeterConfig } from './config/site-config.ts'
+import type { KeptCounter } from './metering/frame-counters.ts'
 
 /** The one master of a line that is asked, and how long a character takes on it. */
 export interface SharedMaster {
@@ -33,6 +34,8 @@ export interface MeterSurroundings {
   readonly specOf: (line: string) => LineConfig
   /** Keys that somebody has given already; else those of the meter's files are read. */
   readonly keys?: TelegramKeys
+  /** What is known of an encrypted meter's frame counter, and who is told of it. */
+  readonly counterOf?: (keys: TelegramKeys) => Promise<KeptCounter>
   /** What a page is read for; all that it has when left out. */
   readonly channels?: readonly Channel[]
 }
@@ -86,7 +89,9 @@ export async function openMeter(meter: MeterConfig, around: MeterSurroundings): 
   if (!keys.ok) return keys
   const line = around.lineOf(meter.line)
   const decode = kind(keys.value)
-  return opened(createTelegramMeter({ page: meter.protocol, line, decode, clock, timers, ...common }), meter.line, log)
+  const kept = keys.value.encryption === undefined ? undefined : await around.counterOf?.(keys.value)
+  const parts = { page: meter.protocol, line, decode, clock, timers, ...common, ...kept }
+  return opened(createTelegramMeter(parts), meter.line, log)
 }
 
 /** A line of 8 bits hands over the parity that an IEC 62056-21 meter always sends. */

@@ -3,7 +3,7 @@
  * is ever taken for new, however late this process came to look. Telegrams without a checksum bear each other out, as in
  * agreement.ts: a counter that runs is certain one telegram later.
  *
- * Frame counters are kept in memory: what was sent before this process began may be sent again after.
+ * Frame counters go in and out: without `lastCounter`, what was sent before this process began may be sent again after.
  */
 import { concat } from '../../protocol/bytes.ts'
 import { sha256 } from '../../protocol/crypto/hash.ts'
@@ -14,6 +14,12 @@ import { keepOpen } from '../line/keep-open.ts'
 import type { Clock, Line, Log, Meter, MeterReading, Timers } from '../ports.ts'
 import { agreedThrice, agreedTwice, ofNow, ranOn, type Said } from './agreement.ts'
 import { createCounterWatch } from './counters.ts'
+
+/** The highest frame counter heard, and whose. */
+export interface FrameCounter {
+  readonly meterId: string
+  readonly counter: number
+}
 
 export interface TelegramMeterParts {
   /** What interprets it, as in `sml`. */
@@ -29,6 +35,9 @@ export interface TelegramMeterParts {
   readonly meterId?: string
   /** How long a read waits. */
   readonly deadlineMs?: number
+  /** From before a restart, with the same keys. */
+  readonly lastCounter?: FrameCounter
+  readonly onCounter?: (last: FrameCounter) => void
   readonly log?: Log
 }
 
@@ -84,8 +93,8 @@ export function createTelegramMeter(parts: TelegramMeterParts): TelegramMeter {
   let stranger: string | undefined
   /** The last two telegrams without a checksum. */
   let unproven: readonly Heard[] = []
-  /** The highest frame counter, and whose; it outlasts a line that goes down. */
-  let lastCounter: { readonly meterId: string; readonly counter: number } | undefined
+  /** It outlasts a line that goes down. */
+  let lastCounter = parts.lastCounter
   let lastJunk: Fault | undefined
   /** Why whole telegrams that came were no answer: keys, a meter without a name or another one, a telegram sent again. */
   let obstacle: Fault | undefined
@@ -162,11 +171,13 @@ export function createTelegramMeter(parts: TelegramMeterParts): TelegramMeter {
   function isReplayed(meterId: string, counter: number | undefined): boolean {
     if (counter === undefined || (pinned ?? meterId) !== meterId) return false
     if (lastCounter?.meterId === meterId && counter <= lastCounter.counter) {
-      const hint = 'a meter that was given new keys counts anew: restart what reads it'
+      const hint =
+        'a meter counts anew with new keys only: configure them, or remove cached frame counters while nothing reads it'
       obstacle = { code: 'meter.replayed', page, last: lastCounter.counter, received: counter, hint }
       return true
     }
     lastCounter = { meterId, counter }
+    parts.onCounter?.(lastCounter)
     return false
   }
 
