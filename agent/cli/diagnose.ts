@@ -40,6 +40,7 @@ export async function diagnose(fault: Fault, parts: DiagnosisParts): Promise<Fau
   if (code === 'meter.silent')
     return fault['lastJunk'] === undefined ? { ...fault, code: 'meter.no-answer' } : { ...fault, code: 'meter.garbled' }
   if (code === 'modbus.early') return { ...fault, code: 'meter.garbled', cause: code }
+  if (code === 'modbus.other-unit') return { code: 'meter.wrong-unit', unit: fault['unit'], answers: fault['received'] }
   if (asked === undefined || !SILENT.has(code)) {
     // Of the protocols that are asked otherwise: what their silence means has to be looked for on the spot.
     if (/^(mbus|iec62056)\.(silent|deadline)$/.test(code)) return { ...fault, code: 'meter.no-answer' }

@@ -47,7 +47,7 @@ const TRIES = 3
 const RETRY_MS = 150
 const SUNS = [0x53, 0x75, 0x6e, 0x53]
 const SUNSPEC_BASES = [40_000, 50_000, 0]
-const NO_ANSWER: ReadonlySet<string> = new Set(['modbus.timeout', 'modbus.unit'])
+const NO_ANSWER: ReadonlySet<string> = new Set(['modbus.timeout', 'modbus.unit', 'modbus.other-unit'])
 
 export async function detectUnits(parts: DetectParts, units: readonly number[]): Promise<readonly FoundUnit[]> {
   const { master, live, onUnit } = parts

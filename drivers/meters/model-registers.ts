@@ -25,7 +25,7 @@ export const EASTRON_MODEL: ModelRegister = {
 
 /**
  * Carlo Gavazzi, "identification code": stands alone at an address inside of a value. EM24 E1 from
- * victronenergy/dbus-modbus-client, carlo_gavazzi.py (MIT); EM530 and EM540 as a public exporter names them.
+ * victronenergy/dbus-modbus-client, carlo_gavazzi.py; EM530 and EM540 as a public exporter names them.
  */
 export const CARLO_GAVAZZI_MODEL: ModelRegister = {
   table: 'holding',

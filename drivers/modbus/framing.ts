@@ -14,6 +14,8 @@ import type { Pull } from '../../protocol/result.ts'
 export interface Framing {
   encode(unit: number, pdu: Uint8Array): Uint8Array
   decodeAnswer(unit: number, request: ModbusRequest, bytes: Uint8Array): Pull<Uint8Array, ModbusFault>
+  /** Whose sound answer to this request stands anywhere in `bytes`. */
+  answeringUnit(request: ModbusRequest, bytes: Uint8Array): number | undefined
   /**
    * A read as another master or a hearing adapter sends it. Writes come out as junk: what a write asks is what its answer
    * repeats.
@@ -40,6 +42,10 @@ const READ_FUNCTION_MOST = 4
 export const silenceOf = (characterMs: number): number =>
   characterMs < FAST_CHARACTER_MS ? FAST_SILENCE_MS : SILENCE_CHARACTERS * characterMs
 
+/** Of ASCII, which says the unit in two digits. */
+const COLON = 0x3a
+const SERIAL_UNITS = Array.from({ length: 247 }, (_, i) => i + 1)
+
 const NO_READ: Pull<never, ModbusFault> = {
   kind: 'junk',
   skip: 1,
@@ -49,6 +55,8 @@ const NO_READ: Pull<never, ModbusFault> = {
 const RTU: Framing = {
   encode: encodeRtu,
   decodeAnswer: decodeRtuAnswer,
+  answeringUnit: (request, bytes) =>
+    bytes.find((unit, at) => decodeRtuAnswer(unit, request, bytes.subarray(at)).kind === 'frame'),
   decodeRead: bytes => (bytes.length > 1 && bytes[1]! > READ_FUNCTION_MOST ? NO_READ : decodeRtuRequest(bytes)),
   characters: pduBytes => pduBytes + 3,
   // A stream over TCP needs no silence, but what comes on the heels of an answer, as its double, must not meet the next request.
@@ -60,6 +68,10 @@ const RTU: Framing = {
 const ASCII: Framing = {
   encode: encodeAscii,
   decodeAnswer: decodeAsciiAnswer,
+  answeringUnit: (request, bytes) =>
+    SERIAL_UNITS.find(unit =>
+      bytes.some((byte, at) => byte === COLON && decodeAsciiAnswer(unit, request, bytes.subarray(at)).kind === 'frame'),
+    ),
   decodeRead: bytes => {
     const pull = decodeAsciiRequest(bytes)
     return pull.kind === 'frame' && pull.value.request.fn > READ_FUNCTION_MOST ? NO_READ : pull

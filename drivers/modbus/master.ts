@@ -134,7 +134,12 @@ const TCP_UNITS = [0, 255] as const
 /** Faults of requests that never went out. */
 const HELD_BACK: ReadonlySet<string> = new Set(['modbus.tainted', 'modbus.quarantined', 'modbus.second-master'])
 /** Faults of requests whose time ran out. */
-const UNANSWERED: ReadonlySet<string> = new Set(['modbus.timeout', 'modbus.garbled', 'modbus.early'])
+const UNANSWERED: ReadonlySet<string> = new Set([
+  'modbus.timeout',
+  'modbus.other-unit',
+  'modbus.garbled',
+  'modbus.early',
+])
 
 export function createModbusMaster(parts: ModbusMasterParts): ModbusMaster {
   const { line, clock, timers, framing, log, lateAnswerDefence = true } = parts

@@ -81,8 +81,9 @@ interface Pending {
   readonly heardFrom: Mono
   /** Whether this adapter's copy of our own transmission is still to come. */
   echoDue: boolean
-  /** Bytes heard after the request that fit no frame, and those of frames that began before its end. */
-  junk: number
+  /** Bytes heard after the request that fit no frame that is waited for. */
+  readonly junk: number[]
+  /** How many bytes there were of frames that began before the request's end. */
   early: number
   /** What the line had counted of damaged bytes before this request. */
   readonly damagedBefore: number
@@ -204,7 +205,7 @@ export function createSerialExchange(parts: SerialParts): Exchange {
     }
     if (waiting || (asked.kind === 'need' && !hidesAnswer())) return false
     count('junk')
-    if (pending !== undefined && stale === 0) pending.junk++
+    if (pending !== undefined && stale === 0 && pending.junk.length < BUFFER_MOST) pending.junk.push(buffer[0]!)
     consume(1)
     return true
   }
@@ -234,7 +235,7 @@ export function createSerialExchange(parts: SerialParts): Exchange {
       record.missed(at, at - endsAt, endsAt)
       return giveUp(mine, { ...answer.fault, unit: call.unit })
     }
-    if (call.request.fn <= 4 && mine.junk + mine.early === 0) hearsItself ??= false
+    if (call.request.fn <= 4 && mine.junk.length + mine.early === 0) hearsItself ??= false
     if (!ambiguous) record.learn(Math.max(0, at - endsAt - frame.length * characterMs))
     record.answered()
     if (!answer.ok) {
@@ -314,10 +315,12 @@ export function createSerialExchange(parts: SerialParts): Exchange {
   }
 
   /** Silence, or what was heard instead of an answer. */
-  function whyNothing({ call: { unit }, junk, early, damagedBefore }: Pending, afterMs: number): Fault {
+  function whyNothing({ call: { unit, request }, junk, early, damagedBefore }: Pending, afterMs: number): Fault {
     const damaged = Math.max(0, (line.damaged?.() ?? 0) - damagedBefore)
-    const bytes = junk + buffer.length - stale + damaged
+    const bytes = junk.length + buffer.length - stale + damaged
     if (early > 0) return { code: 'modbus.early', unit, afterMs, bytes: early, hint: EARLY_HINT }
+    const received = framing.answeringUnit(request, concat(Uint8Array.from(junk), buffer.subarray(stale)))
+    if (received !== undefined) return { code: 'modbus.other-unit', unit, afterMs, received }
     if (bytes > 0) return { code: 'modbus.garbled', unit, afterMs, bytes, hint: GARBLED_HINT }
     return { code: 'modbus.timeout', unit, afterMs }
   }
@@ -337,7 +340,7 @@ export function createSerialExchange(parts: SerialParts): Exchange {
         endsAt: later(now, frame.length * characterMs),
         heardFrom: later(now, fastestMs(frame.length)),
         echoDue: hearsItself === true,
-        junk: 0,
+        junk: [],
         early: 0,
         damagedBefore: line.damaged?.() ?? 0,
         settle: result => {

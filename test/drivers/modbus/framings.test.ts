@@ -124,6 +124,21 @@ test('bytes that fit no frame at the time of an answer are told from silence', a
   assert.is(bus.master.health().counts.timeouts, 2)
 })
 
+test("a sound answer of another unit is told from noise, and is nobody's value", async () => {
+  for (const framing of ['rtu', 'ascii'] as const) {
+    const bus = makeBus({ framing, units: [3] })
+    must(await bus.master.open())
+    bus.units.get(3)!.faults.wrongUnitShare = 1
+    const answer = await settled(bus, bus.master.readRegisters(3, 'holding', 0x10, 2))
+    assert.equal(!answer.ok && [answer.fault.code, answer.fault['unit'], answer.fault['received']], [
+      'modbus.other-unit',
+      3,
+      4,
+    ])
+    await bus.master.close()
+  }
+})
+
 test('bytes that the device dropped for their parity are told from silence', async () => {
   let dropped = 40
   const bus = await opened(FRAMINGS['rtu']!)
