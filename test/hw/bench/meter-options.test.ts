@@ -1,21 +1,12 @@
 import { EXIT } from '../../../agent/cli/exit-codes.ts'
 import { readMeterOptions } from '../../../hw/bench/meter-options.ts'
 import { assert, suite } from '../../harness.ts'
+import { keepTerminal } from '../../terminal.ts'
 
 async function read(...args: string[]) {
-  let out = ''
-  let err = ''
-  const answer = await readMeterOptions(args, {
-    out: text => {
-      out += text
-    },
-    err: text => {
-      err += text
-    },
-    colour: false,
-    env: {},
-  })
-  return { answer, out, err }
+  const { terminal, out, err } = keepTerminal()
+  const answer = await readMeterOptions(args, terminal)
+  return { answer, out: out(), err: err() }
 }
 
 async function options(line: string) {

@@ -1,21 +1,12 @@
 import { EXIT } from '../../../agent/cli/exit-codes.ts'
 import { readOptions } from '../../../hw/bench/options.ts'
 import { assert, suite } from '../../harness.ts'
+import { keepTerminal } from '../../terminal.ts'
 
 async function read(...args: string[]) {
-  let out = ''
-  let err = ''
-  const answer = await readOptions(args, {
-    out: text => {
-      out += text
-    },
-    err: text => {
-      err += text
-    },
-    colour: false,
-    env: {},
-  })
-  return { answer, out, err }
+  const { terminal, out, err } = keepTerminal()
+  const answer = await readOptions(args, terminal)
+  return { answer, out: out(), err: err() }
 }
 
 const test = suite('bench options')

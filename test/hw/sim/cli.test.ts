@@ -1,21 +1,12 @@
 import { EXIT } from '../../../agent/cli/exit-codes.ts'
 import { tielineSim } from '../../../hw/sim/cli.ts'
 import { assert, suite } from '../../harness.ts'
+import { keepTerminal } from '../../terminal.ts'
 
 async function run(...args: string[]) {
-  let out = ''
-  let err = ''
-  const exit = await tielineSim(args, {
-    out: text => {
-      out += text
-    },
-    err: text => {
-      err += text
-    },
-    colour: false,
-    env: {},
-  })
-  return { exit, out, err }
+  const { terminal, out, err } = keepTerminal()
+  const exit = await tielineSim(args, terminal)
+  return { exit, out: out(), err: err() }
 }
 
 const test = suite('sim cli')
