@@ -90,12 +90,14 @@ export function createModbusMeter(parts: ModbusMeterParts): Meter {
       : [],
   )
   /** Values of another table than the identity's never look like it, whatever their length. */
-  const canary = spans.some(({ table }) => table === page.identity.table) ? 'shared' : 'alone'
+  const isAlone = spans.every(({ table }) => table !== page.identity.table)
   const tellsIdentity = page.identity.as !== 'none'
   /** What the identity register must say. */
   let pinned = tellsIdentity ? parts.meterId : undefined
   /** How often the model register may still be asked for; none once it has answered. */
   let modelAsks = page.model === undefined ? 0 : MODEL_ASKED_MOST
+  /** Whether an answer of the model register may still come: it can be as long as the identity's, and of the same table. */
+  let modelOwed = false
 
   const plan = (wanted: readonly Want[]) =>
     planReads(
@@ -113,15 +115,18 @@ export function createModbusMeter(parts: ModbusMeterParts): Meter {
   async function identify(batch: Batch): Promise<Fault | undefined> {
     const noIdentity = { code: 'meter.no-identity', page: page.name, unit }
     const { table, address, count } = page.identity
+    modelOwed &&= master.isQuarantined(unit, table, count)
+    const canary = isAlone && !modelOwed ? 'alone' : 'shared'
     const block = await master.readRegisters(unit, table, address, count, { canary })
     if (!block.ok)
       return isRefusal(block.fault) ? { ...block.fault, ...noIdentity, hint: NO_SUCH_IDENTITY } : block.fault
     const seen = tellsIdentity ? identityText(page, block.value.bytes) : toHex(block.value.bytes)
     if (seen === undefined) return noIdentity
-    pinned ??= seen
-    if (seen !== pinned) return { code: 'meter.identity', page: page.name, unit, expected: pinned, received: seen }
+    if (pinned !== undefined && seen !== pinned)
+      return { code: 'meter.identity', page: page.name, unit, expected: pinned, received: seen }
     const strange = await checkModel()
     if (strange !== undefined) return strange
+    pinned ??= seen
     batch.meterId = tellsIdentity ? seen : parts.meterId!
     batch.frames.push(block.value.frame)
     return undefined
@@ -133,6 +138,7 @@ export function createModbusMeter(parts: ModbusMeterParts): Meter {
     const { table, address, count } = page.model
     const block = await master.readRegisters(unit, table, address, count)
     if (!block.ok) {
+      modelOwed ||= block.fault.code !== 'modbus.exception'
       modelAsks = block.fault.code === 'modbus.exception' ? 0 : modelAsks - 1
       return modelAsks === 0 ? undefined : block.fault
     }

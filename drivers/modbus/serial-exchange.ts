@@ -320,7 +320,7 @@ export function createSerialExchange(parts: SerialParts): Exchange {
     const bytes = junk.length + buffer.length - stale + damaged
     if (early > 0) return { code: 'modbus.early', unit, afterMs, bytes: early, hint: EARLY_HINT }
     const received = framing.answeringUnit(request, concat(Uint8Array.from(junk), buffer.subarray(stale)))
-    if (received !== undefined) return { code: 'modbus.other-unit', unit, afterMs, received }
+    if (received !== undefined && received !== unit) return { code: 'modbus.other-unit', unit, afterMs, received }
     if (bytes > 0) return { code: 'modbus.garbled', unit, afterMs, bytes, hint: GARBLED_HINT }
     return { code: 'modbus.timeout', unit, afterMs }
   }

@@ -75,4 +75,34 @@ test('a slave that says nothing when asked for its model is read all the same, l
   assert.is(asked, 3)
 })
 
+test('a late answer to the question for the model is not taken for the identity, which is as long', async () => {
+  // Some of these meet the canary that follows the time-out.
+  for (let lateMs = 100; lateMs < 800; lateMs += 6) {
+    const { bank } = coded(0x0070)
+    const bus = makeStreetLine([bank])
+    await bus.master.open()
+    const unit = bus.units.get(1)!
+    let asked = 0
+    const late: typeof bus.master = {
+      ...bus.master,
+      readRegisters: (id, table, address, count, options) => {
+        // The first question for the model, and none after it.
+        if (address === 0xfc02 && asked++ === 0) Object.assign(unit.faults, { lateNext: 1, lateMs })
+        return bus.master.readRegisters(id, table, address, count, options)
+      },
+    }
+    const meter = bus.meter(SDM630, { master: late })
+    const codes: string[] = []
+    for (let reads = 0; reads < 10; reads++) {
+      const reading = await settled(bus, meter.read())
+      codes.push(codeOf(reading))
+      if (reading.ok) assert.is(reading.value.meterId, '41000001')
+      await bus.advance(1_000)
+    }
+    assert.not.ok(codes.includes('meter.identity'), `${lateMs}: ${codes}`)
+    assert.is(codes.at(-1), 'ok', `${codes}`)
+    await bus.master.close()
+  }
+})
+
 test.run()
