@@ -4,9 +4,9 @@
  */
 import { sha256 } from '../../protocol/crypto/hash.ts'
 import { fail, ok, type Result } from '../../protocol/result.ts'
+import { agreedThrice, agreedTwice, ofNow, ranOn, type Said } from '../../protocol/telegram/agreement.ts'
 import { later, type Mono } from '../../protocol/time.ts'
 import type { Clock, Log, MeterReading } from '../ports.ts'
-import { agreedThrice, agreedTwice, ofNow, ranOn, type Said } from './agreement.ts'
 import { createCounterWatch } from './counters.ts'
 
 /** What one readout said. */

@@ -8,11 +8,11 @@
 import { concat } from '../../protocol/bytes.ts'
 import { sha256 } from '../../protocol/crypto/hash.ts'
 import { type Fault, fail, ok, type Pull, type Result } from '../../protocol/result.ts'
+import { agreedThrice, agreedTwice, ofNow, ranOn, type Said } from '../../protocol/telegram/agreement.ts'
 import type { Telegram } from '../../protocol/telegram/telegram.ts'
 import { later, type Mono } from '../../protocol/time.ts'
 import { keepOpen } from '../line/keep-open.ts'
 import type { Clock, Line, Log, Meter, MeterReading, Timers } from '../ports.ts'
-import { agreedThrice, agreedTwice, ofNow, ranOn, type Said } from './agreement.ts'
 import { createCounterWatch } from './counters.ts'
 
 /** The highest frame counter heard, and whose. */

@@ -1,6 +1,7 @@
 /** Mutants of a readout with a weak check, held against the rule that two readouts have to agree. */
-import { agreedTwice } from '../../../drivers/meters/agreement.ts'
+
 import type { Pull } from '../../../protocol/result.ts'
+import { agreedTwice } from '../../../protocol/telegram/agreement.ts'
 import type { MeterValue } from '../../../protocol/telegram/obis.ts'
 import type { Telegram } from '../../../protocol/telegram/telegram.ts'
 import { Gather } from './gather.ts'

@@ -10,7 +10,7 @@
  * checksum let it pass each time; and two damaged readouts in a row whose counters bear each other out by chance: none in 250
  * readings while every fifth telegram has a digit damaged, 5 in 114 while every third has.
  */
-import { findValue, type MeterValue, type UnitName } from '../../protocol/telegram/obis.ts'
+import { findValue, type MeterValue, type UnitName } from './obis.ts'
 
 /** Values of one readout, with the identity that it gave. */
 export interface Said {
