@@ -1,9 +1,6 @@
-/** Banks made of pages, judged by images written by hand, by bytes worked out on paper and by the reader itself. */
-import { drainPromises } from '../../../drivers/drain.ts'
 import { PAGES } from '../../../drivers/meters/catalogue.ts'
 import { EASTRON_SDM120 } from '../../../drivers/meters/eastron-sdm120.ts'
 import { EASTRON_SDM630 } from '../../../drivers/meters/eastron-sdm630.ts'
-import { createModbusMeter } from '../../../drivers/meters/modbus-meter.ts'
 import {
   A,
   CHANNELS,
@@ -18,19 +15,15 @@ import {
   Wh,
 } from '../../../drivers/meters/page.ts'
 import { SHELLY_PRO_3EM } from '../../../drivers/meters/shelly-pro-3em.ts'
-import { createModbusMaster } from '../../../drivers/modbus/master.ts'
-import type { MeterReading } from '../../../drivers/ports.ts'
-import { createSimTime } from '../../../hw/sim/clock.ts'
 import { sdm120Bank, sdm630Bank } from '../../../hw/sim/eastron-image.ts'
-import { createMemoryLine } from '../../../hw/sim/memory-line.ts'
 import type { ModbusBank } from '../../../hw/sim/modbus-bank.ts'
-import { createUnit, serveModbus } from '../../../hw/sim/modbus-slave.ts'
 import { channelsOf, createPageBank, inventSerial, thousandthsOf } from '../../../hw/sim/page-bank.ts'
 import type { Measured } from '../../../hw/sim/register-image.ts'
 import { shellyPro3emBank } from '../../../hw/sim/shelly-image.ts'
 import { must, type Result } from '../../../protocol/result.ts'
 import { findValue } from '../../../protocol/telegram/obis.ts'
 import { assert, suite } from '../../harness.ts'
+import { readThrough } from './read-through.ts'
 
 const test = suite('page bank')
 
@@ -54,29 +47,6 @@ const MEASURED: Measured = {
 
 const bankOf = (page: MeterPage, measured = MEASURED): ModbusBank =>
   must(createPageBank({ page, serial: inventSerial(page, 0), measure: () => measured }))
-
-async function readThrough(page: MeterPage, bank: ModbusBank, meterId?: string): Promise<MeterReading> {
-  const time = createSimTime(0, drainPromises)
-  const { clock, timers } = time
-  const characterMs = page.framing === 'rtu' ? 10 / 9.6 : 0
-  const { port, device } = createMemoryLine({ name: 'bus', characterMs, latencyMs: 1, clock, timers })
-  const { framing } = page
-  const slave = { framing, characterMs: 0, turnaroundMs: 2, clock, timers, random: () => 1 }
-  serveModbus(device, new Map([[1, createUnit(bank)]]), slave)
-  const master = createModbusMaster({ line: port, clock, timers, framing })
-  await master.open()
-  const meter = createModbusMeter({
-    ...{ master, page, unit: 1, clock, characterMs },
-    ...(meterId === undefined ? {} : { meterId }),
-  })
-  let result: Result<MeterReading> | undefined
-  void meter.read().then(value => {
-    result = value
-  })
-  for (let n = 0; result === undefined && n < 20_000; n++) await time.advance(1)
-  if (result?.ok !== true) throw new Error(`${page.name}: no reading: ${JSON.stringify(result)}`)
-  return result.value
-}
 
 test('every page reads from its own bank what was measured, to the digits that it shows', async () => {
   assert.ok(PAGES.size > 2)

@@ -1,21 +1,13 @@
-/** The register images against the pages of drivers/meters, through the real master: neither knows the other's addresses. */
-import { drainPromises } from '../../../drivers/drain.ts'
 import { EASTRON_SDM120 } from '../../../drivers/meters/eastron-sdm120.ts'
 import { EASTRON_SDM630 } from '../../../drivers/meters/eastron-sdm630.ts'
-import { createModbusMeter } from '../../../drivers/meters/modbus-meter.ts'
-import type { MeterPage } from '../../../drivers/meters/page.ts'
 import { SHELLY_PRO_3EM } from '../../../drivers/meters/shelly-pro-3em.ts'
-import { createModbusMaster } from '../../../drivers/modbus/master.ts'
 import type { MeterReading } from '../../../drivers/ports.ts'
-import { createSimTime } from '../../../hw/sim/clock.ts'
 import { sdm120Bank, sdm630Bank } from '../../../hw/sim/eastron-image.ts'
-import { createMemoryLine } from '../../../hw/sim/memory-line.ts'
-import { createUnit, type ModbusBank, serveModbus } from '../../../hw/sim/modbus-slave.ts'
 import { f32, type Measured } from '../../../hw/sim/register-image.ts'
 import { shellyPro3emBank } from '../../../hw/sim/shelly-image.ts'
-import type { Result } from '../../../protocol/result.ts'
 import { findValue, OBIS, type Obis, towardZeroAt } from '../../../protocol/telegram/obis.ts'
 import { assert, suite } from '../../harness.ts'
+import { readThrough } from './read-through.ts'
 
 const test = suite('register images')
 
@@ -26,33 +18,6 @@ const MEASURED: Measured = {
   frequencyMhz: 49_980,
   imported: 1_234_567_500n,
   exported: 42_001_500n,
-}
-
-/** A reading of a meter with this bank as its page reads it. */
-async function readThrough(page: MeterPage, bank: ModbusBank): Promise<MeterReading> {
-  const time = createSimTime(0, drainPromises)
-  const { clock, timers } = time
-  const characterMs = page.framing === 'rtu' ? 10 / 9.6 : 0
-  const { port, device } = createMemoryLine({ name: 'bus', characterMs, latencyMs: 1, clock, timers })
-  const random = () => 1
-  serveModbus(device, new Map([[1, createUnit(bank)]]), {
-    framing: page.framing,
-    characterMs: 0,
-    turnaroundMs: 2,
-    clock,
-    timers,
-    random,
-  })
-  const master = createModbusMaster({ line: port, clock, timers, framing: page.framing })
-  await master.open()
-  const meter = createModbusMeter({ master, page, unit: 1, clock, characterMs })
-  let result: Result<MeterReading> | undefined
-  void meter.read().then(value => {
-    result = value
-  })
-  for (let n = 0; result === undefined && n < 5000; n++) await time.advance(1)
-  if (result?.ok !== true) throw new Error(`no reading: ${JSON.stringify(result)}`)
-  return result.value
 }
 
 const at = (reading: MeterReading, obis: Obis, scaler: number): bigint | undefined => {
