@@ -23,8 +23,19 @@ const scalar = <T>(parse: (text: string) => T | undefined, meant: string) =>
     }),
   )
 
+/** valibot takes a list for an object whose keys are 0, 1, 2; a person who wrote a list must hear that it is one. */
+const noList = <S extends v.GenericSchema>(schema: S): S => ({
+  ...schema,
+  '~run': (dataset: v.UnknownDataset, config: v.Config<v.BaseIssue<unknown>>) =>
+    schema['~run'](Array.isArray(dataset.value) ? { ...dataset, value: 'a list' } : dataset, config),
+})
+
 /** A strict object whose issues carry, as their message, the keys that it knows: what `nearest` chooses from. */
-const group = <const E extends v.ObjectEntries>(entries: E) => v.strictObject(entries, Object.keys(entries).join(' '))
+const group = <const E extends v.ObjectEntries>(entries: E) =>
+  noList(v.strictObject(entries, Object.keys(entries).join(' ')))
+
+/** Settings under names of the person's own choice. */
+const named = <S extends v.GenericSchema<unknown, unknown>>(item: S) => noList(v.record(name, item))
 
 /** The settings that were made, without those that were left out. */
 const set = <T extends object>(settings: T): { [K in keyof T]?: Exclude<T[K], undefined> } =>
@@ -345,11 +356,11 @@ const site = v.pipe(
       ),
       v.minLength(1, 'must name at least one broker'),
     ),
-    lines: v.optional(v.record(name, lineForm), {}),
-    meters: v.record(name, meter),
-    relays: v.optional(v.record(name, relayBank), {}),
+    lines: v.optional(named(lineForm), {}),
+    meters: named(meter),
+    relays: v.optional(named(relayBank), {}),
     direct_lines: v.optional(v.array(directLine, 'must be a list of direct lines'), []),
-    peers: v.optional(v.record(name, group({ account: key, sealing: key, metering: key })), {}),
+    peers: v.optional(named(group({ account: key, sealing: key, metering: key })), {}),
     trade,
     safety: v.optional(safety, {}),
     rest: v.optional(rest),

@@ -308,6 +308,21 @@ test('a mistake in the YAML itself has its place; nothing else is claimed about 
   assert.ok(faults('').length > 0)
 })
 
+test('a list where a group of settings belongs is named as that, at any depth', () => {
+  // `keys: - account: ...` once never came to an end.
+  assert.equal(faults(changed('keys:\n  account', 'keys:\n- account')), [
+    'site.yaml:7:1: keys must be a group of settings, each on its own line as key: value',
+  ])
+  assert.equal(faults(changed('direct_lines:\n  - id', 'direct_lines:\n- - id')), [
+    'site.yaml:26:3: direct_lines[0] must be a group of settings, each on its own line as key: value',
+  ])
+  for (const key of ['lines', 'peers', 'safety', 'page', 'trade'])
+    assert.ok(
+      faults(`version: 1\n${key}: []\n`).some(it => it.includes(`${key} must be a group of settings`)),
+      key,
+    )
+})
+
 test('no change of one byte in a good file makes it throw', () => {
   assertProperty(
     fc.property(fc.nat(GOOD.length - 1), fc.constantFrom(...' \t\n:{}[],#&*!|>\'"%@-0aZ\u0000\u00e9'), (at, char) => {
