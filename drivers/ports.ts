@@ -9,7 +9,8 @@ import type { TxResult } from '../protocol/chain/block.ts'
 import type { Evidence } from '../protocol/chain/evidence.ts'
 import type { Header, LightBlock } from '../protocol/chain/light-block.ts'
 import type { MerkleProof } from '../protocol/chain/merkle.ts'
-import type { Verifier } from '../protocol/crypto/verify.ts'
+import type { Alg, Verifier } from '../protocol/crypto/verify.ts'
+import type { KeyTrust } from '../protocol/identity/key.ts'
 import type { Accumulated } from '../protocol/light/accumulated.ts'
 import type { Fault, Result } from '../protocol/result.ts'
 import type { MeterValue } from '../protocol/telegram/obis.ts'
@@ -197,9 +198,13 @@ export type Release = () => Promise<void>
 
 /** A private key that never leaves its store. */
 export interface Signer {
-  readonly alg: 'EdDSA' | 'ES256'
+  readonly alg: Alg
+  /** Raw: 32 bytes Ed25519, or a compressed P-256 point of 33. */
   readonly publicKey: Uint8Array
-  sign(message: Uint8Array): Promise<Uint8Array>
+  /** Where the private half lives, as the store itself shows it. */
+  readonly trust: KeyTrust
+  /** 64 bytes; ES256 as r || s with the lower s. A token that was pulled out is a fault. */
+  sign(message: Uint8Array): Promise<Result<Uint8Array>>
 }
 
 /** What was asked and found valid before, by `questionName`. */

@@ -86,6 +86,15 @@ export const word = <const W extends string>(...words: readonly W[]): Codec<W> =
   },
 })
 
+/** A set of a few words as bits, the first word the lowest: append to a list, never reorder it. An empty set is not written. */
+export const flags = <const W extends string>(...words: readonly W[]): Codec<readonly W[]> => ({
+  write: set => set.reduce((bits, one) => bits | (1 << words.indexOf(one)), 0),
+  read: (item, field) =>
+    typeof item === 'number' && item > 0 && item < 1 << words.length
+      ? ok(words.filter((_, bit) => (item & (1 << bit)) !== 0))
+      : shape(field, `not a set of ${words.join(', ')}`),
+})
+
 /** A record of required and optional fields. */
 export function record<R extends Fields, O extends Fields = Record<never, never>>(
   required: R,

@@ -6,8 +6,9 @@ import * as v from 'valibot'
 import { withSpeed } from './line-settings.ts'
 import * as literals from './literals.ts'
 import { nearest } from './nearest.ts'
+import { issueOf, type SchemaIssue } from './schema-issue.ts'
 import type { MeterConfig, PAGE_FRAMINGS, SiteConfig } from './site-config.ts'
-import type { Path, YamlValue } from './yaml.ts'
+import type { YamlValue } from './yaml.ts'
 
 /** Text that `parse` understands; `meant` completes the sentence "must be ...". */
 const scalar = <T>(parse: (text: string) => T | undefined, meant: string) =>
@@ -373,11 +374,6 @@ const site = v.pipe(
   }),
 )
 
-export type SchemaIssue =
-  | { readonly kind: 'unknown'; readonly path: Path; readonly known: readonly string[] }
-  | { readonly kind: 'missing'; readonly path: Path }
-  | { readonly kind: 'invalid'; readonly path: Path; readonly what: string; readonly of: 'key' | 'value' }
-
 /** The configuration in a value, or every issue with it. */
 export function readSchema(value: YamlValue): {
   readonly config?: SiteConfig
@@ -386,20 +382,4 @@ export function readSchema(value: YamlValue): {
   const result = v.safeParse(site, value)
   if (result.success) return { config: result.output, issues: [] }
   return { issues: result.issues.map(issueOf) }
-}
-
-function issueOf(issue: v.BaseIssue<unknown>): SchemaIssue {
-  const items = issue.path ?? []
-  const path = items.map(item => item.key as string | number)
-  if (issue.type === 'strict_object' && issue.expected === 'never') {
-    return { kind: 'unknown', path, known: issue.message.split(' ') }
-  }
-  if (issue.type === 'strict_object' && issue.received === 'undefined') return { kind: 'missing', path }
-  const shaped = issue.type === 'strict_object' || issue.type === 'record'
-  return {
-    kind: 'invalid',
-    path,
-    of: items.at(-1)?.origin === 'key' ? 'key' : 'value',
-    what: shaped ? 'must be a group of settings, each on its own line as key: value' : issue.message,
-  }
 }

@@ -142,7 +142,9 @@ export function createChain(parts: ChainParts): Chain {
     // Serial and page come from outside: what a stranger would refuse to read is not signed.
     const readable = parseContext(payload)
     if (!readable.ok) return readable
-    const { envelope, hash } = await signEnvelope(signer, payload, CONTEXT_PURPOSE)
+    const signed = await signEnvelope(signer, payload, CONTEXT_PURPOSE)
+    if (!signed.ok) return signed
+    const { envelope, hash } = signed.value
     // Before the reading that names it, so that no reading is ever without its context.
     const kept = await record('context', envelope, true)
     if (!kept.ok) return kept
@@ -163,7 +165,9 @@ export function createChain(parts: ChainParts): Chain {
     const payload = encodeReading(next.reading)
     const readable = parseReading(payload)
     if (!readable.ok) return readable
-    const { envelope, hash } = await signEnvelope(signer, payload, READING_PURPOSE)
+    const signed = await signEnvelope(signer, payload, READING_PURPOSE)
+    if (!signed.ok) return signed
+    const { envelope, hash } = signed.value
     const kept = await record(what.reason === 'gap' ? 'gap' : 'reading', envelope, what.urgent)
     if (!kept.ok) return kept
     end = { ...next.end, hash }

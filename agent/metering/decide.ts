@@ -166,6 +166,7 @@ export function nextReading(end: ChainEnd, next: NextReading): { reading: Readin
     registers: next.registers,
     status: flags.filter(([, set]) => set).map(([flag]) => flag),
     reason: next.reason,
+    errors: [],
     ...(end.hash === undefined ? {} : { previous: end.hash }),
     ...(next.session === undefined ? {} : { session: next.session }),
   }

@@ -69,7 +69,9 @@ export function createLedgerAccount(options: {
       { ...content, chainId, sender: address, sequence: next, fee: FEE, expiry: head.height + EXPIRY_BLOCKS },
       signer.publicKey,
     )
-    const bytes = tx.withSignature(await signer.sign(tx.toSign))
+    const signature = await signer.sign(tx.toSign)
+    if (!signature.ok) return signature
+    const bytes = tx.withSignature(signature.value)
     let refused: Result<Uint8Array> = fail({ code: 'account.no-node', hint: 'no ledger node is configured' })
     for (const node of nodes) {
       const answer = await node.submit(bytes)

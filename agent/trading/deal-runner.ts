@@ -152,7 +152,8 @@ export function createDealRunner(first: Deal, outputs: readonly Output[], around
       case 'sign-contract': {
         const key = around.signer.publicKey
         const signature = await around.signer.sign(contractToSign(deal.bytes, key))
-        feed({ kind: 'half', sign1: assembleSignedContract(deal.bytes, key, signature) })
+        if (!signature.ok) feed({ kind: 'fault', fault: signature.fault })
+        else feed({ kind: 'half', sign1: assembleSignedContract(deal.bytes, key, signature.value) })
         return
       }
       case 'submit':

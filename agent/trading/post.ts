@@ -158,8 +158,9 @@ export function createPost(options: PostOptions): Post {
     const message: Message = { from: own, to: peer.address, epoch, sequence, sent: clock.now(), reliable, body }
     const payload = encodeMessage(message)
     const signature = await signer.sign(toBeSigned(header, payload, MESSAGE_CONTEXT))
+    if (!signature.ok) return signature
     const nonce = entropy.bytes(NONCE_BYTES)
-    const sealed = seal(peer.keys.send, own, peer.topic, nonce, assemble(header, payload, signature))
+    const sealed = seal(peer.keys.send, own, peer.topic, nonce, assemble(header, payload, signature.value))
     if (sealed.length > MAX_SEALED_BYTES) {
       return fail({ code: 'post.too-long', bytes: sealed.length, limit: MAX_SEALED_BYTES })
     }

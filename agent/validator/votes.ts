@@ -92,7 +92,10 @@ export async function signVotes(
       if (signer === undefined) throw new Error(`no signer for validator ${toHex(address)}, whose vote was decided`)
       const voted = flag === FLAG_COMMIT ? blockId : undefined
       const message = precommitSignBytes(chainId, height, round, voted, timestamp)
-      return { flag, validatorAddress: address, timestamp, signature: await signer.sign(message) }
+      const signature = await signer.sign(message)
+      // Validators of one machine keep their keys in memory, where signing cannot fail.
+      if (!signature.ok) throw new Error(`validator ${toHex(address)} could not sign: ${signature.fault.code}`)
+      return { flag, validatorAddress: address, timestamp, signature: signature.value }
     }),
   )
   return { height, round, blockId, signatures }

@@ -1,6 +1,7 @@
 /** A COSE_Sign1 by whatever holds the key. */
 import { assemble, kidOf, protectedHeader, toBeSigned } from '../../protocol/crypto/cose.ts'
 import { sha256 } from '../../protocol/crypto/hash.ts'
+import { ok, type Result } from '../../protocol/result.ts'
 import type { Signer } from '../ports.ts'
 
 /**
@@ -11,8 +12,9 @@ export async function signEnvelope(
   signer: Signer,
   payload: Uint8Array,
   purpose: Uint8Array,
-): Promise<{ readonly envelope: Uint8Array; readonly hash: Uint8Array }> {
+): Promise<Result<{ readonly envelope: Uint8Array; readonly hash: Uint8Array }>> {
   const header = protectedHeader(signer.alg, kidOf(signer.alg, signer.publicKey))
   const message = toBeSigned(header, payload, purpose)
-  return { envelope: assemble(header, payload, await signer.sign(message)), hash: sha256(message) }
+  const signature = await signer.sign(message)
+  return signature.ok ? ok({ envelope: assemble(header, payload, signature.value), hash: sha256(message) }) : signature
 }

@@ -1,7 +1,8 @@
 /** What a named fault is struck on: a street, real or simulated, and the places where its ports can be made to lie. */
 import type { SiteConfig } from '../../agent/config/site-config.ts'
 import type { World } from '../../agent/world.ts'
-import type { Clock, Disk, Signer, Timers } from '../../drivers/ports.ts'
+import type { MemorySigner } from '../../drivers/crypto/signer.ts'
+import type { Clock, Disk, Timers } from '../../drivers/ports.ts'
 import { sha256 } from '../../protocol/crypto/hash.ts'
 import type { Verifier } from '../../protocol/crypto/verify.ts'
 import { parseTx, type TxKind } from '../../protocol/ledger/tx.ts'
@@ -64,7 +65,7 @@ export interface Stage {
   readonly clock: Clock
   readonly timers: Timers
   readonly verifier: Verifier
-  readonly signer: (seed: Uint8Array) => Signer
+  readonly signer: (seed: Uint8Array) => MemorySigner
   readonly brokers: readonly { stop(): Promise<unknown>; restart(): Promise<unknown> }[]
   struck(site: string): PortFaults
   /** Starts a site that the street left out, so that it can be killed. */

@@ -8,7 +8,8 @@ import type { SiteConfig } from '../../agent/config/site-config.ts'
 import { createProducer, type Producer } from '../../agent/validator/producer.ts'
 import { keysFromSeed, type World } from '../../agent/world.ts'
 import type { TimeScale } from '../../drivers/clock.ts'
-import type { Clock, Signer, Timers } from '../../drivers/ports.ts'
+import type { MemorySigner } from '../../drivers/crypto/signer.ts'
+import type { Clock, Timers } from '../../drivers/ports.ts'
 import { fromUtf8 } from '../../protocol/bytes.ts'
 import { hashHeader } from '../../protocol/chain/header.ts'
 import { addressOf } from '../../protocol/crypto/hash.ts'
@@ -74,7 +75,7 @@ export interface StreetPorts {
   /** Hears of every movement of a contact. */
   onMove?(move: Move): void
   /** Makes validators' and sites' signers; the simulator may bring a stub. */
-  signer(seed: Uint8Array): Signer
+  signer(seed: Uint8Array): MemorySigner
 }
 
 export type StreetViolation = Omit<Violation, 'kind'> & { readonly kind: Violation['kind'] | 'no-locked-payment' }

@@ -14,12 +14,25 @@
  *       09 58 20 previous       hash of the previous envelope; only the first reading has none
  *       0a a3 session           {1: contract hash, 2: line, 3: direction}
  *       0b 4x nonce             whatever the one who asked for this reading chose
+ *       0c 01 errors            only where a flag is set
  *
  * As COSE_Sign1 with external_aad `tieline/reading/1`: at most 200 bytes for two energy registers, 240 for five registers.
  */
 import { compareBytes, utf8 } from '../bytes.ts'
 import { type Energy, milliwattHours } from '../quantity.ts'
-import { big, bytes, type Codec, decodeAs, encodeAs, integer, type RecordFault, record, text, word } from '../record.ts'
+import {
+  big,
+  bytes,
+  type Codec,
+  decodeAs,
+  encodeAs,
+  flags,
+  integer,
+  type RecordFault,
+  record,
+  text,
+  word,
+} from '../record.ts'
 import { fail, ok, type Result } from '../result.ts'
 import {
   DLMS_UNIT,
@@ -41,10 +54,18 @@ export type Reason = 'periodic' | 'begin' | 'end' | 'exception' | 'power-fail' |
 
 /**
  * What a reader must know before comparing this reading with the one before it: the board restarted, the meter could not
- * be read for a while, the wall clock was set. Bit numbers are the places in this list.
+ * be read for a while, the wall clock was set, the wall clock was not synchronised yet since the board started. Bit numbers
+ * are the places in this list.
  */
-const STATUS_FLAGS = ['restarted', 'gap-before', 'clock-set'] as const
+const STATUS_FLAGS = ['restarted', 'gap-before', 'clock-set', 'before-sync'] as const
 export type StatusFlag = (typeof STATUS_FLAGS)[number]
+
+/**
+ * What is wrong with this reading itself, as OCMF's EF has it: an energy register is not to be settled on (the meter gave
+ * one that was refused, or lost one that it had), the time is not.
+ */
+const ERROR_FLAGS = ['energy', 'time'] as const
+export type ErrorFlag = (typeof ERROR_FLAGS)[number]
 
 /** The deal that a begin or end reading belongs to. */
 export interface Session {
@@ -71,6 +92,7 @@ export interface Reading {
   readonly previous?: Uint8Array
   readonly session?: Session
   readonly nonce?: Uint8Array
+  readonly errors: readonly ErrorFlag[]
 }
 
 export type ReadingFault =
@@ -135,14 +157,6 @@ const registers: Codec<readonly MeterValue[]> = {
   },
 }
 
-const statusBits: Codec<readonly StatusFlag[]> = {
-  write: flags => flags.reduce((bits, flag) => bits | (1 << STATUS_FLAGS.indexOf(flag)), 0),
-  read: (item, field) =>
-    typeof item === 'number' && item > 0 && item < 1 << STATUS_FLAGS.length
-      ? ok(STATUS_FLAGS.filter((_, bit) => (item & (1 << bit)) !== 0))
-      : shape(field, 'not a set of known flags'),
-}
-
 const codec = record(
   {
     context: [1, bytes(CONTEXT_REFERENCE_BYTES)],
@@ -154,7 +168,7 @@ const codec = record(
     reason: [8, word<Reason>('periodic', 'begin', 'end', 'exception', 'power-fail', 'gap')],
   },
   {
-    status: [7, statusBits],
+    status: [7, flags(...STATUS_FLAGS)],
     previous: [9, bytes(32)],
     session: [
       10,
@@ -165,6 +179,7 @@ const codec = record(
       }),
     ],
     nonce: [11, bytes(1, MAX_NONCE)],
+    errors: [12, flags(...ERROR_FLAGS)],
   },
 )
 
@@ -172,8 +187,12 @@ const codec = record(
 export function encodeReading(reading: Reading): Uint8Array {
   const names = new Set(reading.registers.map(value => obisName(mustObis(value.obis))))
   if (names.size !== reading.registers.length) throw new TypeError('a register is there twice')
-  const { status, ...rest } = reading
-  return encodeAs(codec, status.length > 0 ? { ...rest, status } : rest)
+  const { status, errors, ...rest } = reading
+  return encodeAs(codec, {
+    ...rest,
+    ...(status.length > 0 ? { status } : {}),
+    ...(errors.length > 0 ? { errors } : {}),
+  })
 }
 
 export function parseReading(payload: Uint8Array): Result<Reading, ReadingFault> {
@@ -187,7 +206,7 @@ export function parseReading(payload: Uint8Array): Result<Reading, ReadingFault>
   if ((reason === 'gap') !== (registers.length === 0)) {
     return fail({ code: 'reading.registers', reason, count: registers.length })
   }
-  return ok({ ...read.value, status: read.value.status ?? [] })
+  return ok({ ...read.value, status: read.value.status ?? [], errors: read.value.errors ?? [] })
 }
 
 /**

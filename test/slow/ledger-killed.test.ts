@@ -87,7 +87,7 @@ async function payment(sequence: bigint): Promise<Uint8Array> {
   const terms = { chainId: CHAIN_ID, sender: holder, sequence, fee: micros(100n), expiry: 1_000_000n }
   const content = { kind: 'transfer' as const, body: { to: holder, amount: micros(1n) } }
   const unsigned = buildTx({ ...terms, ...content }, account.publicKey)
-  return unsigned.withSignature(await account.sign(unsigned.toSign))
+  return unsigned.withSignature(account.signNow(unsigned.toSign))
 }
 
 test(`${KILLS} kills`, async () => {

@@ -8,7 +8,7 @@ import { toHex } from '../../../protocol/bytes.ts'
 import { addressOf } from '../../../protocol/crypto/hash.ts'
 import { sealingKey } from '../../../protocol/crypto/seal.ts'
 import { nobleVerifier, type Verifier } from '../../../protocol/crypto/verify.ts'
-import { done, fail, type Result } from '../../../protocol/result.ts'
+import { done, fail, ok, type Result } from '../../../protocol/result.ts'
 import { type Body, type Message, topicOf } from '../../../protocol/trade/message.ts'
 import { assert, suite } from '../../harness.ts'
 
@@ -17,7 +17,8 @@ const test = suite('post office')
 const agent = (fill: number) => {
   const secret = new Uint8Array(32).fill(fill)
   const publicKey = ed25519.getPublicKey(secret)
-  const signer: Signer = { alg: 'EdDSA', publicKey, sign: async message => ed25519.sign(message, secret) }
+  const sign = async (message: Uint8Array) => ok(ed25519.sign(message, secret))
+  const signer: Signer = { alg: 'EdDSA', publicKey, trust: 'software', sign }
   const seed = new Uint8Array(32).fill(fill + 100)
   return { signer, seed, publicKey, address: addressOf(publicKey), sealingKey: sealingKey(seed).publicKey }
 }

@@ -148,7 +148,7 @@ test('an envelope of any other shape is refused', () => {
 })
 
 test('a signature counts for its key, its purpose and its bytes only', async () => {
-  const { envelope } = await signEnvelope(signer, utf8('payload'), purpose)
+  const { envelope } = must(await signEnvelope(signer, utf8('payload'), purpose))
   const parsed = must(parseSign1(envelope))
   assert.equal(must(verifySign1(parsed, signer.publicKey, purpose, nobleVerifier)), utf8('payload'))
   const other = createSigner(new Uint8Array(32).fill(1))
@@ -162,7 +162,7 @@ test('a signature counts for its key, its purpose and its bytes only', async () 
 })
 
 test('the identity of an envelope is what was signed, not the signature', async () => {
-  const { envelope, hash } = await signEnvelope(signer, utf8('payload'), purpose)
+  const { envelope, hash } = must(await signEnvelope(signer, utf8('payload'), purpose))
   const parsed = must(parseSign1(envelope))
   assert.equal(envelopeHash({ ...parsed, signature: new Uint8Array(64) }, purpose), hash)
   assert.not.ok(equalBytes(envelopeHash(parsed, utf8('tieline/other/1')), hash))

@@ -246,6 +246,7 @@ export function readingOf(
     quality: 'synchronised',
     registers: [{ obis, value: mWh, scaler: -3, unit: 'Wh' }],
     status: [],
+    errors: [],
     previous: new Uint8Array(32),
     session: { contract: contractHash(terms.contract), line: terms.line ?? 'L1', direction: terms.direction },
     ...rest,

@@ -101,7 +101,8 @@ test('whatever is written reads back the same', () => {
     time: fc.integer({ min: 0, max: 253_402_300_799_999 }).map(instant),
     quality: fc.constantFrom('unknown', 'informative', 'synchronised', 'relative'),
     registers: fc.uniqueArray(register, { minLength: 1, maxLength: 8, selector: r => r.obis }),
-    status: fc.subarray(['restarted', 'gap-before', 'clock-set']),
+    status: fc.subarray(['restarted', 'gap-before', 'clock-set', 'before-sync']),
+    errors: fc.subarray(['energy', 'time']),
     reason: fc.constantFrom('periodic', 'begin', 'end', 'exception', 'power-fail'),
   }) as fc.Arbitrary<Omit<Reading, 'context'>>
   assertProperty(
@@ -160,14 +161,16 @@ test('every field out of its bounds is refused', () => {
     ['no registers, but not a gap', 6, [], 'reading.registers'],
     ['a gap that has registers', 8, 5, 'reading.registers'],
     ['status without a flag', 7, 0, 'record.shape'],
-    ['an unknown flag', 7, 8, 'record.shape'],
+    ['an unknown flag', 7, 16, 'record.shape'],
     ['an unknown reason', 8, 6, 'record.shape'],
     ['no previous hash after the first', 9, undefined, 'reading.first'],
     ['a first reading with a previous hash', 2, 1, 'reading.first'],
     ['a previous hash of 31 bytes', 9, new Uint8Array(31), 'record.shape'],
     ['a session without a line', 10, new Map([[1, previous]]), 'record.missing'],
     ['an empty nonce', 11, new Uint8Array(0), 'record.shape'],
-    ['an unknown key', 12, 0, 'record.unknown-key'],
+    ['no error flag', 12, 0, 'record.shape'],
+    ['an unknown error', 12, 4, 'record.shape'],
+    ['an unknown key', 13, 0, 'record.unknown-key'],
     ['a text key', 'x' as unknown as number, 0, 'record.unknown-key'],
   ]
   for (const [what, key, value, code] of cases) assert.is(codeOf(mutated(key, value)), code, what)

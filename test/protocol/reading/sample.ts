@@ -45,14 +45,15 @@ export const firstReading = (context: Uint8Array): Reading => ({
   quality: 'synchronised',
   registers: energies(123_456_789n, 98_765_432n),
   status: [],
+  errors: [],
   reason: 'periodic',
 })
 
 export const sealContext = async (context: Context): Promise<Uint8Array> =>
-  (await signEnvelope(signer, encodeContext(context), CONTEXT_PURPOSE)).envelope
+  must(await signEnvelope(signer, encodeContext(context), CONTEXT_PURPOSE)).envelope
 
 export const sealReading = async (reading: Reading): Promise<Uint8Array> =>
-  (await signEnvelope(signer, encodeReading(reading), READING_PURPOSE)).envelope
+  must(await signEnvelope(signer, encodeReading(reading), READING_PURPOSE)).envelope
 
 export const contextOf = async (context: Context = sampleContext): Promise<VerifiedContext> =>
   must(verifyContext(await sealContext(context), context.key, verifier))

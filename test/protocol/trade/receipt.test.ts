@@ -19,6 +19,7 @@ const reading = (sequence: number, imported: bigint, exported: bigint, scaler = 
     { obis: '1-0:2.8.0', value: exported, scaler, unit: 'Wh' },
   ],
   status: [],
+  errors: [],
   reason: 'begin',
 })
 const wh = (result: ReturnType<typeof deliveredWh>) => (result.ok ? result.value : result.fault.code)
