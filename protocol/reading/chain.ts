@@ -35,21 +35,34 @@ interface Counter {
   readonly unit: string
 }
 
-/** Every rule broken by readings in the order of their journal; empty when the run is whole. */
-export function verifyChain(readings: Iterable<VerifiedReading>): ChainBreak[] {
-  const breaks: ChainBreak[] = []
+export interface ChainCheck {
+  /** The rules that this reading breaks, as the next of the chain. */
+  add(reading: VerifiedReading): readonly ChainBreak[]
+}
+
+/** Takes the readings of one meter one by one, in the order of their journal, and keeps only the last. */
+export function createChainCheck(): ChainCheck {
   const counters = new Map<string, Counter>()
   let first: VerifiedReading | undefined
   let before: VerifiedReading | undefined
-  for (const current of readings) {
-    if (first !== undefined && before !== undefined) {
-      breaks.push(...identityBreaks(first, current), ...linkBreaks(before, current), ...timeBreaks(before, current))
-    }
-    breaks.push(...counterBreaks(counters, current))
-    first ??= current
-    before = current
+  return {
+    add(current) {
+      const breaks: ChainBreak[] =
+        first === undefined || before === undefined
+          ? []
+          : [...identityBreaks(first, current), ...linkBreaks(before, current), ...timeBreaks(before, current)]
+      breaks.push(...counterBreaks(counters, current))
+      first ??= current
+      before = current
+      return breaks
+    },
   }
-  return breaks
+}
+
+/** Every rule broken by readings in the order of their journal; empty when the run is whole. */
+export function verifyChain(readings: Iterable<VerifiedReading>): ChainBreak[] {
+  const check = createChainCheck()
+  return [...readings].flatMap(reading => check.add(reading))
 }
 
 /** A chain belongs to one meter behind one gateway; the key may change, as the context says. */
