@@ -1,6 +1,6 @@
 /**
- * The few calls into the C library that Node does not offer, for Linux. This is the one file that knows the foreign
- * function package; it is loaded on first use, so that a machine without its binary loses these calls and nothing else.
+ * The few calls into the C library that Node does not offer, for Linux; loaded on first use, so that a machine without
+ * the binary of the foreign function package loses these calls and nothing else.
  */
 import { fail, ok, type Result } from '../../protocol/result.ts'
 
@@ -31,7 +31,7 @@ export function loadLibc(): Promise<Result<Libc, LibcFault>> {
 
 async function load(): Promise<Result<Libc, LibcFault>> {
   try {
-    const { default: koffi } = await import('koffi')
+    const { koffi } = await import('./ffi.ts')
     // The running program's own symbols: whichever C library Node was linked with.
     const self = koffi.load(null)
     const ioctl = self.func('int ioctl(int fd, unsigned long request, ...)')
