@@ -5,7 +5,7 @@
  * A `Verifier` is an argument wherever a signature is checked: `nobleVerifier` here is the pure one, drivers/crypto has a
  * ten times faster one with the same verdicts, and the simulator brings a stub.
  */
-import { toHex } from '../bytes.ts'
+import { concat, toHex } from '../bytes.ts'
 import { ed25519, p256 } from './curves.ts'
 import { sha256 } from './hash.ts'
 
@@ -35,8 +35,18 @@ export const nobleVerifier: Verifier = {
  * Whether the second half of an ECDSA signature is the lower of its two equivalents (s <= n/2). Both are valid, so a stranger
  * can turn one into the other: where a signature's own bytes count, only this one is taken.
  */
-export const hasLowS = (signature: Uint8Array): boolean =>
-  BigInt(`0x${toHex(signature.subarray(32))}`) <= p256.Point.Fn.ORDER >> 1n
+export const hasLowS = (signature: Uint8Array): boolean => sOf(signature) <= p256.Point.Fn.ORDER >> 1n
+
+/** The same signature, r || s, by its lower s: what a store that knows nothing of the rule has signed. */
+export const withLowS = (signature: Uint8Array): Uint8Array =>
+  hasLowS(signature)
+    ? signature
+    : concat(signature.subarray(0, 32), p256.Point.Fn.toBytes(p256.Point.Fn.ORDER - sOf(signature)))
+
+const sOf = (signature: Uint8Array): bigint => BigInt(`0x${toHex(signature.subarray(32))}`)
+
+/** Whether 32 bytes are a private key of P-256: a number from 1 to the curve's order less one (SEC 1 section 3.2.1). */
+export const isP256Scalar = (scalar: Uint8Array): boolean => p256.utils.isValidSecretKey(scalar)
 
 /** Why a public key may not be registered. */
 export type KeyFault = { readonly code: 'key.not-admissible'; readonly reason: string }
