@@ -1,10 +1,11 @@
 /**
- * Whether a run of readings of one meter is whole: nothing missing, nothing put in, nothing turned back. It may begin
- * anywhere in the meter's chain. Every broken rule is named, because a dispute wants them all and not the first.
+ * Whether a run of readings of one meter, or of events of one gateway, is whole: nothing missing, nothing put in, nothing
+ * turned back. It may begin anywhere in the chain. Every broken rule is named, because a dispute wants them all and not
+ * the first.
  */
 import { equalBytes, toHex } from '../bytes.ts'
 import { towardZeroAt } from '../telegram/obis.ts'
-import type { VerifiedReading } from './verify.ts'
+import type { VerifiedEvent, VerifiedReading } from './verify.ts'
 
 export type ChainBreak = { readonly sequence: number } & (
   | { readonly code: 'chain.sequence-gap'; readonly expected: number }
@@ -35,23 +36,39 @@ interface Counter {
   readonly unit: string
 }
 
-export interface ChainCheck {
-  /** The rules that this reading breaks, as the next of the chain. */
-  add(reading: VerifiedReading): readonly ChainBreak[]
+export interface ChainCheck<T = VerifiedReading> {
+  /** The rules that this one breaks, as the next of the chain. */
+  add(next: T): readonly ChainBreak[]
 }
 
 /** Takes the readings of one meter one by one, in the order of their journal, and keeps only the last. */
-export function createChainCheck(): ChainCheck {
+export function createChainCheck(): ChainCheck<VerifiedReading> {
   const counters = new Map<string, Counter>()
-  let first: VerifiedReading | undefined
-  let before: VerifiedReading | undefined
+  const pairs = checkPairs<VerifiedReading>((first, before, current) => [
+    ...identityBreaks(first, current),
+    ...linkBreaks(before.reading.sequence, before.hash, current.reading),
+    ...timeBreaks(before, current),
+  ])
+  return { add: current => [...pairs.add(current), ...counterBreaks(counters, current)] }
+}
+
+/** The same for the events of one gateway. Their wall time may go back: a clock step is an event itself. */
+export const createEventChainCheck = (): ChainCheck<VerifiedEvent> =>
+  checkPairs((first, { event: before, hash }, { event }) => [
+    ...deviceBreaks(event.sequence, first.event.device, event.device),
+    ...linkBreaks(before.sequence, hash, event),
+    ...(event.boot < before.boot
+      ? [{ code: 'chain.boot-fell', sequence: event.sequence, from: before.boot, to: event.boot } as const]
+      : []),
+  ])
+
+/** Judges each against the first and the one before it. */
+function checkPairs<T>(judge: (first: T, before: T, current: T) => readonly ChainBreak[]): ChainCheck<T> {
+  let first: T | undefined
+  let before: T | undefined
   return {
-    add(current) {
-      const breaks: ChainBreak[] =
-        first === undefined || before === undefined
-          ? []
-          : [...identityBreaks(first, current), ...linkBreaks(before, current), ...timeBreaks(before, current)]
-      breaks.push(...counterBreaks(counters, current))
+    add: current => {
+      const breaks = first === undefined || before === undefined ? [] : judge(first, before, current)
       first ??= current
       before = current
       return breaks
@@ -63,6 +80,12 @@ export function createChainCheck(): ChainCheck {
 export function verifyChain(readings: Iterable<VerifiedReading>): ChainBreak[] {
   const check = createChainCheck()
   return [...readings].flatMap(reading => check.add(reading))
+}
+
+/** Every rule broken by events of one gateway in the order of its journal; empty when the run is whole. */
+export function verifyEventChain(events: Iterable<VerifiedEvent>): ChainBreak[] {
+  const check = createEventChainCheck()
+  return [...events].flatMap(event => check.add(event))
 }
 
 /** A chain belongs to one meter behind one gateway; the key may change, as the context says. */
@@ -77,28 +100,31 @@ function identityBreaks(first: VerifiedReading, { reading, context }: VerifiedRe
       received: context.meterId,
     })
   }
-  if (!equalBytes(context.device, first.context.device)) {
-    breaks.push({
-      code: 'chain.other-device',
-      sequence,
-      expected: toHex(first.context.device),
-      received: toHex(context.device),
-    })
-  }
+  breaks.push(...deviceBreaks(sequence, first.context.device, context.device))
   return breaks
 }
 
-function linkBreaks(before: VerifiedReading, { reading }: VerifiedReading): ChainBreak[] {
-  const { sequence, previous } = reading
+const deviceBreaks = (sequence: number, expected: Uint8Array, received: Uint8Array): ChainBreak[] =>
+  equalBytes(expected, received)
+    ? []
+    : [{ code: 'chain.other-device', sequence, expected: toHex(expected), received: toHex(received) }]
+
+/** What readings and events share: numbers without a gap, each with the hash of the one before. */
+interface Link {
+  readonly sequence: number
+  readonly previous?: Uint8Array
+}
+
+function linkBreaks(before: number, hash: Uint8Array, { sequence, previous }: Link): ChainBreak[] {
   const breaks: ChainBreak[] = []
-  const expected = before.reading.sequence + 1
+  const expected = before + 1
   if (sequence > expected) breaks.push({ code: 'chain.sequence-gap', sequence, expected })
   if (sequence < expected) breaks.push({ code: 'chain.sequence-back', sequence, expected })
-  if (previous === undefined || !equalBytes(previous, before.hash)) {
+  if (previous === undefined || !equalBytes(previous, hash)) {
     breaks.push({
       code: 'chain.previous-hash',
       sequence,
-      expected: toHex(before.hash),
+      expected: toHex(hash),
       received: previous === undefined ? undefined : toHex(previous),
     })
   }

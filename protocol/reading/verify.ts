@@ -1,6 +1,7 @@
 /**
  * Whether a reading may be believed: both envelopes signed by the one expected key, each for its own purpose, and the
- * reading made in this context. A reading handed to a stranger always travels with its context.
+ * reading made in this context. A reading handed to a stranger always travels with its context. Events and heads of a
+ * journal are judged likewise, and need none.
  *
  * Order of the checks: everything that costs nothing before the two signatures; the context's signature first, because one
  * context serves many readings and is verified once.
@@ -11,9 +12,11 @@ import type { Verifier } from '../crypto/verify.ts'
 import { algOfKey } from '../identity/key.ts'
 import { fail, ok, type Result } from '../result.ts'
 import { CONTEXT_PURPOSE, CONTEXT_REFERENCE_BYTES, type Context, parseContext } from './context.ts'
+import { EVENT_PURPOSE, type Event, parseEvent } from './event.ts'
+import { HEAD_PURPOSE, type JournalHead, parseHead } from './head.ts'
 import { parseReading, READING_PURPOSE, type Reading, type ReadingFault } from './reading.ts'
 
-/** The largest payload of both kinds and the 85 bytes of the frame. */
+/** The largest payload of all kinds and the 85 bytes of the frame. */
 const MAX_ENVELOPE = 1024
 
 declare const verified: unique symbol
@@ -22,6 +25,21 @@ declare const verified: unique symbol
 export interface VerifiedContext {
   readonly context: Context
   /** Hash of its envelope; readings carry the first 8 bytes. */
+  readonly hash: Uint8Array
+  readonly [verified]: true
+}
+
+/** An event whose signature was checked; only `verifyEvent` makes one. */
+export interface VerifiedEvent {
+  readonly event: Event
+  /** The event's identity; the next event carries it. */
+  readonly hash: Uint8Array
+  readonly [verified]: true
+}
+
+/** A head whose signature was checked; only `verifyHead` makes one. */
+export interface VerifiedHead {
+  readonly head: JournalHead
   readonly hash: Uint8Array
   readonly [verified]: true
 }
@@ -54,23 +72,42 @@ function openedBy(publicKey: Uint8Array, bytes: Uint8Array): Result<Sign1, Verif
     : fail({ code: 'reading.kid', expected: toHex(kid), received: toHex(envelope.value.kid) })
 }
 
+/** What an envelope says and its hash, once `judge` has found no fault in the payload and the signature is right. */
+function opened<T>(
+  publicKey: Uint8Array,
+  bytes: Uint8Array,
+  purpose: Uint8Array,
+  judge: (payload: Uint8Array) => Result<T, VerifyReadingFault>,
+  verifier: Verifier,
+): Result<{ readonly said: T; readonly hash: Uint8Array }, VerifyReadingFault> {
+  const envelope = openedBy(publicKey, bytes)
+  if (!envelope.ok) return envelope
+  const said = judge(envelope.value.payload)
+  if (!said.ok) return said
+  const signed = verifySign1(envelope.value, publicKey, purpose, verifier)
+  return signed.ok ? ok({ said: said.value, hash: envelopeHash(envelope.value, purpose) }) : signed
+}
+
+/** A record that names the key it was signed by, as contexts and events do. */
+const namingKey =
+  <T extends { readonly key: Uint8Array }>(
+    publicKey: Uint8Array,
+    parse: (payload: Uint8Array) => Result<T, VerifyReadingFault>,
+  ) =>
+  (payload: Uint8Array): Result<T, VerifyReadingFault> => {
+    const parsed = parse(payload)
+    if (!parsed.ok || equalBytes(parsed.value.key, publicKey)) return parsed
+    return fail({ code: 'reading.key', expected: toHex(publicKey), received: toHex(parsed.value.key) })
+  }
+
 /** A context signed by `publicKey` and naming it as its own key. */
 export function verifyContext(
   contextEnvelope: Uint8Array,
   publicKey: Uint8Array,
   verifier: Verifier,
 ): Result<VerifiedContext, VerifyReadingFault> {
-  const envelope = openedBy(publicKey, contextEnvelope)
-  if (!envelope.ok) return envelope
-  const context = parseContext(envelope.value.payload)
-  if (!context.ok) return context
-  if (!equalBytes(context.value.key, publicKey)) {
-    return fail({ code: 'reading.key', expected: toHex(publicKey), received: toHex(context.value.key) })
-  }
-  const signed = verifySign1(envelope.value, publicKey, CONTEXT_PURPOSE, verifier)
-  if (!signed.ok) return signed
-  const hash = envelopeHash(envelope.value, CONTEXT_PURPOSE)
-  return ok({ context: context.value, hash } as VerifiedContext)
+  const found = opened(publicKey, contextEnvelope, CONTEXT_PURPOSE, namingKey(publicKey, parseContext), verifier)
+  return found.ok ? ok({ context: found.value.said, hash: found.value.hash } as VerifiedContext) : found
 }
 
 /** A reading made in a context that was verified before: one signature to check. */
@@ -79,21 +116,34 @@ export function verifyReadingIn(
   readingEnvelope: Uint8Array,
   verifier: Verifier,
 ): Result<VerifiedReading, VerifyReadingFault> {
-  const envelope = openedBy(context.key, readingEnvelope)
-  if (!envelope.ok) return envelope
-  const reading = parseReading(envelope.value.payload)
-  if (!reading.ok) return reading
-  const reference = hash.subarray(0, CONTEXT_REFERENCE_BYTES)
-  if (!equalBytes(reading.value.context, reference)) {
+  const judge = (payload: Uint8Array): Result<Reading, VerifyReadingFault> => {
+    const reading = parseReading(payload)
+    const reference = hash.subarray(0, CONTEXT_REFERENCE_BYTES)
+    if (!reading.ok || equalBytes(reading.value.context, reference)) return reading
     return fail({ code: 'reading.context', expected: toHex(reference), received: toHex(reading.value.context) })
   }
-  const signed = verifySign1(envelope.value, context.key, READING_PURPOSE, verifier)
-  if (!signed.ok) return signed
-  return ok({
-    reading: reading.value,
-    context,
-    hash: envelopeHash(envelope.value, READING_PURPOSE),
-  } as VerifiedReading)
+  const found = opened(context.key, readingEnvelope, READING_PURPOSE, judge, verifier)
+  return found.ok ? ok({ reading: found.value.said, context, hash: found.value.hash } as VerifiedReading) : found
+}
+
+/** An event signed by `publicKey` and naming it as its own key. */
+export function verifyEvent(
+  envelope: Uint8Array,
+  publicKey: Uint8Array,
+  verifier: Verifier,
+): Result<VerifiedEvent, VerifyReadingFault> {
+  const found = opened(publicKey, envelope, EVENT_PURPOSE, namingKey(publicKey, parseEvent), verifier)
+  return found.ok ? ok({ event: found.value.said, hash: found.value.hash } as VerifiedEvent) : found
+}
+
+/** A head signed by `publicKey`. Whether this key speaks for the gateway that the head names is for the caller to know. */
+export function verifyHead(
+  envelope: Uint8Array,
+  publicKey: Uint8Array,
+  verifier: Verifier,
+): Result<VerifiedHead, VerifyReadingFault> {
+  const found = opened(publicKey, envelope, HEAD_PURPOSE, parseHead, verifier)
+  return found.ok ? ok({ head: found.value.said, hash: found.value.hash } as VerifiedHead) : found
 }
 
 /** A reading with the context it travels with, both by `publicKey`. */
