@@ -116,7 +116,7 @@ function obisWords({ obis, unit }: Pick<MeterValue, 'obis' | 'unit'>): string {
 }
 
 /** The exact decimal with its unit, energy in kWh: `4426.123 kWh`; behind it the time of what is not of now. */
-function valueText({ value, scaler, unit, at }: MeterValue): string {
+export function valueText({ value, scaler, unit, at }: MeterValue): string {
   const kilo = unit === 'Wh' || unit === 'varh' || unit === 'VAh'
   const number = `${decimal(value, kilo ? scaler - 3 : scaler)}${unit === '1' ? '' : ` ${kilo ? 'k' : ''}${unit}`}`
   return at === undefined ? number : `${number}, of ${meterTime(at)}`

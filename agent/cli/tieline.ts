@@ -1,6 +1,7 @@
 /** The `tieline` command: what it understands, and which function carries each part out. */
 import { check } from './check.ts'
 import { type Command, carryOut, program } from './commander.ts'
+import { addEvidence } from './evidence-commands.ts'
 import { EXIT, type ExitCode } from './exit-codes.ts'
 import { addMetering } from './metering-commands.ts'
 import { defaultConfigFile } from './site-file.ts'
@@ -65,9 +66,11 @@ export async function tieline(
       exit = await check(file, options.json === true, terminal)
     })
 
-  addMetering(add, terminal, interruption, code => {
+  const leave = (code: ExitCode) => {
     exit = code
-  })
+  }
+  addMetering(add, terminal, interruption, leave)
+  addEvidence(add, terminal, leave)
 
   if (args.length === 0) {
     terminal.err(root.helpInformation())

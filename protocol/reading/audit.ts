@@ -6,13 +6,23 @@ import { equalBytes, toHex } from '../bytes.ts'
 import { kidOf, parseSign1 } from '../crypto/cose.ts'
 import type { Verifier } from '../crypto/verify.ts'
 import { algOfKey, type KeyTrust } from '../identity/key.ts'
-import { type Fault, fail, type Result } from '../result.ts'
+import { done, type Fault, fail, type Result } from '../result.ts'
 import type { MeterValue } from '../telegram/obis.ts'
 import type { Instant, TimeQuality } from '../time.ts'
-import { type ChainCheck, createChainCheck, isCounter } from './chain.ts'
+import { type ChainCheck, createChainCheck, createEventChainCheck, isCounter } from './chain.ts'
 import { CONTEXT_REFERENCE_BYTES, type Context, parseContext } from './context.ts'
+import { type Event, parseEvent, type What } from './event.ts'
+import { type JournalHead, parseHead } from './head.ts'
 import { parseReading, type Reading } from './reading.ts'
-import { type VerifiedContext, type VerifiedReading, verifyContext, verifyReadingIn } from './verify.ts'
+import {
+  type VerifiedContext,
+  type VerifiedEvent,
+  type VerifiedReading,
+  verifyContext,
+  verifyEvent,
+  verifyHead,
+  verifyReadingIn,
+} from './verify.ts'
 
 /** A rule broken, and where: a line, a byte or a record of what was looked at. */
 export interface Broken {
@@ -35,6 +45,8 @@ export interface AuditedMeter {
   readonly page: string
   readonly readings: number
   readonly gaps: number
+  /** Readings that say of themselves that they are not to be settled on, or not to be dated by. */
+  readonly withErrors: number
   readonly sequence: readonly [first: number, last: number]
   readonly time: readonly [first: Instant, last: Instant]
   /** The least trusted time of all. */
@@ -44,10 +56,20 @@ export interface AuditedMeter {
   readonly last: readonly MeterValue[]
 }
 
+/** An event that was signed. */
+export interface AuditedEvent {
+  readonly time: Instant
+  readonly boot: number
+  readonly what: What
+}
+
 export interface Audit {
   readonly signers: readonly AuditedSigner[]
   readonly meters: readonly AuditedMeter[]
   readonly contexts: number
+  /** The last of them, so many as a dispute reads. */
+  readonly events: readonly AuditedEvent[]
+  readonly heads: readonly JournalHead[]
   readonly broken: readonly Broken[]
   /** Rules broken beyond those that are listed. */
   readonly unlisted: number
@@ -67,6 +89,8 @@ export interface ReadingAudit {
 
 /** A dispute reads the first of them; a heap that is wrong from end to end must not fill the memory. */
 const LISTED_MOST = 1000
+/** What happened to a journal is read by a person. */
+const EVENTS_MOST = 1000
 /** A context a boot and a clock step: more than a gateway has in its life. */
 const CONTEXTS_MOST = 100_000
 
@@ -82,6 +106,9 @@ export function createReadingAudit({ verifier, keys }: AuditOptions): ReadingAud
   const contexts = new Map<string, VerifiedContext>()
   const signers = new Map<string, AuditedSigner>()
   const chains = new Map<string, Chain>()
+  const eventChecks = new Map<string, ChainCheck<VerifiedEvent>>()
+  const events: AuditedEvent[] = []
+  const heads: JournalHead[] = []
   const broken: Broken[] = []
   let unlisted = 0
 
@@ -92,10 +119,14 @@ export function createReadingAudit({ verifier, keys }: AuditOptions): ReadingAud
 
   const isExpected = (key: Uint8Array) => keys?.some(one => equalBytes(one, key)) === true
 
+  const keyFault = (key: Uint8Array): Fault | undefined =>
+    keys === undefined || isExpected(key)
+      ? undefined
+      : { code: 'audit.other-key', key: toHex(key), hint: 'none of the keys that were expected' }
+
   function addContext(envelope: Uint8Array, { key }: Context): Result<void> {
-    if (keys !== undefined && !isExpected(key)) {
-      return fail({ code: 'audit.other-key', key: toHex(key), hint: 'none of the keys that were expected' })
-    }
+    const other = keyFault(key)
+    if (other !== undefined) return fail(other)
     const verified = verifyContext(envelope, key, verifier)
     if (!verified.ok) return verified
     const { context, hash } = verified.value
@@ -104,7 +135,33 @@ export function createReadingAudit({ verifier, keys }: AuditOptions): ReadingAud
     const { device, trust } = context
     const kid = kidOf(algOfKey(key)!, key)
     signers.set(`${toHex(key)} ${toHex(device)} ${trust}`, { key, kid, device, trust, expected: isExpected(key) })
-    return { ok: true, value: undefined }
+    return done
+  }
+
+  function addEvent(envelope: Uint8Array, { key, device }: Event, where: string): Result<void> {
+    const other = keyFault(key)
+    if (other !== undefined) return fail(other)
+    const verified = verifyEvent(envelope, key, verifier)
+    if (!verified.ok) return verified
+    const name = toHex(device)
+    const check = eventChecks.get(name) ?? createEventChainCheck()
+    eventChecks.set(name, check)
+    for (const fault of check.add(verified.value)) refuse(where, { ...fault, of: 'events' })
+    const { time, boot, what } = verified.value.event
+    events.push({ time, boot, what })
+    if (events.length > EVENTS_MOST) events.shift()
+    return done
+  }
+
+  /** A head names no key: it is by one that signed a context before it, or that was expected. */
+  function addHead(envelope: Uint8Array, kid: Uint8Array): Result<void> {
+    const known = [...(keys ?? []), ...[...signers.values()].map(signer => signer.key)]
+    const key = known.find(one => equalBytes(kidOf(algOfKey(one)!, one), kid))
+    if (key === undefined) return fail({ code: 'audit.unknown-signer', kid: toHex(kid), hint: 'name its key' })
+    const verified = verifyHead(envelope, key, verifier)
+    if (!verified.ok) return verified
+    heads.push(verified.value.head)
+    return done
   }
 
   function addReading(envelope: Uint8Array, { context }: Reading): Result<VerifiedReading> {
@@ -130,6 +187,7 @@ export function createReadingAudit({ verifier, keys }: AuditOptions): ReadingAud
         page: context.page,
         readings: 0,
         gaps: 0,
+        withErrors: 0,
         sequence: [sequence, sequence],
         time: [time, time],
         quality,
@@ -146,6 +204,7 @@ export function createReadingAudit({ verifier, keys }: AuditOptions): ReadingAud
       ...meter,
       readings: meter.readings + (isGap ? 0 : 1),
       gaps: meter.gaps + (isGap ? 1 : 0),
+      withErrors: meter.withErrors + (reading.errors.length > 0 ? 1 : 0),
       sequence: [meter.sequence[0], sequence],
       time: [meter.time[0], time],
       quality: worse(meter.quality, quality),
@@ -169,12 +228,23 @@ export function createReadingAudit({ verifier, keys }: AuditOptions): ReadingAud
         const added = addContext(envelope, context.value)
         return added.ok ? undefined : refuse(where, added.fault)
       }
+      const event = parseEvent(payload)
+      if (event.ok) {
+        const added = addEvent(envelope, event.value, where)
+        return added.ok ? undefined : refuse(where, added.fault)
+      }
+      if (parseHead(payload).ok) {
+        const added = addHead(envelope, opened.value.kid)
+        return added.ok ? undefined : refuse(where, added.fault)
+      }
       refuse(where, { code: 'audit.unknown-payload', reading: reading.fault.code, context: context.fault.code })
     },
     end: () => ({
       signers: [...signers.values()],
       meters: [...chains.values()].map(({ meter }) => meter),
       contexts: contexts.size,
+      events,
+      heads,
       broken,
       unlisted,
     }),

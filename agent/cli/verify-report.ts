@@ -1,0 +1,120 @@
+/** What `tieline verify` found, as one JSON object and in words. Every kind of evidence answers in this form. */
+import { toHex } from '../../protocol/bytes.ts'
+import type { Audit, Broken } from '../../protocol/reading/audit.ts'
+import { faultLine } from '../../protocol/result.ts'
+import { findValue, type MeterValue } from '../../protocol/telegram/obis.ts'
+import { isoTime } from '../../protocol/time.ts'
+import { oneLine } from '../log.ts'
+import { valueJson, valueText } from './meter-text.ts'
+import { paint, type Terminal } from './terminal.ts'
+
+export interface Verdict {
+  /** As in `signed readings`. */
+  readonly what: string
+  /** One line each, of who, what and when. */
+  readonly said: readonly string[]
+  /** What a reader must know before relying on it, though no rule is broken. */
+  readonly notes: readonly string[]
+  readonly broken: readonly Broken[]
+  /** Rules broken beyond those. */
+  readonly unlisted: number
+  /** The same as `said` for programs. */
+  readonly json: Readonly<Record<string, unknown>>
+}
+
+export const holds = ({ broken, unlisted }: Verdict): boolean => broken.length + unlisted === 0
+
+export function verdictJson(file: string, verdict: Verdict): object {
+  const { what, notes, broken, unlisted, json } = verdict
+  return {
+    ok: holds(verdict),
+    file,
+    what,
+    ...json,
+    notes,
+    broken: broken.map(({ where, fault }) => ({ where, ...fault })),
+    unlisted,
+  }
+}
+
+export function verdictText(file: string, verdict: Verdict, { colour }: Pick<Terminal, 'colour'>): string {
+  const { what, said, notes, broken, unlisted } = verdict
+  const count = broken.length + unlisted
+  const lines = [
+    `${file}: ${what}`,
+    ...said.map(line => `  ${line}`),
+    ...notes.map(line => `  ${paint('note', 'yellow', colour)}  ${line}`),
+    ...broken.map(({ where, fault }) => `  ${paint('broken', 'red', colour)}  ${where}: ${faultLine(fault)}`),
+    ...(unlisted > 0 ? [`  and ${unlisted} more`] : []),
+    count === 0 ? 'every rule holds' : count === 1 ? '1 rule is broken' : `${count} rules are broken`,
+  ]
+  return lines.map(line => `${oneLine(line)}\n`).join('')
+}
+
+/** Nobody who finds a key inside the evidence knows whose it is. */
+const UNVOUCHED = 'nobody has vouched for the key: compare it with the one you know, or name that with --key'
+
+export function auditVerdict(what: string, audit: Audit, before: readonly Broken[] = []): Verdict {
+  const { signers, meters, events, heads, contexts, unlisted } = audit
+  const broken = [...before, ...audit.broken]
+  const nothing = meters.length + events.length + heads.length + contexts === 0 && broken.length === 0
+  return {
+    what,
+    said: [
+      ...signers.map(({ key, trust, device }) => `signed by ${toHex(key)} (${trust}), gateway ${toHex(device)}`),
+      ...meters.flatMap(({ meterId, page, readings, gaps, sequence, time, quality, first, last }) => [
+        `meter ${meterId} (${page}): ${readings} readings, numbers ${sequence[0]} to ${sequence[1]}, ${isoTime(time[0])} to ${isoTime(time[1])}, time ${quality}${gaps > 0 ? `, ${gaps} gaps` : ''}`,
+        ...last.map(value => `  ${counterText(findValue(first, value.obis), value)}`),
+      ]),
+      ...events.map(
+        ({ time, boot, what: { kind, ...details } }) => `${isoTime(time)} boot ${boot}: ${kind}${detailsText(details)}`,
+      ),
+      ...heads.map(
+        ({ sequence, hash, time }) => `${isoTime(time)} head of the journal: frame ${sequence}, ${toHex(hash)}`,
+      ),
+    ],
+    notes: signers.some(({ expected }) => !expected) ? [UNVOUCHED] : [],
+    broken: nothing
+      ? [{ where: 'all of it', fault: { code: 'verify.nothing', hint: 'it holds nothing that is signed' } }]
+      : broken,
+    unlisted,
+    json: {
+      signers: signers.map(({ key, kid, device, trust, expected }) => ({
+        key: toHex(key),
+        kid: toHex(kid),
+        device: toHex(device),
+        trust,
+        expected,
+      })),
+      meters: meters.map(({ meterId, page, readings, gaps, sequence, time, quality, first, last }) => ({
+        meter: meterId,
+        page,
+        readings,
+        gaps,
+        sequence,
+        from: isoTime(time[0]),
+        to: isoTime(time[1]),
+        quality,
+        registers: last.map(value => {
+          const from = findValue(first, value.obis)
+          return { obis: value.obis, first: from === undefined ? null : valueJson(from), last: valueJson(value) }
+        }),
+      })),
+      events: events.map(({ time, boot, what }) => ({ time: isoTime(time), boot, ...hexed(what) })),
+      heads: heads.map(head => ({ ...hexed(head), time: isoTime(head.time) })),
+    },
+  }
+}
+
+const counterText = (first: MeterValue | undefined, last: MeterValue): string =>
+  first === undefined ? `${last.obis}  ${valueText(last)}` : `${last.obis}  ${valueText(first)} to ${valueText(last)}`
+
+const hexed = (fields: object): Record<string, unknown> =>
+  Object.fromEntries(
+    Object.entries(fields).map(([key, value]) => [key, value instanceof Uint8Array ? toHex(value) : value]),
+  )
+
+function detailsText(details: object): string {
+  const parts = Object.entries(hexed(details)).map(([key, value]) => `${key}=${String(value)}`)
+  return parts.length === 0 ? '' : ` (${parts.join(' ')})`
+}

@@ -1,0 +1,102 @@
+/** `tieline verify`: what a piece of signed evidence proves, and every rule that it breaks. */
+import { createVerifier } from '../../drivers/crypto/verifier.ts'
+import { readBytes } from '../../drivers/text-file.ts'
+import { toHex } from '../../protocol/bytes.ts'
+import { createReadingAudit } from '../../protocol/reading/audit.ts'
+import { type Fault, fail, faultLine, ok, type Result } from '../../protocol/result.ts'
+import { verifyBsmSnapshot } from '../../protocol/sunspec/bsm-snapshot.ts'
+import { instant, isoTime } from '../../protocol/time.ts'
+import { type EvidenceFile, readEvidence } from './evidence-file.ts'
+import { EXIT, type ExitCode } from './exit-codes.ts'
+import { jsonLine } from './json-line.ts'
+import { valueJson, valueText } from './meter-text.ts'
+import { readSigningKey } from './public-key.ts'
+import { tellFile } from './site-file.ts'
+import type { Terminal } from './terminal.ts'
+import { misused } from './usage.ts'
+import { auditVerdict, holds, type Verdict, verdictJson, verdictText } from './verify-report.ts'
+
+export interface VerifyOptions {
+  /** Public keys that may have signed, as they were typed. */
+  readonly key: readonly string[]
+  readonly json?: true
+}
+
+export async function verify(file: string, options: VerifyOptions, terminal: Terminal): Promise<ExitCode> {
+  const refuse = (fault: Fault): ExitCode => {
+    if (options.json) terminal.out(jsonLine({ ok: false, file, fault }))
+    terminal.err(`tieline verify: ${file}: ${faultLine(fault)}\n`)
+    return EXIT.no
+  }
+  const read = await readBytes(file)
+  if (!read.ok) return tellFile(read.fault, 'tieline verify', terminal)
+  const evidence = readEvidence(read.value)
+  if (!evidence.ok) return refuse(evidence.fault)
+  const verdict = await judge(evidence.value, options.key)
+  if (!verdict.ok) {
+    return verdict.fault.code.startsWith('key.')
+      ? misused('verify', `--key: ${faultLine(verdict.fault)}`, terminal)
+      : refuse(verdict.fault)
+  }
+  if (options.json) terminal.out(jsonLine(verdictJson(file, verdict.value)))
+  else terminal.out(verdictText(file, verdict.value, terminal))
+  return holds(verdict.value) ? EXIT.ok : EXIT.no
+}
+
+async function judge(evidence: EvidenceFile, typed: readonly string[]): Promise<Result<Verdict>> {
+  const keys: Uint8Array[] = []
+  for (const text of evidence.kind === 'charging' ? [] : typed) {
+    const key = readSigningKey(text)
+    if (!key.ok) return key
+    keys.push(key.value)
+  }
+  if (evidence.kind === 'bsm-snapshot') return judgeSnapshot(evidence.bytes, keys)
+  if (evidence.kind === 'charging') return fail({ code: 'verify.charging' })
+  const audit = createReadingAudit({ verifier: createVerifier(), ...(keys.length > 0 ? { keys } : {}) })
+  for (const { envelope, where } of evidence.envelopes) audit.add(envelope, where)
+  return ok(auditVerdict('signed readings', audit.end(), evidence.broken))
+}
+
+/** A snapshot says of which meter it is, not with which key it was signed: that is on the meter, and must be named. */
+function judgeSnapshot(bytes: Uint8Array, keys: readonly Uint8Array[]): Result<Verdict> {
+  const what = 'snapshot of a BAUER BSM-WS36A'
+  if (keys.length === 0) {
+    return fail({
+      code: 'verify.key-needed',
+      hint: "name the meter's public key with --key; it is printed on the meter",
+    })
+  }
+  const verifier = createVerifier()
+  const tried = keys.map(key => ({ key, read: verifyBsmSnapshot(bytes, key, verifier) }))
+  const found = tried.find(({ read }) => read.ok) ?? tried[0]!
+  const { key, read } = found
+  if (!read.ok) {
+    return ok({ what, said: [], notes: [], broken: [{ where: 'snapshot', fault: read.fault }], unlisted: 0, json: {} })
+  }
+  const { type, meterId, counter, operatingSeconds, epoch, values, meta } = read.value
+  const time = epoch === undefined ? undefined : isoTime(instant(epoch * 1000))
+  return ok({
+    what,
+    said: [
+      `signed by ${toHex(key)}`,
+      `meter ${meterId}, ${type}, number ${counter}, ${time ?? 'its clock was never set'}, ${operatingSeconds} s in operation`,
+      ...values.map(value => `  ${value.obis}  ${valueText(value)}`),
+      ...meta.filter(text => text !== '').map(text => `says: ${text}`),
+    ],
+    notes: [],
+    broken: [],
+    unlisted: 0,
+    json: {
+      signers: [{ key: toHex(key), expected: true }],
+      snapshot: {
+        type,
+        meter: meterId,
+        counter,
+        operatingSeconds,
+        time: time ?? null,
+        values: values.map(valueJson),
+        meta,
+      },
+    },
+  })
+}
