@@ -1,6 +1,6 @@
 /** What `tieline verify` found, as one JSON object and in words. Every kind of evidence answers in this form. */
 import { toHex } from '../../protocol/bytes.ts'
-import type { Audit, Broken } from '../../protocol/reading/audit.ts'
+import type { Audit, AuditedMeter, Broken } from '../../protocol/reading/audit.ts'
 import { faultLine } from '../../protocol/result.ts'
 import { findValue, type MeterValue } from '../../protocol/telegram/obis.ts'
 import { isoTime } from '../../protocol/time.ts'
@@ -62,9 +62,9 @@ export function auditVerdict(what: string, audit: Audit, before: readonly Broken
     what,
     said: [
       ...signers.map(({ key, trust, device }) => `signed by ${toHex(key)} (${trust}), gateway ${toHex(device)}`),
-      ...meters.flatMap(({ meterId, page, readings, gaps, sequence, time, quality, first, last }) => [
-        `meter ${meterId} (${page}): ${readings} readings, numbers ${sequence[0]} to ${sequence[1]}, ${isoTime(time[0])} to ${isoTime(time[1])}, time ${quality}${gaps > 0 ? `, ${gaps} gaps` : ''}`,
-        ...last.map(value => `  ${counterText(findValue(first, value.obis), value)}`),
+      ...meters.flatMap(meter => [
+        meterText(meter),
+        ...meter.last.map(value => `  ${counterText(findValue(meter.first, value.obis), value)}`),
       ]),
       ...events.map(
         ({ time, boot, what: { kind, ...details } }) => `${isoTime(time)} boot ${boot}: ${kind}${detailsText(details)}`,
@@ -86,15 +86,11 @@ export function auditVerdict(what: string, audit: Audit, before: readonly Broken
         trust,
         expected,
       })),
-      meters: meters.map(({ meterId, page, readings, gaps, sequence, time, quality, first, last }) => ({
+      meters: meters.map(({ meterId, time, first, last, ...meter }) => ({
         meter: meterId,
-        page,
-        readings,
-        gaps,
-        sequence,
+        ...meter,
         from: isoTime(time[0]),
         to: isoTime(time[1]),
-        quality,
         registers: last.map(value => {
           const from = findValue(first, value.obis)
           return { obis: value.obis, first: from === undefined ? null : valueJson(from), last: valueJson(value) }
@@ -105,6 +101,19 @@ export function auditVerdict(what: string, audit: Audit, before: readonly Broken
     },
   }
 }
+
+function meterText({ meterId, page, readings, gaps, withErrors, sequence, time, quality }: AuditedMeter): string {
+  const more = [...(gaps > 0 ? [counted(gaps, 'gap')] : []), ...(withErrors > 0 ? [`${withErrors} with errors`] : [])]
+  return [
+    `meter ${meterId} (${page}): ${counted(readings, 'reading')}`,
+    ...more,
+    `numbers ${sequence[0]} to ${sequence[1]}`,
+    `${isoTime(time[0])} to ${isoTime(time[1])}`,
+    `time ${quality}`,
+  ].join(', ')
+}
+
+const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`
 
 const counterText = (first: MeterValue | undefined, last: MeterValue): string =>
   first === undefined ? `${last.obis}  ${valueText(last)}` : `${last.obis}  ${valueText(first)} to ${valueText(last)}`
