@@ -18,6 +18,7 @@ import { hashSoftware } from '../drivers/store/software-hash.ts'
 import { sealingKey } from '../protocol/crypto/seal.ts'
 import type { Verifier } from '../protocol/crypto/verify.ts'
 import { fail, ok, type Result } from '../protocol/result.ts'
+import type { TimeQuality } from '../protocol/time.ts'
 import type { KeySource, LineConfig, SiteConfig } from './config/site-config.ts'
 import { secretFromSeed } from './keys.ts'
 import { openSystemLine } from './lines.ts'
@@ -61,10 +62,12 @@ export interface World {
  */
 const HICCUP_MS = 40
 
-/** The machine that this process runs on. */
-export function systemWorld(config: Pick<SiteConfig, 'clock'>, log: Log): World {
+/** The machine that this process runs on. Without `quality` its wall time is informative; a bench's clock is always right. */
+export function systemWorld(config: Pick<SiteConfig, 'clock'>, log: Log, quality?: () => TimeQuality): World {
   const { clock, timers } =
-    config.clock === undefined ? createSystemTime() : createSystemTime(config.clock, 'synchronised')
+    config.clock === undefined
+      ? createSystemTime(undefined, quality)
+      : createSystemTime(config.clock, () => 'synchronised')
   // Deadlines on a device of this machine are real time, whatever the virtual clock does.
   const real = createSystemTime().timers
   return {

@@ -39,9 +39,8 @@ export function createCalendar({ clock, timers }: { readonly clock: Clock; reado
   }
   const tick = () => {
     arm()
-    const quality = clock.quality()
     // Before the clock is set, a job would be booked on a day that never was.
-    if (quality === 'unknown' || quality === 'relative') return
+    if (clock.quality() === 'unknown') return
     const now = Math.floor(clock.now() / MINUTE_MS)
     const from = last === undefined || now < last ? now - 1 : Math.max(last, now - LOOK_BACK_MINUTES)
     last = now

@@ -34,7 +34,7 @@ const WATCHED_MS = 2
 
 export function createSystemTime(
   scale: TimeScale = REAL_TIME,
-  quality: TimeQuality = 'informative',
+  quality: () => TimeQuality = () => 'informative',
 ): { readonly clock: Clock; readonly timers: Timers } {
   const { speed, originWallMs, originVirtualMs } = scale
   const nowMono = () => performance.now() * speed
@@ -42,7 +42,7 @@ export function createSystemTime(
     now: () => instant(Math.floor(originVirtualMs + (Date.now() - originWallMs) * speed)),
     mono: () => mono(Math.floor(nowMono())),
     fine: () => mono(nowMono()),
-    quality: () => quality,
+    quality,
   }
   const at = (dueMono: number, run: () => void) => {
     let timer: NodeJS.Timeout

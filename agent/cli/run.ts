@@ -3,6 +3,7 @@ import { createCalendar } from '../../drivers/calendar.ts'
 import { serveHttp } from '../../drivers/http/server.ts'
 import type { Log } from '../../drivers/ports.ts'
 import { createCache } from '../../drivers/store/cache.ts'
+import { openSystemQuality } from '../../drivers/time-quality.ts'
 import { type Fault, faultLine, must, ok } from '../../protocol/result.ts'
 import { type Agent, startAgent } from '../compose.ts'
 import { createLog, underJournal } from '../log.ts'
@@ -55,7 +56,11 @@ export async function run(
     colour: terminal.colour,
   })
   const log: Log = logInto(tail, config.site, () => system.clock.now(), print)
-  const system = systemWorld(config, log)
+  const time = await openSystemQuality()
+  const system = systemWorld(config, log, time.quality)
+  if (time.without !== undefined && config.clock === undefined) {
+    log('warn', 'clock', 'the kernel cannot be asked whether its clock is synchronised', time.without)
+  }
   const world: World = {
     ...system,
     openKeys: source => (source.kind === 'seed' ? system.openKeys(source) : openKeyFiles(source, terminal.env)),

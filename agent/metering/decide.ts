@@ -12,7 +12,7 @@ import {
   towardZeroAt,
   type UnitName,
 } from '../../protocol/telegram/obis.ts'
-import type { Instant, Mono, TimeQuality } from '../../protocol/time.ts'
+import { CLOCK_STEP_MS, type Instant, type Mono, type TimeQuality } from '../../protocol/time.ts'
 
 export type MeteringFault =
   | { readonly code: 'metering.unknown-meter'; readonly meter: string }
@@ -125,9 +125,6 @@ export const NEW_CHAIN: ChainEnd = {
   gap: false,
   offset: undefined,
 }
-
-/** Wall time may wander from monotonic time by this much between two readings before it counts as set. */
-export const CLOCK_STEP_MS = 2000
 
 export interface NextReading {
   /** Of the context's envelope hash. */

@@ -8,19 +8,9 @@ import type { JournalRecord } from '../../drivers/store/journal-block.ts'
 import type { Power, Voltage } from '../../protocol/quantity.ts'
 import type { Reason, Session } from '../../protocol/reading/reading.ts'
 import { done, type Fault, fail, ok, type Result } from '../../protocol/result.ts'
-import type { Mono } from '../../protocol/time.ts'
+import { CLOCK_STEP_MS, type Mono } from '../../protocol/time.ts'
 import { type Chain, createChain, type Identity, type LastRecords, restoreChain, type SignedReading } from './chain.ts'
-import {
-  CLOCK_STEP_MS,
-  judge,
-  type Known,
-  learn,
-  nothingKnown,
-  powerOf,
-  remember,
-  signedRegisters,
-  voltageOf,
-} from './decide.ts'
+import { judge, type Known, learn, nothingKnown, powerOf, remember, signedRegisters, voltageOf } from './decide.ts'
 import { readMeteringRecord } from './journal-form.ts'
 
 export interface MeteredMeter {

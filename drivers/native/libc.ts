@@ -11,6 +11,18 @@ export interface Libc {
   ioctlBytes(fd: number, request: number, bytes: Uint8Array): Result<void, LibcFault>
   /** Sets a terminal to pass every byte as it is: no echo, no line editing, no translation (cfmakeraw, tcsetattr). */
   makeRaw(fd: number): Result<void, LibcFault>
+  /** What the kernel says of its wall clock (adjtimex with nothing to adjust, which anyone may). */
+  readClock(): Result<KernelClock, LibcFault>
+}
+
+/** Of struct timex, linux/timex.h. */
+export interface KernelClock {
+  /** TIME_OK 0 to TIME_WAIT 4, or TIME_ERROR 5. */
+  readonly state: number
+  /** STA_ bits. */
+  readonly status: number
+  /** The kernel's bound on the clock's error, microseconds. */
+  readonly maxErrorUs: number
 }
 
 export type LibcFault =
@@ -19,6 +31,8 @@ export type LibcFault =
 
 /** More than struct termios takes anywhere: 60 bytes in glibc and musl. */
 const TERMIOS_BYTES = 256
+/** More than struct timex takes anywhere: 208 bytes where a long has eight. */
+const TIMEX_BYTES = 512
 /** tcsetattr: change at once. */
 const TCSANOW = 0
 
@@ -38,6 +52,8 @@ async function load(): Promise<Result<Libc, LibcFault>> {
     const tcgetattr = self.func('int tcgetattr(int fd, void *termios)')
     const tcsetattr = self.func('int tcsetattr(int fd, int when, void *termios)')
     const cfmakeraw = self.func('void cfmakeraw(void *termios)')
+    const adjtimex = self.func('int adjtimex(void *timex)')
+    const longBytes = koffi.sizeof('long')
     const failed = (call: string) => fail<LibcFault>({ code: 'native.call', call, errno: koffi.errno() })
     return ok({
       ioctlInt: (fd, request, value) => {
@@ -51,6 +67,14 @@ async function load(): Promise<Result<Libc, LibcFault>> {
         if (tcgetattr(fd, termios) === -1) return failed('tcgetattr')
         cfmakeraw(termios)
         return tcsetattr(fd, TCSANOW, termios) === -1 ? failed('tcsetattr') : ok(undefined)
+      },
+      readClock: () => {
+        // unsigned modes; long offset, freq, maxerror, esterror; int status: each on a multiple of a long.
+        const timex = new ArrayBuffer(TIMEX_BYTES)
+        const state: number = adjtimex(new Uint8Array(timex))
+        if (state === -1) return failed('adjtimex')
+        const maxErrorUs = Number(longBytes === 8 ? new BigInt64Array(timex)[3]! : new Int32Array(timex)[3]!)
+        return ok({ state, status: new Int32Array(timex, 5 * longBytes, 1)[0]!, maxErrorUs })
       },
     })
   } catch (error) {

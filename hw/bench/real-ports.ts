@@ -55,7 +55,7 @@ export interface RealPortsOptions {
 
 export async function openRealPorts(options: RealPortsOptions): Promise<Result<RealPorts>> {
   const scale = scaleFrom(ORIGIN_MS, options.speed)
-  const { clock, timers } = createSystemTime(scale, 'synchronised')
+  const { clock, timers } = createSystemTime(scale, () => 'synchronised')
   const closers: (() => Promise<unknown>)[] = []
   const close = async () => {
     for (const closeOne of closers.reverse()) await closeOne()

@@ -46,7 +46,7 @@ const KILLS = 3
 /** What the traffic is made of. */
 const KINDS = ['transfer', 'mint', 'burn', 'open', 'commit', 'receipt', 'role', 'stake', 'unstake']
 
-const { clock, timers } = createSystemTime(undefined, 'synchronised')
+const { clock, timers } = createSystemTime(undefined, () => 'synchronised')
 
 /** The same kills again for the same seed (xorshift32). */
 function diceOf(seed: number): (below: number) => number {

@@ -57,12 +57,10 @@ test('after a step back the calendar goes on with the new time instead of waitin
 })
 
 test('nothing is due before the clock is set', async () => {
-  for (const quality of ['unknown', 'relative'] as const) {
-    const { time, calendar, ran } = booked('* * * * *', '1970-01-01T00:00:00Z', quality)
-    await time.advance(10 * MINUTE)
-    calendar.close()
-    assert.equal(ran, [])
-  }
+  const { time, calendar, ran } = booked('* * * * *', '1970-01-01T00:00:00Z', 'unknown')
+  await time.advance(10 * MINUTE)
+  calendar.close()
+  assert.equal(ran, [])
 })
 
 test('a cancelled job and a closed calendar run nothing more', async () => {
