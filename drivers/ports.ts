@@ -196,6 +196,32 @@ export interface Disk {
 /** Lets go of what was held; safe to call more than once. */
 export type Release = () => Promise<void>
 
+/** Keys of an index: `from` included, `to` not, in the order of their UTF-8 bytes. */
+export interface KeyRange {
+  readonly from: string
+  readonly to: string
+  readonly reverse?: boolean
+  readonly limit?: number
+}
+
+/**
+ * Values by key, in order, that are worked out from something else and may be lost without harm. What was written last may
+ * be gone after a power cut; what is there then is what was written up to some moment, each write whole.
+ */
+export interface Index {
+  /** Why what was there before could not be opened; a new one was begun instead. */
+  readonly lost: Fault | undefined
+  get(key: string): Promise<Result<Uint8Array | undefined>>
+  range(range: KeyRange): Promise<Result<readonly (readonly [key: string, value: Uint8Array])[]>>
+  /** All or nothing; a key without a value is removed. */
+  write(entries: readonly (readonly [key: string, value: Uint8Array | undefined])[]): Promise<Result<void>>
+  /** Begins an empty one beside what is there. */
+  renew(): Promise<Result<void>>
+  /** Removes what `renew`, or an opening that lost it, left aside. */
+  settle(): Promise<void>
+  close(): Promise<void>
+}
+
 /** A private key that never leaves its store. */
 export interface Signer {
   readonly alg: Alg

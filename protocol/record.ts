@@ -95,6 +95,23 @@ export const flags = <const W extends string>(...words: readonly W[]): Codec<rea
       : shape(field, `not a set of ${words.join(', ')}`),
 })
 
+/** A list of between so many items. */
+export const list = <T>(item: Codec<T>, fewest: number, most: number): Codec<readonly T[]> => ({
+  write: values => values.map(value => item.write(value)),
+  read: (found, field) => {
+    if (!Array.isArray(found) || found.length < fewest || found.length > most) {
+      return shape(field, `not a list of ${fewest} to ${most}`)
+    }
+    const values: T[] = []
+    for (const [i, part] of found.entries()) {
+      const value = item.read(part, `${field}[${i}]`)
+      if (!value.ok) return value
+      values.push(value.value)
+    }
+    return ok(values)
+  },
+})
+
 /** A record of required and optional fields. */
 export function record<R extends Fields, O extends Fields = Record<never, never>>(
   required: R,

@@ -3,7 +3,7 @@ import type { Cbor } from '../cbor.ts'
 import { KEY_TRUST } from '../identity/key.ts'
 import type { Money, Price, WattHours } from '../quantity.ts'
 import { big, bytes, type Codec, integer, text, word } from '../record.ts'
-import { fail, ok } from '../result.ts'
+import { ok } from '../result.ts'
 import type { Instant } from '../time.ts'
 
 /** Below 2^62 micro-units: the sum of any two stays inside a signed 64-bit integer of whoever reads it elsewhere. */
@@ -53,22 +53,6 @@ export const meterFacts = {
   feeder: [7, name],
   accuracy: [8, word(...METER_CLASSES)],
 } as const
-
-export const list = <T>(item: Codec<T>, fewest: number, most: number): Codec<readonly T[]> => ({
-  write: values => values.map(value => item.write(value)),
-  read: (found, field) => {
-    if (!Array.isArray(found) || found.length < fewest || found.length > most) {
-      return fail({ code: 'record.shape', field, reason: `not a list of ${fewest} to ${most}` })
-    }
-    const values: T[] = []
-    for (const [i, part] of found.entries()) {
-      const value = item.read(part, `${field}[${i}]`)
-      if (!value.ok) return value
-      values.push(value.value)
-    }
-    return ok(values)
-  },
-})
 
 /** An item that another codec reads once its kind is known. */
 export const anyItem: Codec<Cbor> = { write: value => value, read: item => ok(item) }

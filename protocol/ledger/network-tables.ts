@@ -1,9 +1,9 @@
 /** What a ledger keeps of other ledgers, and what a distribution ledger keeps of its lines. */
 import { toHex } from '../bytes.ts'
 import type { Price } from '../quantity.ts'
-import { big, bytes, type Codec, decodeAs, integer, type RecordFault, record, word } from '../record.ts'
+import { big, bytes, type Codec, decodeAs, integer, list, type RecordFault, record, word } from '../record.ts'
 import type { Result } from '../result.ts'
-import { address, energy, hash32, list, money, name, price, time } from './fields.ts'
+import { address, energy, hash32, money, name, price, time } from './fields.ts'
 import type { Table } from './table.ts'
 
 export const height = big(1n, 2n ** 63n - 1n)

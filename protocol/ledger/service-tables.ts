@@ -2,8 +2,8 @@
 import { toHex } from '../bytes.ts'
 import { sha256 } from '../crypto/hash.ts'
 import type { WattHours } from '../quantity.ts'
-import { big, type Codec, encodeAs, flag, integer, record, text, word } from '../record.ts'
-import { address, energy, hash32, list, meterId, money, name, price, time } from './fields.ts'
+import { big, type Codec, encodeAs, flag, integer, list, record, text, word } from '../record.ts'
+import { address, energy, hash32, meterId, money, name, price, time } from './fields.ts'
 import type { Table } from './table.ts'
 
 /** Above zero: nothing is planned, promised or taken by halves. */

@@ -2,21 +2,9 @@
 
 import { accumulatedCodec, HEADERS_KEY } from '../chain/accumulator.ts'
 import type { Money } from '../quantity.ts'
-import { big, bytes, type Codec, integer, record } from '../record.ts'
+import { big, bytes, type Codec, integer, list, record } from '../record.ts'
 import { type DealRecord, dealRecord } from './deal-record.ts'
-import {
-  address,
-  hash32,
-  list,
-  MAX_MONEY,
-  meterFacts,
-  money,
-  name,
-  price,
-  sequence,
-  signingKey,
-  time,
-} from './fields.ts'
+import { address, hash32, MAX_MONEY, meterFacts, money, name, price, sequence, signingKey, time } from './fields.ts'
 import { NETWORK_TABLES } from './network-tables.ts'
 import { SERVICE_TABLES } from './service-tables.ts'
 import type { Table } from './table.ts'

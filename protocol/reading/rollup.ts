@@ -12,7 +12,7 @@
  */
 import { equalBytes } from '../bytes.ts'
 import type { Energy } from '../quantity.ts'
-import { big, type Codec, flag, flags, integer, type RecordOf, record, text } from '../record.ts'
+import { big, type Codec, flag, flags, integer, list, type RecordOf, record, text } from '../record.ts'
 import type { Obis } from '../telegram/obis.ts'
 import type { Instant } from '../time.ts'
 import { isCounter } from './chain.ts'
@@ -60,26 +60,15 @@ const COUNTER = {
 } as const
 type Counter = RecordOf<typeof COUNTER>
 
-const counters: Codec<readonly Counter[]> = {
-  write: all => all.map(one => record(COUNTER).write(one)),
-  read: (item, field) => {
-    if (!Array.isArray(item)) return { ok: false, fault: { code: 'record.shape', field, reason: 'not a list' } }
-    const all: Counter[] = []
-    for (const part of item) {
-      const one = record(COUNTER).read(part, field)
-      if (!one.ok) return one
-      all.push(one.value)
-    }
-    return { ok: true, value: all }
-  },
-}
+/** A reading carries at most 32 registers; eight times as many change in no quarter, nor in a day. */
+const MAX_COUNTERS = 256
 
 const SPAN = {
   /** Sequence numbers of the first and the last reading, gaps included, and how many there are. */
   first: [1, COUNT],
   last: [2, COUNT],
   records: [3, COUNT],
-  counters: [6, counters],
+  counters: [6, list(record(COUNTER), 0, MAX_COUNTERS)],
 } as const
 const SPAN_FLAGS = { touched: [4, flags(...TOUCHES)], broken: [5, flags(...BREAKS)] } as const
 

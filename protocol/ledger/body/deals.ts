@@ -1,6 +1,6 @@
 /** What transactions about deals carry. */
-import { bytes, record } from '../../record.ts'
-import { energy, envelope, hash32, list } from '../fields.ts'
+import { bytes, list, record } from '../../record.ts'
+import { energy, envelope, hash32 } from '../fields.ts'
 import { proven } from './network.ts'
 
 export const dealBodies = {

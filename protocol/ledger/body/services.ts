@@ -1,6 +1,6 @@
 /** What transactions about agreements, plans, demand response, points and groups carry. */
-import { flag, integer, record, text, word } from '../../record.ts'
-import { address, energy, envelope, hash32, list, meterId, name, price } from '../fields.ts'
+import { flag, integer, list, record, text, word } from '../../record.ts'
+import { address, energy, envelope, hash32, meterId, name, price } from '../fields.ts'
 import { agreementTerms, eventTerms, plan, someEnergy } from '../service-tables.ts'
 
 const MAX_SLOT = 2 ** 40

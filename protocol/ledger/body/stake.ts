@@ -1,6 +1,6 @@
 /** What transactions about validators and their stake carry. */
-import { big, bytes, integer, record } from '../../record.ts'
-import { address, envelope, list, money } from '../fields.ts'
+import { big, bytes, integer, list, record } from '../../record.ts'
+import { address, envelope, money } from '../fields.ts'
 
 /** The last second of the year 9999: no time of CometBFT's is later. */
 const MAX_SECONDS = 253_402_300_799n
