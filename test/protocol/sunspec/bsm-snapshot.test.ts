@@ -2,24 +2,16 @@ import { createPublicKey, createVerify } from 'node:crypto'
 import { concat, equalBytes, hex, toHex } from '../../../protocol/bytes.ts'
 import { p256 } from '../../../protocol/crypto/curves.ts'
 import { nobleVerifier, type Verifier } from '../../../protocol/crypto/verify.ts'
-import { crc16 } from '../../../protocol/modbus/crc.ts'
 import { decodeRtuAnswer, decodeRtuRequest } from '../../../protocol/modbus/frame.ts'
 import { decodeAnswer, type ModbusRequest } from '../../../protocol/modbus/pdu.ts'
 import { must } from '../../../protocol/result.ts'
 import { bsmPublicKey, verifyBsmSnapshot } from '../../../protocol/sunspec/bsm-snapshot.ts'
 import { findValue, OBIS } from '../../../protocol/telegram/obis.ts'
-import { noSharedData, sharedText } from '../../data.ts'
+import { noSharedData } from '../../data.ts'
 import { assert, suite } from '../../harness.ts'
+import { captured, publicKey, snapshots } from './bsm-captures.ts'
 
 const test = suite('BAUER BSM-WS36A snapshots')
-
-interface Captured {
-  readonly dir: 'request' | 'response'
-  readonly hex: string
-  readonly crcOk: boolean
-}
-
-const captured = (): readonly Captured[] => JSON.parse(sharedText('modbus/bsm-ws36a-frames.json'))
 
 /** The request that a captured response answers, as far as its bytes tell. */
 function requestOf(frame: Uint8Array): ModbusRequest {
@@ -27,46 +19,6 @@ function requestOf(frame: Uint8Array): ModbusRequest {
   return frame[1] === 3
     ? { fn: 3, address: 0, count: frame[2]! / 2 }
     : { fn: 16, address: u16(2), values: Array.from({ length: u16(4) }, () => 0) }
-}
-
-/** The registers of every sound answer to a read, in the order of the capture. */
-const blocks = (): readonly Uint8Array[] =>
-  captured().flatMap(({ dir, hex: text, crcOk }) => {
-    const frame = hex(text)
-    return dir === 'response' && crcOk && frame[1] === 3 ? [frame.subarray(3, -2)] : []
-  })
-
-/** Model 64901: id, length, and 252 registers that the capture reads as 100 + 125 + 27. */
-function snapshots(): readonly Uint8Array[] {
-  const all = blocks()
-  return all.flatMap((block, i) =>
-    block.length === 200 && all[i + 2]?.length === 54
-      ? [concat(hex('fd85 00fc'), block, all[i + 1]!, all[i + 2]!)]
-      : [],
-  )
-}
-
-/**
- * The capture's only answer with the meter's public key lost two hexadecimal zeros on its way into the documentation. Put back
- * where its CRC and the curve agree, they give the key.
- */
-function publicKey(): Uint8Array {
-  const { hex: broken } = captured().find(({ crcOk }) => !crcOk)!
-  // 042 00 04 | X | Y: the point's first digit, and the end of its 128 (126 here).
-  const start = broken.indexOf('03420004') + 8
-  for (let i = start; i <= start + 126; i++)
-    for (let j = i; j <= start + 126; j++) {
-      const text = `${broken.slice(0, i)}0${broken.slice(i, j)}0${broken.slice(j)}`
-      const frame = hex(text)
-      const crc = crc16(frame, 0, frame.length - 2)
-      if (frame.at(-2) !== (crc & 0xff) || frame.at(-1) !== crc >> 8) continue
-      try {
-        return p256.Point.fromHex(`04${text.slice(start, start + 128)}`).toBytes(true)
-      } catch {
-        // The CRC agreed by chance: one try in 65,536 does.
-      }
-    }
-  throw new Error('no key in the capture')
 }
 
 /** Judges by OpenSSL what our own code judges by noble. */
