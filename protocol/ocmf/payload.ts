@@ -75,7 +75,7 @@ export interface ReadingEntry {
 /** The payload section. A writer gives the fields in this order. */
 export interface OcmfPayload {
   readonly FV: OcmfVersion
-  /** Maker, serial and firmware of what signs. Up to 0.3 the fields are called VI and VV, and there is no serial. */
+  /** Maker, serial and firmware of what signs. Up to 0.4 GI and GV may be called VI and VV. */
   readonly GI?: string
   readonly GS?: string
   readonly GV?: string
@@ -85,7 +85,7 @@ export interface OcmfPayload {
   readonly MM?: string
   readonly MS?: string
   readonly MF?: string
-  /** Whether the user is known. Up to 0.3 IS is a text, with the values that IL has since: it is read as IL. */
+  /** Whether the user is known. Up to 0.4 IS may be a text, with the values that IL has since: it is read as IL. */
   readonly IS?: boolean
   readonly IL?: IdLevel
   readonly IF?: readonly string[]

@@ -1,0 +1,91 @@
+/** What stands in the fields of OCMF: exact decimals, times with their quality, OBIS names in the ways that makers write. */
+import { timeOfText } from '../chain/chain-time.ts'
+import { type Instant, instant, type TimeQuality } from '../time.ts'
+import { TIME_QUALITIES } from './payload.ts'
+
+/** value x 10^scaler, the digits as written: `0.10` is 10 x 10^-2. */
+export interface Decimal {
+  readonly value: bigint
+  readonly scaler: number
+}
+
+/** Of a register's digits: the widest in use has 12. Bounds what a stranger makes us multiply. */
+const MAX_DIGITS = 30
+
+/** Decimal of a JSON number, or of a text with blanks and leading zeros as some meters send; undefined where it is none. */
+export function readDecimal(text: string): Decimal | undefined {
+  const match = /^ *(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d{1,2}))? *$/.exec(text)
+  if (match === null) return undefined
+  const [, sign, whole, fraction = '', exponent = '0'] = match
+  const digits = whole! + fraction
+  if (digits.length > MAX_DIGITS) return undefined
+  const magnitude = BigInt(digits)
+  return { value: sign === '-' ? -magnitude : magnitude, scaler: Number(exponent) - fraction.length }
+}
+
+/** Negative, zero or positive as a is less than, equal to or more than b; the difference a - b stands at the finer scaler. */
+export function subtract(a: Decimal, b: Decimal): Decimal {
+  const scaler = Math.min(a.scaler, b.scaler)
+  const at = (decimal: Decimal) => decimal.value * 10n ** BigInt(decimal.scaler - scaler)
+  return { value: at(a) - at(b), scaler }
+}
+
+/** A wall time as written. `offsetMinutes` is east of UTC. */
+export interface WrittenTime {
+  readonly at: Instant
+  readonly offsetMinutes: number
+  readonly quality: TimeQuality
+  readonly text: string
+}
+
+/** Time of `2018-07-24T13:22:04,000+0200 S` (table 7, TM), or undefined: a 30th of February, no quality, another form. */
+export function readTime(text: string): WrittenTime | undefined {
+  const match = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d),(\d{3})([+-])(\d\d)(\d\d) ([UISR])$/.exec(text)
+  if (match === null) return undefined
+  const [, clock, ms, sign, hours, minutes, letter] = match
+  const local = timeOfText(`${clock}Z`)
+  // No zone is further from UTC than 14 hours.
+  const offset = Number(hours) * 60 + Number(minutes)
+  if (local === undefined || Number(minutes) > 59 || offset > 14 * 60) return undefined
+  const offsetMinutes = sign === '-' ? 0 - offset : offset
+  return {
+    at: instant((Number(local.seconds) - offsetMinutes * 60) * 1000 + Number(ms)),
+    offsetMinutes,
+    quality: TIME_QUALITIES[letter as keyof typeof TIME_QUALITIES],
+    text,
+  }
+}
+
+/** What an OBIS name says about a register. */
+export interface RegisterName {
+  /** As written. */
+  readonly obis: string
+  /** Of energy: into the vehicle or out of it. Absent where the name does not say, as with makers' own codes. */
+  readonly direction?: 'import' | 'export'
+  /** The register runs on from one transaction to the next and never falls. */
+  readonly runsOn: boolean
+}
+
+/**
+ * `1-0:1.8.0`, `1-b:1.8.e`, `1-0:1.8.0*198`, `1-0:98.8.0.FF`, `01-00:B2.08.00*FF`: groups of two digits throughout are
+ * hexadecimal; b and e stand for any. Value group C is 1 or B0 to B3 for import, 2 or C0 to C3 for export (IEC 62056-61;
+ * OCMF 1.4), of which B2, B3, C2 and C3 count from the begin of the transaction, as does any whose group F is not 255.
+ */
+export function readRegisterName(obis: string): RegisterName | undefined {
+  const match =
+    /^(\d{1,3})-(\d{1,3}|b):([0-9a-f]{1,3})\.([0-9a-f]{1,3})\.([0-9a-f]{1,3})(?:[*.]([0-9a-f]{1,3}))?$/i.exec(obis)
+  if (match === null) return undefined
+  const [, , , c, d, , f] = match
+  const isHex = /^\d\d-\d\d:/.test(obis)
+  const group = (digits: string) => Number.parseInt(digits, isHex ? 16 : 10)
+  const isEnergy = group(d!) === 8
+  const isTotal = f === undefined || f.toUpperCase() === 'FF' || f === '255'
+  const quantity = isHex ? c!.toUpperCase().padStart(2, '0') : c!
+  const direction = /^(?:0?1|B[0-3])$/.test(quantity)
+    ? 'import'
+    : /^(?:0?2|C[0-3])$/.test(quantity)
+      ? 'export'
+      : undefined
+  const runsOn = isEnergy && isTotal && /^(?:0?[12]|[BC][01])$/.test(quantity)
+  return { obis, ...(isEnergy && direction !== undefined ? { direction } : {}), runsOn }
+}
