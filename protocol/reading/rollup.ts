@@ -21,7 +21,7 @@ import { encodeReading, type Reading, registerEnergy } from './reading.ts'
 export const QUARTER_MS = 900_000
 
 /** What a bucket's reader should know of the readings that it rests on, none of which makes its number wrong. */
-const TOUCHES = ['gap', 'restarted', 'clock-set', 'untimed'] as const
+const TOUCHES = ['gap', 'restarted', 'clock-set', 'before-sync', 'untimed'] as const
 /** What makes a number wrong. */
 const BREAKS = ['energy-error', 'counter-fell', 'conflict'] as const
 
@@ -86,8 +86,8 @@ export interface Spans {
 /** The start of the quarter whose end is at `time` or next after it: a reading on the dot closes what lies before. */
 export const quarterOf = (time: Instant): Instant => (Math.ceil(time / QUARTER_MS) * QUARTER_MS - QUARTER_MS) as Instant
 
-/** A clock that was not set since the board started, or that the reading itself calls wrong, places nothing in a day. */
-const isUntimed = ({ status, errors }: Reading): boolean => status.includes('before-sync') || errors.includes('time')
+/** A time of which nobody knows anything, or that the reading itself calls wrong, places nothing in a day. */
+const isUntimed = ({ quality, errors }: Reading): boolean => quality === 'unknown' || errors.includes('time')
 
 /**
  * The spans of one meter's readings, in whatever order they come and however often, or of those that follow `before`,
@@ -126,6 +126,7 @@ function spanOf(reading: Reading, conflict: boolean): Span {
     ['gap', reason === 'gap' || status.includes('gap-before')],
     ['restarted', status.includes('restarted')],
     ['clock-set', status.includes('clock-set')],
+    ['before-sync', status.includes('before-sync')],
     ['untimed', untimed],
   ]
   const counters = (untimed ? [] : reading.registers).flatMap(({ obis }) => {
@@ -199,7 +200,7 @@ export interface Bucket {
   readonly reach?: { readonly from: Instant; readonly to: Instant }
   /** Why there is no number; every reason. */
   readonly absent?: readonly Absence[]
-  /** Both readings stand close enough to the bucket's ends, and no clock was set in between. */
+  /** Both readings stand close enough to the bucket's ends, and the clock was synchronised and not set in between. */
   readonly complete: boolean
   readonly touched: readonly Touch[]
 }
@@ -331,6 +332,7 @@ function bucketOf(
   const absent = wrong.flatMap(([why, is]) => (is ? [why] : []))
   if (absent.length > 0) return { ...bounds, readings, absent, complete: false, touched }
   const near = (at: Instant, bound: Instant) => Math.abs(at - bound) <= toleranceMs
-  const complete = near(from.time, bounds.start) && near(closing.time, bounds.end) && !touched.includes('clock-set')
+  const timed = !touched.includes('clock-set') && !touched.includes('before-sync')
+  const complete = timed && near(from.time, bounds.start) && near(closing.time, bounds.end)
   return { ...bounds, readings, energy, reach: { from: from.time, to: closing.time }, complete, touched }
 }

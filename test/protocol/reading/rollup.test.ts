@@ -138,8 +138,13 @@ test('a clock set back into another quarter leaves both without a number, and th
   ])
 })
 
+test('a time that was never compared with another places a reading, and its bucket is not complete', () => {
+  const unsure = { status: ['before-sync'], quality: 'informative' } as const
+  assert.equal(roll([at(1, 0, 100), at(2, 15, 110, unsure)], 0, 15), ['0: 10 Wh 0..15 before-sync'])
+})
+
 test('a reading of a clock that was not set belongs to the next whose time is known, and is no end of a bucket', () => {
-  const early = { status: ['restarted', 'before-sync'], time: instant(5000) } as const
+  const early = { status: ['restarted'], quality: 'unknown', time: instant(5000) } as const
   const readings = [at(1, 0, 100), at(2, 15, 110), at(3, 0, 112, early), at(4, 22, 115), at(5, 30, 120)]
   assert.equal(roll(readings, 0, 30), ['0: 10 Wh 0..15 complete', '15: 10 Wh 15..30 complete restarted untimed'])
   const open = spansOf(readings.slice(0, 3))
