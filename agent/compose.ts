@@ -8,10 +8,11 @@ import { startMqttRelay } from '../drivers/headers/mqtt-relay.ts'
 import type { Relay } from '../drivers/ports.ts'
 import { openHeaderStore } from '../drivers/store/headers.ts'
 import { openJournal } from '../drivers/store/journal.ts'
-import { utf8 } from '../protocol/bytes.ts'
+import { fromUtf8, utf8 } from '../protocol/bytes.ts'
 import { addressOf } from '../protocol/crypto/hash.ts'
 import { ueidOf } from '../protocol/identity/key.ts'
 import { RULES } from '../protocol/ledger/tables.ts'
+import type { What } from '../protocol/reading/event.ts'
 import { done, ok, type Result } from '../protocol/result.ts'
 import { DEFAULT_LIMITS, type Limits } from '../protocol/safety/facts.ts'
 import type { Mono } from '../protocol/time.ts'
@@ -19,9 +20,12 @@ import type { DirectLineConfig, SiteConfig } from './config/site-config.ts'
 import { openDevices } from './devices.ts'
 import { createEvidence } from './evidence.ts'
 import { createHealth, type Health } from './health.ts'
+import { BOOT, DEAL, HEARD, INTENT, keepForRestart } from './keeping.ts'
 import { createLightAgent, type LightAgent } from './light/run.ts'
 import { unbondingFault } from './light/unbonding.ts'
+import { createEventChain, EVENT_KIND, type EventChain, restoreEvents } from './metering/events.ts'
 import { createFrameCounters } from './metering/frame-counters.ts'
+import { signJournalEvents } from './metering/journal-events.ts'
 import { createMetering, type Metering } from './metering/run.ts'
 import { createRelayControl, type RelayControl, type RelayEnd } from './relays/run.ts'
 import { readWelds, writeWelds } from './relays/welds.ts'
@@ -30,13 +34,6 @@ import { createPost, type Post } from './trading/post.ts'
 import { createTrading } from './trading/run.ts'
 import type { Trading } from './trading/trading.ts'
 import type { World } from './world.ts'
-
-/** Journal kinds of this file. */
-const BOOT = 'boot'
-const DEAL = 'deal'
-const INTENT = 'intent'
-/** Which messages of each peer were seen: a replayed one has no effect, not even after a restart. */
-const HEARD = 'heard'
 
 /** The control loop of the relays must come round this often, or the watchdog is not fed. */
 const WATCHDOG_MS = 250
@@ -94,6 +91,10 @@ export async function startAgent(config: SiteConfig, realWorld: World, seams: Se
     disk: journalDisk.value,
     clock,
     timers,
+    entropy: world.entropy,
+    owner: ueidOf(keys.value.account.publicKey),
+    keeping: keepForRestart,
+    onHealth: fault => health.set('journal', fault),
     ...(config.bench ? { segmentBytes: BENCH_SEGMENT_BYTES } : {}),
   })
   if (!opened.ok) return giveUp(opened)
@@ -128,21 +129,39 @@ export async function startAgent(config: SiteConfig, realWorld: World, seams: Se
     timers,
     log,
     health: health.set,
+    onEvent: what => void signClockEvent(what),
   })
   let boots = 0
   let heard: Uint8Array | undefined
+  let lastEvent: Uint8Array | undefined
   const deals: Uint8Array[] = []
-  const replayed = await journal.replay(record => {
+  for (const record of journal.kept()) {
     metering.restore(record)
-    if (record.kind === BOOT) boots++
+    if (record.kind === BOOT) boots = Number(fromUtf8(record.bytes))
     if (record.kind === DEAL) deals.push(record.bytes)
     if (record.kind === HEARD) heard = record.bytes
-  })
-  if (!replayed.ok) return giveUp(replayed)
+    if (record.kind === EVENT_KIND) lastEvent = record.bytes
+  }
   const bootCount = boots + 1
+  const eventEnd = lastEvent === undefined ? ok(undefined) : restoreEvents(lastEvent)
+  if (!eventEnd.ok) return giveUp(eventEnd)
   const booted = await journal.append(BOOT, utf8(String(bootCount)), { urgent: true })
   if (!booted.ok) return giveUp(booted)
+  const events = createEventChain({
+    signer: keys.value.metering,
+    journal,
+    clock,
+    device: ueidOf(keys.value.account.publicKey),
+    boot: () => bootCount,
+    restored: eventEnd.value,
+  })
+  closers.push(signJournalEvents({ journal, events, timers, log }))
   for (const cut of journal.cuts) health.set('journal.cut', { code: 'journal.cut', ...cut })
+  async function signClockEvent(what: What): Promise<void> {
+    const signed = await events.sign(what)
+    // The readings say by themselves that the clock was set; only the step's own record is missing.
+    if (!signed.ok) log('warn', 'metering', 'what happened to the clock is not on record', signed.fault)
+  }
   const metered = metering.start()
   if (!metered.ok) return giveUp(metered)
   closers.push(() => metering.stop())

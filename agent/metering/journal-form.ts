@@ -5,9 +5,12 @@
  *
  * The kind tells readings from gaps, so that a restart finds the end of each meter's chain without decoding all of it.
  */
+import type { JournalRecord } from '../../drivers/store/journal-block.ts'
+import type { Keep } from '../../drivers/store/journal-state.ts'
 import { concat, fromUtf8, utf8 } from '../../protocol/bytes.ts'
 
-export type MeteringKind = 'context' | 'reading' | 'gap'
+export const METERING_KINDS = ['context', 'reading', 'gap'] as const
+export type MeteringKind = (typeof METERING_KINDS)[number]
 
 export interface MeteringRecord {
   /** The meter's name in the configuration. */
@@ -32,4 +35,11 @@ export function readMeteringRecord(bytes: Uint8Array): MeteringRecord | undefine
   return name === undefined || meterId === undefined
     ? undefined
     : { name, meterId, envelope: bytes.subarray(envelopeAt) }
+}
+
+/** Of each meter a restart needs the newest record of each kind. */
+export function keepMetering({ kind, bytes }: JournalRecord): Keep | undefined {
+  if (!METERING_KINDS.some(each => each === kind)) return undefined
+  // What cannot be read is kept as well: a restart must hear of it and say so.
+  return { as: `${kind}/${readMeteringRecord(bytes)?.meterId ?? ''}` }
 }

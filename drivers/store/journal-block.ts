@@ -55,6 +55,8 @@ export interface Opening {
   readonly endsAt: number
   /** Number of the first record that ends in this segment or later. */
   readonly next: bigint
+  /** Unix ms when it was begun; 0 where the clock had not been set yet. */
+  readonly begun: number
 }
 
 export type FrameFault = { readonly code: 'journal.frame'; readonly reason: string }
@@ -111,22 +113,28 @@ export function readFrame(bytes: Uint8Array): Pull<ReadFrame, FrameFault> {
   }
 }
 
-/** after u32, ends at u32, next u64. */
-export const encodeOpening = ({ after, endsAt, next }: Opening): Uint8Array => {
+/** after u32, ends at u32, next u64, begun u64. */
+export const encodeOpening = ({ after, endsAt, next, begun }: Opening): Uint8Array => {
   const body = new Uint8Array(OPENING_BYTES)
   const view = new DataView(body.buffer)
   view.setUint32(0, after, true)
   view.setUint32(4, endsAt, true)
   view.setBigUint64(8, next, true)
+  view.setBigUint64(16, BigInt(begun), true)
   return body
 }
 
-const OPENING_BYTES = 16
+const OPENING_BYTES = 24
 
 export function readOpening({ kind, body }: Frame): Opening | undefined {
   if (kind !== 'opening' || body.length !== OPENING_BYTES) return undefined
   const view = new DataView(body.buffer, body.byteOffset, body.length)
-  return { after: view.getUint32(0, true), endsAt: view.getUint32(4, true), next: view.getBigUint64(8, true) }
+  return {
+    after: view.getUint32(0, true),
+    endsAt: view.getUint32(4, true),
+    next: view.getBigUint64(8, true),
+    begun: Number(view.getBigUint64(16, true)),
+  }
 }
 
 /** Bytes that a record takes in a body: kind length u8, kind, length u32, bytes. */

@@ -1,8 +1,12 @@
-/** What is left of a journal or a log after whatever happened: read from the disk, judged, nothing changed. */
+/**
+ * What is left of a journal or a log after whatever happened: read from the disk, judged, nothing changed. The oldest
+ * segments may have been dropped. Of sealed ones only the openings are looked at, so that a long log opens at once; they are
+ * verified when they are read.
+ */
 import { equalBytes } from '../../protocol/bytes.ts'
 import { done, fail, ok, type Result } from '../../protocol/result.ts'
 import type { Disk } from '../ports.ts'
-import { BLOCK, NO_HASH, type Opening, type ReadFrame, readOpening, readRecords, scanSegment } from './journal-block.ts'
+import { BLOCK, NO_HASH, type Opening, type ReadFrame, readOpening, scanSegment } from './journal-block.ts'
 
 /** `R` names the room that the fault is of: a journal or a log. */
 export type SegmentFault<R extends string> =
@@ -19,17 +23,15 @@ export type SegmentFault<R extends string> =
   | { readonly code: `${R}.nearly-full`; readonly hint: string }
   | { readonly code: `${R}.closed` }
 
-/** Which segments of a folder are meant, and what may become of the oldest. */
+/** Which segments of a folder are meant. */
 export interface Layout<R extends string> {
   readonly room: R
   /** What the names of its files begin with. */
   readonly name: string
-  /**
-   * - all: every segment since the beginning must be there, and all are verified at opening
-   * - newest: the oldest may have been dropped, and sealed ones are verified when they are read, so that a long log opens at once
-   */
-  readonly keeps: 'all' | 'newest'
 }
+
+/** What reading takes of a disk. */
+export type ReadableDisk = Pick<Disk, 'list' | 'read'>
 
 /** The last frame. Two journals with the same head are the same, which is what neighbours compare. */
 export interface Head {
@@ -44,6 +46,11 @@ export interface Segment {
   readonly endsAt: number
   /** Number of the first record that ends in it or later. */
   readonly next: bigint
+  /** Unix ms when it was begun; 0 where the clock had not been set yet. */
+  readonly begun: number
+  /** Number of the segment that it continues, 0 for none, and the last frame of that. */
+  readonly after: number
+  readonly before: Head
   /** Its last frame, as the segment behind it says; undefined for the one that is written on. */
   readonly seal: Head | undefined
 }
@@ -59,8 +66,6 @@ export interface Recovered {
   /** In order; the last one is written on. Empty where nothing was written yet. */
   readonly segments: readonly Segment[]
   readonly head: Head
-  /** Records in the segments that were verified. */
-  readonly records: number
   readonly lastSize: number
   readonly cuts: readonly Cut[]
   /** Segments that were made and never opened. */
@@ -72,7 +77,7 @@ export const segmentName = ({ name }: { readonly name: string }, number: number)
 
 /** Numbers of all segments there are, in order. */
 export async function listSegments<R extends string>(
-  disk: Disk,
+  disk: ReadableDisk,
   layout: Layout<R>,
 ): Promise<Result<readonly number[], SegmentFault<R>>> {
   const listed = await disk.list()
@@ -93,9 +98,16 @@ export const corrupt = <R extends string>(layout: Layout<R>, number: number, off
     hint: 'set the folder aside and restore it from a copy; it is not continued as if it were empty',
   } as const)
 
+export const segmentMissing = <R extends string>(layout: Layout<R>, number: number) =>
+  fail({
+    code: `${layout.room}.segment-missing`,
+    segment: segmentName(layout, number),
+    hint: `restore it; the ${layout.room} does not begin behind it`,
+  } as const)
+
 /** The whole segment, or its first bytes. */
 export async function readSegment<R extends string>(
-  disk: Disk,
+  disk: ReadableDisk,
   layout: Layout<R>,
   number: number,
   from?: number,
@@ -105,17 +117,13 @@ export async function readSegment<R extends string>(
   const bytes = await disk.read(segment, from, length)
   if (bytes.ok) return bytes
   return bytes.fault.code === 'disk.missing'
-    ? fail({
-        code: `${layout.room}.segment-missing`,
-        segment,
-        hint: `restore it; the ${layout.room} does not begin behind it`,
-      })
+    ? segmentMissing(layout, number)
     : fail({ code: `${layout.room}.io`, segment, cause: bytes.fault.code })
 }
 
 /** Every frame of a segment, in order, each verified, and that it ends as the segment behind it says. */
 export async function visitSegment<R extends string>(
-  disk: Disk,
+  disk: ReadableDisk,
   layout: Layout<R>,
   segment: Segment,
   visit: (frame: ReadFrame, at: number) => void,
@@ -130,7 +138,7 @@ export async function visitSegment<R extends string>(
 }
 
 export async function recoverJournal<R extends string>(
-  disk: Disk,
+  disk: ReadableDisk,
   layout: Layout<R>,
 ): Promise<Result<Recovered, SegmentFault<R>>> {
   const listed = await listSegments(disk, layout)
@@ -152,8 +160,7 @@ export async function recoverJournal<R extends string>(
   if (newest > 1) return corrupt(layout, newest, 0, 'no segment before it is left')
   return ok({
     segments: [],
-    head: { sequence: 0n, hash: NO_HASH },
-    records: 0,
+    head: NO_HEAD,
     lastSize: 0,
     cuts: cutsOf(unopened),
     unopened,
@@ -165,7 +172,7 @@ export async function recoverJournal<R extends string>(
  * opening names was given up when its own opening could not be synced, and holds nothing.
  */
 async function walkBack<R extends string>(
-  disk: Disk,
+  disk: ReadableDisk,
   layout: Layout<R>,
   numbers: readonly number[],
   lastBytes: Uint8Array,
@@ -174,21 +181,16 @@ async function walkBack<R extends string>(
   const segments: Segment[] = []
   const cuts = cutsOf(unopened)
   const last = numbers[numbers.length - 1 - unopened.length]!
-  let records = 0
   let head: Head | undefined
   let later: { readonly frame: ReadFrame; readonly opening: Opening } | undefined
   for (let number = last; number !== 0; ) {
     // Dropped from the oldest on, so that nothing older is left either.
-    if (layout.keeps === 'newest' && number < numbers[0]!) break
-    // A sealed segment that is verified when it is read shows its opening only.
-    const whole = later === undefined || layout.keeps === 'all'
-    const read = number === last ? ok(lastBytes) : readSegment(disk, layout, number, 0, whole ? undefined : BLOCK)
-    const bytes = await read
+    if (number < numbers[0]!) break
+    const bytes = number === last ? ok(lastBytes) : await readSegment(disk, layout, number, 0, BLOCK)
     if (!bytes.ok) return bytes
     let first: ReadFrame | undefined
-    const scan = scanSegment(bytes.value, whole ? later?.opening.endsAt : BLOCK, frame => {
+    const scan = scanSegment(bytes.value, later === undefined ? undefined : BLOCK, frame => {
       first ??= frame
-      if (frame.kind === 'records') records += readRecords(frame.body)?.length ?? 0
     })
     if (scan.kind === 'corrupt') return corrupt(layout, number, scan.at, scan.reason)
     const opening = first === undefined ? undefined : readOpening(first)
@@ -197,23 +199,24 @@ async function walkBack<R extends string>(
     if (opening.after >= number)
       return corrupt(layout, number, 0, 'it names itself or a later segment as the one before')
     const seal = later === undefined ? undefined : beforeOf(later.frame)
-    if (whole && seal !== undefined && !sameHead(scan.last, seal)) {
-      return corrupt(layout, number, later!.opening.endsAt, NOT_CONTINUED)
-    }
     if (scan.kind === 'torn') cuts.push({ segment: number, offset: scan.at, bytes: scan.until - scan.at })
     const endsAt = later?.opening.endsAt ?? (scan.kind === 'torn' ? scan.at : scan.endsAt)
-    segments.unshift({ number, endsAt, next: opening.next, seal })
+    const { after, next, begun } = opening
+    segments.unshift({ number, endsAt, next, begun, after, before: beforeOf(first), seal })
     head ??= { sequence: scan.last.sequence, hash: scan.last.hash }
     later = { frame: first, opening }
-    number = opening.after
+    number = after
   }
   // Neither can be missing: the last segment was found before this walk began.
   if (later === undefined || head === undefined) throw new Error('no segment to walk back from')
-  if (later.opening.after === 0 && !sameHead(beforeOf(later.frame), { sequence: 0n, hash: NO_HASH })) {
+  if (later.opening.after === 0 && !sameHead(beforeOf(later.frame), NO_HEAD)) {
     return corrupt(layout, segments[0]!.number, 0, 'not a beginning')
   }
-  return ok({ segments, head, records, lastSize: lastBytes.length, cuts, unopened })
+  return ok({ segments, head, lastSize: lastBytes.length, cuts, unopened })
 }
+
+/** What stands before the first frame of all. */
+const NO_HEAD: Head = { sequence: 0n, hash: NO_HASH }
 
 const NOT_CONTINUED = 'the segment behind it does not continue it'
 

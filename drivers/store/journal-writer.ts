@@ -9,13 +9,13 @@
 import { done, fail, ok, type Result } from '../../protocol/result.ts'
 import { later, type Mono } from '../../protocol/time.ts'
 import type { Clock, Disk } from '../ports.ts'
-import { BLOCK, bodyRoom, encodeFrame, encodeOpening, type FrameKind } from './journal-block.ts'
+import { BLOCK, bodyRoom, encodeFrame, encodeOpening, type FrameKind, framedBytes } from './journal-block.ts'
 import {
   type Cut,
   type Head,
   type Layout,
   listSegments,
-  recoverJournal,
+  type Recovered,
   type Segment,
   type SegmentFault,
   segmentName,
@@ -27,8 +27,24 @@ export interface WriterOptions<R extends string> {
   readonly layout: Layout<R>
   /** Whole blocks, two or more. */
   readonly segmentBytes: number
+  /** What recovery found, and nothing was written since. */
+  readonly found: Recovered
   /** What is committed at opening about commits that were cut; without it they are only told. */
   readonly noteCuts?: (cuts: readonly Cut[]) => Uint8Array
+  /** Number of the first record that ends in the next commit or later. */
+  readonly next: () => bigint
+  /** What is written behind each opening before anything else; the last of the segments is the one that begins. */
+  readonly begin?: (segments: readonly Segment[]) => readonly Prologue[]
+  /** Whether the segment that is written on still lacks what `begin` gives. */
+  readonly beginDue?: boolean
+  /** Hears every change of `health`. */
+  readonly onHealth?: (fault: SegmentFault<R> | undefined) => void
+}
+
+export interface Prologue {
+  readonly body: Uint8Array
+  /** It is on the disk, in the segment of that number. */
+  landed(segment: number): void
 }
 
 export interface WriterStats {
@@ -50,17 +66,15 @@ export interface Place {
 }
 
 export interface SegmentWriter<R extends string> {
-  /** Records found at opening, in the segments that were verified then. */
-  readonly records: number
   /** What opening found half written and left out. */
   readonly cuts: readonly Cut[]
   /** The longest body that a commit takes. */
   readonly room: number
   /**
    * One frame with a body of records, in this segment or, where it is full or fails, in the next; resolves once it is on
-   * the disk. `next` is the number of the first record that ends in it or later.
+   * the disk.
    */
-  commit(body: Uint8Array, next: bigint): Promise<Result<Place, SegmentFault<R>>>
+  commit(body: Uint8Array): Promise<Result<Place, SegmentFault<R>>>
   /** In order, the one that is written on last; it ends where the last commit does. */
   segments(): readonly Segment[]
   /** Removes every segment below a number; the one that is written on stays. */
@@ -81,36 +95,44 @@ const PREPARE_SHARE = 1 / 4
 export async function openWriter<R extends string>(
   options: WriterOptions<R>,
 ): Promise<Result<SegmentWriter<R>, SegmentFault<R>>> {
-  const { disk, clock, layout, segmentBytes, noteCuts } = options
+  const { disk, clock, layout, segmentBytes, found, noteCuts, begin, onHealth } = options
   const { room } = layout
   if (segmentBytes % BLOCK !== 0 || segmentBytes < 2 * BLOCK) throw new RangeError('a segment is two blocks or more')
-  const found = await recoverJournal(disk, layout)
-  if (!found.ok) return found
-  const { cuts, unopened } = found.value
+  const { cuts, unopened } = found
 
   /** Sealed segments; the open one is `segment`. */
-  let sealed = found.value.segments.slice(0, -1)
-  const open = found.value.segments.at(-1)
+  let sealed = found.segments.slice(0, -1)
+  const open = found.segments.at(-1)
   let segment = {
     number: open?.number ?? 0,
     at: open?.endsAt ?? 0,
     next: open?.next ?? 1n,
-    size: found.value.lastSize,
+    begun: open?.begun ?? 0,
+    after: open?.after ?? 0,
+    before: open?.before ?? found.head,
+    size: found.lastSize,
     // Where there is none yet, the first commit makes one.
     poisoned: open === undefined,
   }
-  let { head } = found.value
+  let { head } = found
   /** The number of the newest segment made. */
   let newest = Math.max(segment.number, ...unopened.map(one => one.number))
   let prepared: Promise<Result<number, SegmentFault<R>>> | undefined
   /** No segment is made before then, for the reason that the last one was not. */
   let refused: { readonly until: Mono; readonly fault: SegmentFault<R> } | undefined
   let trouble: SegmentFault<R> | undefined
+  let beginDue = options.beginDue ?? false
   const counts = { commits: 0, blocks: 0, bytesWritten: 0, syncs: 0, poisoned: 0 }
 
   const nameOf = (number: number) => segmentName(layout, number)
   const io = (number: number, cause: string) =>
     fail({ code: `${room}.io`, segment: nameOf(number), cause } as const satisfies SegmentFault<R>)
+
+  function setTrouble(fault: SegmentFault<R> | undefined): void {
+    const changed = trouble?.code !== fault?.code
+    trouble = fault
+    if (changed) onHealth?.(fault)
+  }
 
   const isRefused = () => refused !== undefined && clock.mono() < refused.until
   function refuse(fault: SegmentFault<R>): void {
@@ -162,15 +184,19 @@ export async function openWriter<R extends string>(
   }
 
   /** Begins the next segment. Until its opening is synced, the old one stays the last. */
-  async function turn(next: bigint): Promise<Result<void, SegmentFault<R>>> {
+  async function turn(): Promise<Result<void, SegmentFault<R>>> {
     if (isRefused()) return fail(refused!.fault)
     const making = prepared ?? makeSegment()
     prepared = undefined
     const made = await making
-    const into = { number: made.ok ? made.value : 0, at: 0, next, size: segmentBytes, poisoned: false }
+    const after = segment.number
+    const next = options.next()
+    const begun = clock.quality() === 'unknown' ? 0 : clock.now()
+    const number = made.ok ? made.value : 0
     const seal = head
+    const into = { number, at: 0, next, begun, after, before: seal, size: segmentBytes, poisoned: false }
     const opened = made.ok
-      ? await put(into, 'opening', encodeOpening({ after: segment.number, endsAt: segment.at, next }))
+      ? await put(into, 'opening', encodeOpening({ after, endsAt: segment.at, next, begun }))
       : made
     if (!opened.ok) {
       refuse(opened.fault)
@@ -179,24 +205,41 @@ export async function openWriter<R extends string>(
       return opened
     }
     refused = undefined
-    if (segment.number !== 0) {
-      sealed.push({ number: segment.number, endsAt: segment.at, next: segment.next, seal })
-    }
+    if (segment.number !== 0) sealed.push({ ...described(), seal })
     segment = into
+    beginDue = begin !== undefined
     return done
   }
 
-  async function commit(body: Uint8Array, next: bigint): Promise<Result<Place, SegmentFault<R>>> {
+  /** The segment that is written on. */
+  function described(): Segment {
+    const { number, at: endsAt, next, begun, after, before } = segment
+    return { number, endsAt, next, begun, after, before, seal: undefined }
+  }
+
+  async function putPrologue(): Promise<Result<void, SegmentFault<R>>> {
+    for (const { body, landed } of begin?.([...sealed, described()]) ?? []) {
+      const placed = await put(segment, 'records', body)
+      if (!placed.ok) return placed
+      landed(segment.number)
+    }
+    beginDue = false
+    return done
+  }
+
+  async function commit(body: Uint8Array): Promise<Result<Place, SegmentFault<R>>> {
     let result: Result<Place, SegmentFault<R>> | undefined
+    const need = framedBytes(body.length)
     for (let tries = 0; tries < 2; tries++) {
-      if (segment.poisoned || bodyRoom(segment.size - segment.at) < body.length) {
-        const turned = await turn(next)
+      if (segment.poisoned || segment.size - segment.at < need) {
+        const turned = await turn()
         if (!turned.ok) {
-          trouble = turned.fault
+          setTrouble(turned.fault)
           return turned
         }
       }
-      result = await put(segment, 'records', body)
+      const begun = beginDue ? await putPrologue() : done
+      result = begun.ok ? await put(segment, 'records', body) : begun
       if (result.ok) {
         prepare()
         return result
@@ -204,7 +247,7 @@ export async function openWriter<R extends string>(
     }
     const failed = result!
     if (!failed.ok) {
-      trouble = failed.fault
+      setTrouble(failed.fault)
       refuse(failed.fault)
     }
     return failed
@@ -221,11 +264,11 @@ export async function openWriter<R extends string>(
   }
 
   function nearlyFull(): void {
-    trouble = { code: `${room}.nearly-full`, hint: 'free some space; this segment is the last that fits' }
+    setTrouble({ code: `${room}.nearly-full`, hint: 'free some space; this segment is the last that fits' })
   }
 
   function prepare(): void {
-    trouble = undefined
+    setTrouble(undefined)
     if (prepared !== undefined || segment.size - segment.at > segment.size * PREPARE_SHARE) return
     if (isRefused()) return nearlyFull()
     const making = makeSegment()
@@ -248,20 +291,18 @@ export async function openWriter<R extends string>(
     else await discard(number)
   }
   if (cuts.length > 0) {
-    const noted = noteCuts === undefined ? done : await commit(noteCuts(cuts), segment.next)
+    const noted = noteCuts === undefined ? done : await commit(noteCuts(cuts))
     if (!noted.ok) return noted
     const torn = cuts.find(cut => cut.segment === segment.number)
     if (torn !== undefined) await clear(segment.at, torn.offset + torn.bytes)
   }
 
   return ok({
-    records: found.value.records,
     cuts,
     room: bodyRoom(segmentBytes - BLOCK),
     commit,
     segments() {
-      const { number, at, next } = segment
-      return number === 0 ? sealed : [...sealed, { number, endsAt: at, next, seal: undefined }]
+      return segment.number === 0 ? sealed : [...sealed, described()]
     },
     async dropBelow(below) {
       const listed = await listSegments(disk, layout)

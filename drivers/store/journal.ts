@@ -2,34 +2,69 @@
  * The journal: what was acknowledged is there after any crash, in order, or opening it says what is wrong.
  *
  * One writer. Records are gathered and committed together, every `groupMs` or at once where one is urgent; journal-writer.ts
- * says what a commit is.
+ * says what a commit is. Each segment begins with what is in force (journal-own.ts), so that the oldest can be dropped.
  */
-import { encode } from '../../protocol/cbor.ts'
-import { done, fail, ok, type Result } from '../../protocol/result.ts'
-import type { Cancel, Clock, Disk, Timers } from '../ports.ts'
-import { encodeRecords, isRecordKind, type JournalRecord, readRecords, recordBytes } from './journal-block.ts'
-import { type Cut, type Head, type Layout, type SegmentFault, visitSegment } from './journal-recovery.ts'
-import { openWriter, type WriterStats } from './journal-writer.ts'
-
-export type JournalFault =
-  | SegmentFault<'journal'>
-  | { readonly code: 'journal.busy'; readonly queuedBytes: number }
-  | { readonly code: 'journal.record-too-long'; readonly bytes: number; readonly limit: number }
+import { equalBytes, toHex } from '../../protocol/bytes.ts'
+import { fail, ok, type Result } from '../../protocol/result.ts'
+import type { Instant } from '../../protocol/time.ts'
+import type { Cancel, Clock, Disk, Entropy, Timers } from '../ports.ts'
+import {
+  BLOCK,
+  bodyRoom,
+  encodeRecords,
+  framedBytes,
+  isRecordKind,
+  type JournalRecord,
+  MAX_COMMIT,
+  recordBytes,
+} from './journal-block.ts'
+import {
+  carriedBytes,
+  carriedRecord,
+  checkpointRecord,
+  ID_BYTES,
+  type Note,
+  noteRecord,
+  type Origin,
+  originRecord,
+} from './journal-own.ts'
+import type { JournalHead } from './journal-reader.ts'
+import { type Cut, recoverJournal, type Segment } from './journal-recovery.ts'
+import { lastToDrop, type Retention } from './journal-retention.ts'
+import { type JournalFault, type Keeping, LAYOUT, restoreState, type Visitor, visitRecords } from './journal-state.ts'
+import { openWriter, type Prologue, type WriterStats } from './journal-writer.ts'
 
 export interface JournalOptions {
   readonly disk: Disk
   readonly clock: Clock
   readonly timers: Timers
-  /** Whole blocks; a bench or test takes less. */
+  readonly entropy: Entropy
+  /** UEID of the device that writes: `journal.foreign` where another one's journal stands there. */
+  readonly owner: Uint8Array
+  /** Which records a restart needs; without it none. */
+  readonly keeping?: Keeping
+  /** What may be dropped; without it nothing is. */
+  readonly retention?: Retention
+  /** Whole blocks, four or more; a bench or test takes less. */
   readonly segmentBytes?: number
   readonly groupMs?: number
+  /** Hears every change of `health`. */
+  readonly onHealth?: (fault: JournalFault | undefined) => void
 }
 
 export interface JournalStats extends WriterStats {
   readonly records: number
 }
 
+/** Nothing could be written: the oldest record refused was handed over at `from`, the first one kept again came at `to`. */
+export interface Outage {
+  readonly from: Instant
+  readonly to: Instant
+}
+
 export interface Journal {
+  /** 16 bytes that tell this journal from every other. */
+  readonly id: Uint8Array
   /** Resolves once the record is on the disk; `index` counts records from 0. Throws on a kind that is no short name. */
   append(
     kind: string,
@@ -38,47 +73,131 @@ export interface Journal {
   ): Promise<Result<{ readonly index: number }, JournalFault>>
   /** Commits what is queued now, for whoever has to wait for a record of its own that is queued. */
   flush(): void
-  /** Every acknowledged record so far, in order. Records of kind `journal.cut` are the journal's own. */
-  replay(visit: (record: JournalRecord, index: number) => void): Promise<Result<void, JournalFault>>
-  head(): Head
+  /** What is in force by `keeping`, the one that changed last at the end: all that a restart needs. */
+  kept(): readonly JournalRecord[]
+  /** Every acknowledged record that is kept, in order, from the frame `from` on. */
+  visit(visitor: Visitor, from?: bigint): Promise<Result<void, JournalFault>>
+  head(): JournalHead
   /** What opening found half written and left out; each is also a record of kind `journal.cut`. */
   readonly cuts: readonly Cut[]
+  /** Hears of each segment that is finished and of each drop, once the journal's own record of it is on the disk. */
+  onNote(listener: (note: Note) => void): void
+  /** Hears of each time in which appends were refused, once one goes well again. */
+  onOutage(listener: (outage: Outage) => void): void
   /** Raised while appends are refused or soon will be, cleared by the next one that goes well. */
   health(): JournalFault | undefined
   stats(): JournalStats
-  /** Commits what is queued, then refuses. */
+  /** Commits what is queued, then refuses and lets go of the folder. */
   close(): Promise<void>
 }
 
-const LAYOUT: Layout<'journal'> = { room: 'journal', name: 'journal', keeps: 'all' }
 /** 16 MiB hold 4095 commits: an hour of one a second; made in a tenth of a second on a card. */
 const SEGMENT_BYTES = 16 << 20
 /** How long an unhurried reading may wait for others to share its block. */
 const GROUP_MS = 1000
 /** Queued bytes beyond which a disk that no longer keeps up is answered for at once. */
 const MAX_QUEUE = 4 << 20
-
-/** A record of the journal about itself: a map of segment, offset, bytes left out, Unix ms. */
-const CUT_KIND = 'journal.cut'
+/** Of a segment, what its checkpoint may take: the rest is for what is new. */
+const CHECKPOINT_SHARE = 1 / 4
 
 interface Waiting {
   readonly record: JournalRecord
+  readonly since: Instant
   readonly answer: (result: Result<{ readonly index: number }, JournalFault>) => void
 }
 
+/** `disk.held` while another process writes there. Nothing is changed unless all that is needed is there and our own. */
 export async function openJournal(options: JournalOptions): Promise<Result<Journal, JournalFault>> {
-  const { disk, clock, timers, segmentBytes = SEGMENT_BYTES, groupMs = GROUP_MS } = options
-  const noteCuts = (cuts: readonly Cut[]) =>
-    encodeRecords(
-      cuts.map(({ segment, offset, bytes }) => ({
-        kind: CUT_KIND,
-        bytes: encode([segment, offset, bytes, clock.now()]),
-      })),
-    )
-  const opened = await openWriter({ disk, clock, layout: LAYOUT, segmentBytes, noteCuts })
+  const held = await options.disk.hold(LAYOUT.name)
+  if (!held.ok) {
+    const { code, hint = '' } = held.fault
+    return code === 'disk.held'
+      ? fail({ code, name: LAYOUT.name, hint })
+      : fail({ code: 'journal.io', segment: '', cause: code })
+  }
+  const journal = await openHeld(options, held.value)
+  if (!journal.ok) await held.value()
+  return journal
+}
+
+async function openHeld(options: JournalOptions, release: () => Promise<void>): Promise<Result<Journal, JournalFault>> {
+  const { disk, clock, timers, entropy, owner, keeping = () => undefined, retention, onHealth } = options
+  const { segmentBytes = SEGMENT_BYTES, groupMs = GROUP_MS } = options
+  if (segmentBytes < 4 * BLOCK) throw new RangeError('a segment holds an opening, a checkpoint and a record')
+  const found = await recoverJournal(disk, LAYOUT)
+  if (!found.ok) return found
+  const restored = await restoreState(disk, found.value, keeping)
+  if (!restored.ok) return restored
+  const { state } = restored.value
+  const origin: Origin = state.origin ?? { id: entropy.bytes(ID_BYTES), owner, begun: clock.now() }
+  if (!equalBytes(origin.owner, owner)) {
+    const [theirs, ours] = [toHex(origin.owner), toHex(owner)]
+    return fail({ code: 'journal.foreign', owner: theirs, expected: ours, hint: "give this device's own data folder" })
+  }
+
+  let { records, checkpoint } = restored.value
+  let originWritten = state.origin !== undefined
+  /** The newest segment whose end is on record. */
+  let sealNoted = found.value.segments.at(restored.value.checkpointDue ? -3 : -2)?.number ?? 0
+  let checkpointFault: JournalFault | undefined
+  const noteListeners: ((note: Note) => void)[] = []
+  const outageListeners: ((outage: Outage) => void)[] = []
+  const checkpointRoom = Math.max(BLOCK, Math.floor((segmentBytes * CHECKPOINT_SHARE) / BLOCK) * BLOCK)
+  const room = bodyRoom(segmentBytes - BLOCK - checkpointRoom)
+
+  /** A note is in force like any record; who hears it may append at once. */
+  function take(note: Note, record: JournalRecord): void {
+    state.take(record)
+    for (const listener of noteListeners) listener(note)
+  }
+
+  function begin(segments: readonly Segment[]): readonly Prologue[] {
+    const notes = sealNotes(segments, sealNoted).map(note => ({ note, record: noteRecord(note, clock.now()) }))
+    const first = originRecord(origin)
+    const carried = originWritten ? [first, ...state.records()].map(carriedRecord) : []
+    const head = originWritten ? [...carried, checkpointRecord(carried.length)] : [first]
+    const frames = packFrames([...head, ...notes.map(({ record }) => record)])
+    const bytes = frames.reduce((sum, { body }) => sum + framedBytes(body.length), 0)
+    const fits = bytes <= checkpointRoom
+    // Without one, a restart reads from the checkpoint before, and nothing from there on is dropped.
+    if (fits !== (checkpointFault === undefined)) {
+      checkpointFault = fits ? undefined : { code: 'journal.checkpoint-too-long', bytes, limit: checkpointRoom }
+      onHealth?.(checkpointFault)
+    }
+    const written = fits ? frames : packFrames(notes.map(({ record }) => record))
+    return written.map(({ body, count }, i) => ({
+      body,
+      landed: segment => {
+        records += count
+        if (i < written.length - 1) return
+        originWritten = true
+        sealNoted = Math.max(sealNoted, ...notes.map(({ note }) => note.segment))
+        if (fits) checkpoint = segment
+        for (const { note, record } of notes) take(note, record)
+      },
+    }))
+  }
+
+  const noted = found.value.cuts.map(cut => noteRecord({ kind: 'cut', ...cut }, clock.now()))
+  const opened = await openWriter({
+    disk,
+    clock,
+    layout: LAYOUT,
+    segmentBytes,
+    found: found.value,
+    next: () => BigInt(records) + 1n,
+    noteCuts: () => encodeRecords(noted),
+    begin,
+    beginDue: restored.value.checkpointDue,
+    onHealth: fault => onHealth?.(fault ?? checkpointFault),
+  })
   if (!opened.ok) return opened
   const writer = opened.value
-  let records = writer.records + writer.cuts.length
+  records += noted.length
+  for (const record of noted) state.take(record)
+  // The power went between the record of a drop and the drop.
+  if (state.dropped !== undefined) await writer.dropBelow(state.dropped.segment + 1)
+  let retainedAt = 0
 
   const queue: Waiting[] = []
   let queuedBytes = 0
@@ -86,6 +205,12 @@ export async function openJournal(options: JournalOptions): Promise<Result<Journ
   let closed = false
   let cancelGroup: Cancel | undefined
   let committing: Promise<void> | undefined
+  /** When the oldest record was handed over that was refused since the last that was kept. */
+  let refusedSince: Instant | undefined
+
+  function health(): JournalFault | undefined {
+    return writer.health() ?? checkpointFault
+  }
 
   /** As many waiting records as one commit takes; at least one. */
   function takeBatch(): Waiting[] {
@@ -93,7 +218,7 @@ export async function openJournal(options: JournalOptions): Promise<Result<Journ
     let count = 0
     for (; count < queue.length; count++) {
       bytes += recordBytes(queue[count]!.record)
-      if (bytes > writer.room) break
+      if (bytes > room) break
     }
     return queue.splice(0, count)
   }
@@ -106,17 +231,43 @@ export async function openJournal(options: JournalOptions): Promise<Result<Journ
       cancelGroup = undefined
       const batch = takeBatch()
       due = queue.length > 0
+      const result = await writer.commit(encodeRecords(batch.map(waiting => waiting.record)))
       const first = records
-      const body = encodeRecords(batch.map(waiting => waiting.record))
-      const result = await writer.commit(body, BigInt(first) + 1n)
-      if (result.ok) records += batch.length
+      if (result.ok) {
+        records += batch.length
+        for (const { record } of batch) state.take(record)
+      } else refusedSince ??= batch[0]!.since
       for (const [i, { record, answer }] of batch.entries()) {
         queuedBytes -= recordBytes(record)
         answer(result.ok ? ok({ index: first + i }) : result)
       }
+      if (!result.ok) continue
+      if (refusedSince !== undefined) tellOutage({ from: refusedSince, to: clock.now() })
+      await retain(result.value.segment)
     }
     due = false
     committing = undefined
+  }
+
+  function tellOutage(outage: Outage): void {
+    refusedSince = undefined
+    for (const listener of outageListeners) listener(outage)
+  }
+
+  /** Once in each segment: says on record what is dropped, then drops it. */
+  async function retain(open: number): Promise<void> {
+    if (retention === undefined || open === retainedAt) return
+    retainedAt = open
+    const now = clock.quality() === 'unknown' ? undefined : clock.now()
+    const last = lastToDrop(writer.segments(), { retention, segmentBytes, checkpoint, now })
+    if (last === undefined) return
+    const note: Note = { kind: 'dropped', segment: last.number, ...last.seal! }
+    const record = noteRecord(note, clock.now())
+    const committed = await writer.commit(encodeRecords([record]))
+    if (!committed.ok) return
+    records++
+    await writer.dropBelow(last.number + 1)
+    take(note, record)
   }
 
   function commitSoon(): void {
@@ -125,38 +276,36 @@ export async function openJournal(options: JournalOptions): Promise<Result<Journ
   }
 
   return ok({
+    id: origin.id,
+
     append: async (kind, bytes, { urgent = false } = {}) => {
       if (!isRecordKind(kind)) throw new RangeError(`not a record kind: ${kind}`)
       // Copied at once: the caller may reuse its buffer before the commit.
       const record: JournalRecord = { kind, bytes: bytes.slice() }
       const size = recordBytes(record)
       if (closed) return fail({ code: 'journal.closed' })
-      if (size > writer.room) return fail({ code: 'journal.record-too-long', bytes: size, limit: writer.room })
-      if (queuedBytes + size > MAX_QUEUE) return fail({ code: 'journal.busy', queuedBytes })
+      // What is carried into the next segment is a little longer.
+      if (carriedBytes(record) > room) return fail({ code: 'journal.record-too-long', bytes: size, limit: room })
+      if (queuedBytes + size > MAX_QUEUE) {
+        refusedSince ??= clock.now()
+        return fail({ code: 'journal.busy', queuedBytes })
+      }
       queuedBytes += size
       return new Promise(answer => {
-        queue.push({ record, answer })
+        queue.push({ record, since: clock.now(), answer })
         if (urgent) commitSoon()
         else cancelGroup ??= timers.after(groupMs, commitSoon)
       })
     },
 
     flush: commitSoon,
-
-    replay: async visit => {
-      let index = 0
-      for (const segment of writer.segments()) {
-        const visited = await visitSegment(disk, LAYOUT, segment, frame => {
-          if (frame.kind === 'records') for (const record of readRecords(frame.body) ?? []) visit(record, index++)
-        })
-        if (!visited.ok) return visited
-      }
-      return done
-    },
-
-    head: writer.head,
+    kept: state.records,
+    visit: (visitor, from) => visitRecords(disk, writer.segments(), visitor, from),
+    head: () => ({ ...writer.head(), records }),
     cuts: writer.cuts,
-    health: writer.health,
+    onNote: listener => void noteListeners.push(listener),
+    onOutage: listener => void outageListeners.push(listener),
+    health,
     stats: () => ({ records, ...writer.stats() }),
 
     close: async () => {
@@ -165,6 +314,32 @@ export async function openJournal(options: JournalOptions): Promise<Result<Journ
       commitSoon()
       await committing
       await writer.close()
+      await release()
     },
   })
+}
+
+/** The ends of segments that are not on record yet. */
+function sealNotes(segments: readonly Segment[], noted: number): (Note & { readonly kind: 'sealed' })[] {
+  return segments.flatMap(({ number, seal }, i) =>
+    seal === undefined || number <= noted
+      ? []
+      : [{ kind: 'sealed', segment: number, ...seal, records: Number(segments[i + 1]!.next) - 1 }],
+  )
+}
+
+/** Records in as few frames as they take. */
+function packFrames(records: readonly JournalRecord[]): { readonly body: Uint8Array; readonly count: number }[] {
+  const frames: JournalRecord[][] = []
+  let bytes = Number.POSITIVE_INFINITY
+  for (const record of records) {
+    const size = recordBytes(record)
+    if (bytes + size > bodyRoom(MAX_COMMIT)) {
+      frames.push([])
+      bytes = 0
+    }
+    frames.at(-1)!.push(record)
+    bytes += size
+  }
+  return frames.map(each => ({ body: encodeRecords(each), count: each.length }))
 }

@@ -24,6 +24,7 @@ import {
   corrupt,
   type Layout,
   readSegment,
+  recoverJournal,
   type Segment,
   type SegmentFault,
   visitSegment,
@@ -100,7 +101,7 @@ export async function openLog(options: LogOptions): Promise<Result<Log, LogFault
       ? fail({ code: 'disk.held', name, hint: held.fault.hint ?? '' })
       : fail({ code: 'log.io', segment: '', cause: held.fault.code })
   }
-  const log = await openHeld(disk, clock, { room: 'log', name, keeps: 'newest' }, segmentBytes, held.value)
+  const log = await openHeld(disk, clock, { room: 'log', name }, segmentBytes, held.value)
   if (!log.ok) await held.value()
   return log
 }
@@ -112,12 +113,13 @@ async function openHeld(
   segmentBytes: number,
   release: () => Promise<void>,
 ): Promise<Result<Log, LogFault>> {
-  const opened = await openWriter({ disk, clock, layout, segmentBytes })
+  const found = await recoverJournal(disk, layout)
+  if (!found.ok) return found
+  let [first, next] = [1n, 1n]
+  const opened = await openWriter({ disk, clock, layout, segmentBytes, found: found.value, next: () => next })
   if (!opened.ok) return opened
   const writer = opened.value
   const indexes = new Map<number, Indexed[]>()
-  let first = 1n
-  let next = 1n
 
   /** Every part in a segment's frames, in order, until `visit` says what is wrong with one. */
   async function visitParts(
@@ -245,7 +247,7 @@ async function openHeld(
 
   async function commitFrame(parts: readonly JournalRecord[], ended: number): Promise<Result<void, LogFault>> {
     const body = encodeRecords(parts)
-    const placed = await writer.commit(body, next)
+    const placed = await writer.commit(body)
     if (!placed.ok) return placed
     const { segment, at } = placed.value
     const index = indexes.get(segment)
@@ -323,8 +325,8 @@ async function openHeld(
     next = scanned.value.next
     keepIndex(open.number, scanned.value.index)
   }
-  const found = await findFirst()
-  if (!found.ok) return found
+  const begins = await findFirst()
+  if (!begins.ok) return begins
 
   return ok({
     get first() {

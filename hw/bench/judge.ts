@@ -3,10 +3,10 @@
  * their disks. Agents are asked only for what nobody else can know (how many headers they verified, how long they took).
  */
 import type { Agent } from '../../agent/compose.ts'
-import { type MeteringKind, readMeteringRecord } from '../../agent/metering/journal-form.ts'
+import { METERING_KINDS, readMeteringRecord } from '../../agent/metering/journal-form.ts'
 import { keysFromSeed } from '../../agent/world.ts'
-import type { Clock, Disk, Signer, Timers } from '../../drivers/ports.ts'
-import { openJournal } from '../../drivers/store/journal.ts'
+import type { Disk, Signer } from '../../drivers/ports.ts'
+import { openJournalReader } from '../../drivers/store/journal-reader.ts'
 import { fromUtf8, toHex } from '../../protocol/bytes.ts'
 import { addressOf } from '../../protocol/crypto/hash.ts'
 import type { Verifier } from '../../protocol/crypto/verify.ts'
@@ -18,7 +18,6 @@ import { benchSeed } from '../sim/street.ts'
 import type { RunningStreet } from '../sim/street-run.ts'
 import { type FaultOutcome, median, type StreetResult } from './result.ts'
 
-const METERING_KINDS: readonly string[] = ['context', 'reading', 'gap'] satisfies MeteringKind[]
 /** Whole watt-hours that two meters of one line may differ by: each shows none of its last, unfinished one. */
 const METER_STEP_WH = 1n
 /** Deals that must settle in a run without faults. */
@@ -92,8 +91,6 @@ export interface JudgeInput {
   readonly speed: number
   /** A site's journal as it lies on its disk; nobody writes to it any more. */
   journalOf(site: string): Promise<Result<Disk & { close?(): Promise<void> }>>
-  readonly clock: Clock
-  readonly timers: Timers
   readonly verifier: Verifier
   readonly signer: (seed: Uint8Array) => Signer
 }
@@ -234,27 +231,21 @@ function settledBySite({ running, seed, signer }: JudgeInput, deals: readonly De
 /** Reads a journal as a stranger would: every envelope verified under the site's key, every chain rule checked. */
 export async function judgeJournal(
   site: string,
-  {
-    seed,
-    signer,
-    journalOf,
-    clock,
-    timers,
-    verifier,
-  }: Pick<JudgeInput, 'seed' | 'signer' | 'journalOf' | 'clock' | 'timers' | 'verifier'>,
+  { seed, signer, journalOf, verifier }: Pick<JudgeInput, 'seed' | 'signer' | 'journalOf' | 'verifier'>,
 ): Promise<{ readonly verified: number; readonly problems: readonly string[]; readonly hashes: ReadonlySet<string> }> {
   const problems: string[] = []
   const hashes = new Set<string>()
   const disk = await journalOf(site)
   if (!disk.ok) return { verified: 0, problems: [faultLine(disk.fault)], hashes }
-  const journal = await openJournal({ disk: disk.value, clock, timers })
+  const journal = await openJournalReader(disk.value)
   if (!journal.ok) return { verified: 0, problems: [faultLine(journal.fault)], hashes }
   const key = keysFromSeed(benchSeed(seed, site), signer).metering.publicKey
   const contexts = new Map<string, ReturnType<typeof verifyContext>>()
   const chains = new Map<string, VerifiedReading[]>()
-  const replayed = await journal.value.replay(record => {
+  const replayed = await journal.value.visit((record, { carried }) => {
     const { kind } = record
-    if (!METERING_KINDS.includes(kind)) return
+    // Of what was dropped, the contexts are still referred to.
+    if (!METERING_KINDS.some(each => each === kind) || (carried && kind !== 'context')) return
     const read = readMeteringRecord(record.bytes)
     if (read === undefined) {
       problems.push(`a ${kind} record that cannot be read`)
@@ -283,7 +274,6 @@ export async function judgeJournal(
     problems.push(`a reading of ${meterId} without its context`)
   })
   if (!replayed.ok) problems.push(faultLine(replayed.fault))
-  await journal.value.close()
   await disk.value.close?.()
   for (const [meter, chain] of chains) {
     for (const { code, sequence } of verifyChain(chain)) problems.push(`${code} at reading ${sequence} of ${meter}`)

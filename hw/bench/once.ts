@@ -83,8 +83,6 @@ export async function runOnce(settings: OnceSettings): Promise<Result<StreetResu
     wallMs: wall.mono() - started,
     speed: settings.speed,
     journalOf: standing().journalOf,
-    clock: ports.clock,
-    timers: ports.timers,
     verifier: ports.verifier,
     signer: ports.signer,
   })

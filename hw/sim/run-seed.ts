@@ -151,8 +151,6 @@ export async function runSeed(settings: SeedSettings): Promise<SeedRun> {
       wallMs: settings.wallMs === undefined ? undefined : wallMs() - began,
       speed: 1,
       journalOf: async site => ok(ports.sites.get(site)!.disks.get(`${site}/journal`)!.mount()),
-      clock,
-      timers,
       verifier: ports.verifier,
       signer: ports.signer,
     }),

@@ -10,6 +10,7 @@ import type { What } from '../../../protocol/reading/event.ts'
 import { type VerifiedEvent, verifyEvent } from '../../../protocol/reading/verify.ts'
 import { must } from '../../../protocol/result.ts'
 import { instant } from '../../../protocol/time.ts'
+import { OWNED } from '../../drivers/store/owned.ts'
 import { assert, suite } from '../../harness.ts'
 import { signer, verifier } from './site.ts'
 
@@ -24,9 +25,9 @@ async function boot(
   count = 1,
 ): Promise<{ journal: Journal; events: EventChain; found: Uint8Array[] }> {
   const { clock, timers } = time
-  const journal = must(await openJournal({ disk: sim.mount(), clock, timers, segmentBytes: 64 * 4096 }))
+  const journal = must(await openJournal({ disk: sim.mount(), ...OWNED, clock, timers, segmentBytes: 64 * 4096 }))
   const found: Uint8Array[] = []
-  must(await journal.replay(({ kind, bytes }) => void (kind === EVENT_KIND && found.push(bytes))))
+  must(await journal.visit(({ kind, bytes }) => void (kind === EVENT_KIND && found.push(bytes))))
   const last = found.at(-1)
   const restored = last === undefined ? undefined : must(restoreEvents(last))
   const events = createEventChain({

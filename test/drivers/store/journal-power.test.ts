@@ -9,10 +9,11 @@ import { createSimDisk, type SimDisk, type SimDiskOptions } from '../../../hw/si
 import { seededRandom } from '../../../hw/sim/random.ts'
 import { must } from '../../../protocol/result.ts'
 import { assert, suite } from '../../harness.ts'
+import { OWNED } from './owned.ts'
 
 const test = suite('journal under power cuts')
 
-const SEGMENT = 4 * 4096
+const SEGMENT = 5 * 4096
 
 interface Run {
   readonly sim: SimDisk
@@ -32,6 +33,7 @@ async function append(run: Run, count: number, random: () => number): Promise<vo
   const time = createSimTime(0, drainPromises)
   const opened = await openJournal({
     disk: run.sim.mount(),
+    ...OWNED,
     clock: time.clock,
     timers: time.timers,
     segmentBytes: SEGMENT,
@@ -52,11 +54,11 @@ async function append(run: Run, count: number, random: () => number): Promise<vo
 /** What the journal gives back, each record compared with what was handed over. */
 async function recover(run: Run): Promise<{ numbers: number[]; journal: Journal }> {
   const time = createSimTime(0, drainPromises)
-  const options = { disk: run.sim.mount(), clock: time.clock, timers: time.timers, segmentBytes: SEGMENT }
+  const options = { disk: run.sim.mount(), ...OWNED, clock: time.clock, timers: time.timers, segmentBytes: SEGMENT }
   const journal = must(await openJournal(options))
   const numbers: number[] = []
   must(
-    await journal.replay(({ kind, bytes }) => {
+    await journal.visit(({ kind, bytes }) => {
       if (kind !== 'r') return
       const number = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0)
       assert.equal(bytes, recordOf(number, run.sizes[number]!))
@@ -174,7 +176,7 @@ test('control: on a disk that lies about its sync acknowledged records do go mis
     const run = await newRun(seed, { lyingSync: true })
     run.sim.cut()
     const time = createSimTime(0, drainPromises)
-    const options = { disk: run.sim.mount(), clock: time.clock, timers: time.timers, segmentBytes: SEGMENT }
+    const options = { disk: run.sim.mount(), ...OWNED, clock: time.clock, timers: time.timers, segmentBytes: SEGMENT }
     const journal = await openJournal(options)
     // Opening may also refuse the ruin, which is losing all of it.
     lost += journal.ok ? missing(run, (await recover(run)).numbers).length : run.acknowledged.size

@@ -1,0 +1,24 @@
+/** Which records of the journal a restart needs: these are carried forward when the oldest are dropped. */
+import type { JournalRecord } from '../drivers/store/journal-block.ts'
+import { readNote } from '../drivers/store/journal-own.ts'
+import type { Keep } from '../drivers/store/journal-state.ts'
+import { EVENT_KIND } from './metering/events.ts'
+import { noteName, notesSaidBy } from './metering/journal-events.ts'
+import { keepMetering } from './metering/journal-form.ts'
+import { keepDeal } from './trading/kept-deal.ts'
+
+/** Boots so far, this one included, as decimal text. */
+export const BOOT = 'boot'
+export const DEAL = 'deal'
+export const INTENT = 'intent'
+/** Which messages of each peer were seen: a replayed one has no effect, not even after a restart. */
+export const HEARD = 'heard'
+
+export function keepForRestart(record: JournalRecord): Keep | undefined {
+  const { kind, bytes } = record
+  if (kind === BOOT || kind === HEARD) return { as: kind }
+  if (kind === DEAL) return keepDeal(bytes)
+  if (kind === EVENT_KIND) return { as: kind, over: notesSaidBy(bytes) }
+  const note = readNote(record)
+  return note === undefined ? keepMetering(record) : { as: noteName(note) }
+}

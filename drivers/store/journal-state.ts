@@ -1,0 +1,225 @@
+/**
+ * What is in force in a journal: the newest record under each name, in the order in which they came, and the journal's own
+ * origin. It follows from the committed records alone, so that a checkpoint written between two commits is exactly what
+ * stood before the second.
+ */
+import { done, fail, ok, type Result } from '../../protocol/result.ts'
+import { type JournalRecord, type ReadFrame, readRecords } from './journal-block.ts'
+import { CHECKPOINT, ORIGIN, type Origin, readCheckpoint, readNote, readOrigin, unwrap } from './journal-own.ts'
+import {
+  type Head,
+  type Layout,
+  type ReadableDisk,
+  type Recovered,
+  type Segment,
+  type SegmentFault,
+  segmentMissing,
+  segmentName,
+  visitSegment,
+} from './journal-recovery.ts'
+
+/**
+ * What a record means for a restart: it is kept `as` the newest of that name, and what is kept under the names `over` is
+ * needed no longer. Undefined: a restart does without it.
+ */
+export type Keeping = (record: JournalRecord) => Keep | undefined
+
+export interface Keep {
+  readonly as?: string
+  readonly over?: readonly string[]
+}
+
+export type JournalFault =
+  | SegmentFault<'journal'>
+  | { readonly code: 'disk.held'; readonly name: string; readonly hint: string }
+  | { readonly code: 'journal.missing'; readonly hint: string }
+  | { readonly code: 'journal.not-a-journal'; readonly files: number; readonly found: string; readonly hint: string }
+  | { readonly code: 'journal.no-origin'; readonly segment: string; readonly hint: string }
+  | { readonly code: 'journal.foreign'; readonly owner: string; readonly expected: string; readonly hint: string }
+  | { readonly code: 'journal.checkpoint-too-long'; readonly bytes: number; readonly limit: number }
+  | { readonly code: 'journal.busy'; readonly queuedBytes: number }
+  | { readonly code: 'journal.record-too-long'; readonly bytes: number; readonly limit: number }
+
+export const LAYOUT: Layout<'journal'> = { room: 'journal', name: 'journal' }
+
+export interface State {
+  readonly origin: Origin | undefined
+  /** The last segment that was removed because its time was over. */
+  readonly dropped: (Head & { readonly segment: number }) | undefined
+  take(record: JournalRecord): void
+  /** In force, the one that changed last at the end. */
+  records(): readonly JournalRecord[]
+}
+
+/** Under which the journal itself keeps what it dropped. */
+const DROPPED_NAME = 'journal.dropped'
+
+export function createState(keeping: Keeping): State {
+  const kept = new Map<string, JournalRecord>()
+  let origin: Origin | undefined
+  let dropped: State['dropped']
+  return {
+    get origin() {
+      return origin
+    },
+    get dropped() {
+      return dropped
+    },
+    take(record) {
+      if (record.kind === ORIGIN) {
+        origin ??= readOrigin(record)
+        return
+      }
+      const note = readNote(record)
+      if (note?.kind === 'dropped') {
+        dropped = note
+        kept.delete(DROPPED_NAME)
+        kept.set(DROPPED_NAME, record)
+      }
+      const { as, over = [] } = keeping(record) ?? {}
+      for (const name of over) kept.delete(name)
+      if (as === undefined) return
+      // Anew, so that it stands behind what came before it.
+      kept.delete(as)
+      kept.set(as, record)
+    },
+    records: () => [...new Set(kept.values())],
+  }
+}
+
+export interface Restored {
+  readonly state: State
+  /** All records ever, those of dropped segments included. */
+  readonly records: number
+  /** The segment that the newest whole checkpoint begins; 0 where there is nothing yet. */
+  readonly checkpoint: number
+  /** Whether the segment that is written on lacks its checkpoint: the power went between its opening and that. */
+  readonly checkpointDue: boolean
+}
+
+/**
+ * Reads back to the newest whole checkpoint, verifying all that it reads. Says `journal.segment-missing` where segments at
+ * the beginning are gone that nobody dropped.
+ */
+export async function restoreState(
+  disk: ReadableDisk,
+  { segments }: Recovered,
+  keeping: Keeping,
+): Promise<Result<Restored, JournalFault>> {
+  const state = createState(keeping)
+  const parts: JournalRecord[][] = []
+  let checkpoint = 0
+  let checkpointDue = false
+  for (const segment of segments.toReversed()) {
+    const records: JournalRecord[] = []
+    const visited = await visitSegment(disk, LAYOUT, segment, frame => {
+      records.push(...recordsIn(frame))
+    })
+    if (!visited.ok) return visited
+    parts.unshift(records)
+    const begins = beginning(records)
+    if (segment === segments.at(-1)) checkpointDue = begins === 'unfinished'
+    if (begins === 'whole') {
+      checkpoint = segment.number
+      break
+    }
+  }
+  for (const record of parts.flat()) state.take(unwrap(record).record)
+  const [oldest, last] = [segments[0], segments.at(-1)]
+  const records = last === undefined ? 0 : Number(last.next) - 1 + parts.at(-1)!.length
+  if (oldest !== undefined && oldest.after > (state.dropped?.segment ?? 0)) return segmentMissing(LAYOUT, oldest.after)
+  if (oldest !== undefined && records > 0 && state.origin === undefined) {
+    return fail({
+      code: 'journal.no-origin',
+      segment: segmentName(LAYOUT, oldest.number),
+      hint: 'it does not say whose it is; set the folder aside',
+    })
+  }
+  return ok({ state, records, checkpoint, checkpointDue })
+}
+
+/**
+ * Whether a segment's first records are a checkpoint, the beginning of one (or nothing yet), or neither. Where the power cut
+ * one short, a whole one stands behind its beginning.
+ */
+function beginning(records: readonly JournalRecord[]): 'whole' | 'unfinished' | 'none' {
+  if (records[0]?.kind === ORIGIN) return 'whole'
+  const carried = records.findIndex(record => !unwrap(record).carried)
+  if (carried === -1) return 'unfinished'
+  return records[carried]!.kind === CHECKPOINT && (readCheckpoint(records[carried]!) ?? carried + 1) <= carried
+    ? 'whole'
+    : 'none'
+}
+
+/** Where a record stands. */
+export interface At {
+  /** The frame's sequence and hash, as heads name them. */
+  readonly frame: bigint
+  readonly frameHash: Uint8Array
+  /** Records before it, from the journal's beginning on. */
+  readonly index: number
+  readonly segment: number
+  /** Stands for one further back, which may have been dropped. */
+  readonly carried: boolean
+}
+
+export type Visitor = (record: JournalRecord, at: At) => void
+
+/**
+ * Every record in the frames from `from` on, in order, each segment verified before any of it is visited. Of carried records
+ * only those of the oldest segment are: behind it they would come twice.
+ */
+export async function visitRecords(
+  disk: ReadableDisk,
+  segments: readonly Segment[],
+  visit: Visitor,
+  from = 0n,
+): Promise<Result<void, SegmentFault<'journal'>>> {
+  for (const segment of segments) {
+    if (segment.seal !== undefined && segment.seal.sequence < from) continue
+    const found: { readonly record: JournalRecord; readonly frame: ReadFrame }[] = []
+    const visited = await visitSegment(disk, LAYOUT, segment, frame => {
+      for (const record of recordsIn(frame)) found.push({ record, frame })
+    })
+    if (!visited.ok) return visited
+    const first = Number(segment.next) - 1
+    const begins = segment === segments[0] ? carriedFrom(found.map(({ record }) => record)) : found.length
+    for (const [i, { record: written, frame }] of found.entries()) {
+      const { record, carried } = unwrap(written)
+      if (frame.sequence < from || (carried && i < begins)) continue
+      const { sequence, hash } = frame
+      visit(record, { frame: sequence, frameHash: hash, index: first + i, segment: segment.number, carried })
+    }
+  }
+  return done
+}
+
+const recordsIn = (frame: ReadFrame): readonly JournalRecord[] =>
+  frame.kind === 'records' ? (readRecords(frame.body) ?? []) : []
+
+/** Where the carried records of a segment's checkpoint begin: before them may stand those of one that was cut short. */
+function carriedFrom(records: readonly JournalRecord[]): number {
+  const end = records.findIndex(({ kind }) => kind === CHECKPOINT)
+  return end === -1 ? records.length : end - (readCheckpoint(records[end]!) ?? 0)
+}
+
+/** The hash of the frame of that sequence; undefined where it was dropped or is not there yet. */
+export async function frameHash(
+  disk: ReadableDisk,
+  segments: readonly Segment[],
+  sequence: bigint,
+): Promise<Result<Uint8Array | undefined, SegmentFault<'journal'>>> {
+  const [oldest] = segments
+  if (oldest?.before.sequence === sequence) return ok(oldest.before.hash)
+  const segment = segments.find(
+    ({ before, seal }) => before.sequence < sequence && sequence <= (seal?.sequence ?? sequence),
+  )
+  let found: Uint8Array | undefined
+  const visited =
+    segment === undefined
+      ? ok(undefined)
+      : await visitSegment(disk, LAYOUT, segment, frame => {
+          if (frame.sequence === sequence) found = frame.hash
+        })
+  return visited.ok ? ok(found) : visited
+}
