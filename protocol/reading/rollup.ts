@@ -265,9 +265,12 @@ function runsOf(spans: readonly Placed[]): Placed[][] {
 interface Start {
   readonly point: Point
   readonly unsettled: boolean
-  /** Sequence number of the last reading of its span. */
-  readonly last: number
+  /** Sequence number of the last reading of its span; undefined where readings from the point to there may be missing. */
+  readonly last: number | undefined
 }
+
+/** None missing between its first and its last. */
+const isWhole = ({ first, last, records }: Span): boolean => records === last - first + 1
 
 /** One counter's buckets by their number, undefined where the run has no reading. */
 function bucketsOfRun(run: readonly Placed[], { obis, boundaries, toleranceMs }: Asked): (Bucket | undefined)[] {
@@ -286,7 +289,9 @@ function bucketsOfRun(run: readonly Placed[], { obis, boundaries, toleranceMs }:
       since = joined(since, span)
       return
     }
-    start = { point: counter.closing, unsettled: counter.unsettled, last: span.last }
+    const { closing, unsettled } = counter
+    const last = closing.sequence === span.last || isWhole(span) ? span.last : undefined
+    start = { point: closing, unsettled, last }
     since = undefined
   }
   takeUntil(boundaries[0]!).forEach(pass)
@@ -320,8 +325,7 @@ function bucketOf(
   const { opening, closing, readings } = counter
   const from = start?.point ?? opening
   const energy = (closing.energy - from.energy) as Energy
-  const ordered =
-    reach.records === reach.last - reach.first + 1 && (start === undefined || start.last + 1 === reach.first)
+  const ordered = isWhole(reach) && (start === undefined || (start.last ?? reach.last) + 1 === reach.first)
   const wrong: readonly [Absence, boolean][] = [
     ['one-reading', start === undefined && readings === 1],
     ['energy-error', isFlawed(reach) || start?.unsettled === true],

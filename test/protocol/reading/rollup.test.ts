@@ -119,6 +119,11 @@ test('a reading that is missing gives no number, and neither do two that deny ea
     '15: out-of-order',
     '30: 10 Wh 30..45 complete',
   ])
+  // The second is missing behind the last value: what it said of the counter is not known.
+  assert.equal(roll([at(1, 1, 100), at(3, 2, undefined), at(4, 16, 120)], 0, 30), [
+    '0: one-reading+out-of-order gap',
+    '15: out-of-order',
+  ])
   assert.equal(roll([at(1, 0, 100), at(2, 15, 110), at(2, 15, 111)], 0, 15), ['0: conflict'])
 })
 
