@@ -16,6 +16,7 @@ import {
   parseContext,
 } from '../../protocol/reading/context.ts'
 import {
+  type ErrorFlag,
   encodeReading,
   parseReading,
   READING_PURPOSE,
@@ -26,7 +27,7 @@ import {
 } from '../../protocol/reading/reading.ts'
 import { ok, type Result } from '../../protocol/result.ts'
 import type { MeterValue } from '../../protocol/telegram/obis.ts'
-import type { Instant, Mono } from '../../protocol/time.ts'
+import type { Instant, Mono, TimeQuality } from '../../protocol/time.ts'
 import { type ChainEnd, NEW_CHAIN, nextReading } from './decide.ts'
 import { encodeMeteringRecord, type MeteringKind } from './journal-form.ts'
 
@@ -55,6 +56,8 @@ export interface SignedReading {
 export interface Restored {
   readonly end: ChainEnd
   readonly context: Context
+  /** When the last record was taken; undefined where nobody knew the time then. */
+  readonly lastTime: Instant | undefined
   /** The last registers that were signed, however many gaps ago. */
   readonly registers: readonly MeterValue[]
 }
@@ -73,6 +76,7 @@ export function restoreChain(last: LastRecords): Result<Restored | undefined, Re
   const context = envelope.ok ? parseContext(envelope.value.payload) : envelope
   if (!context.ok) return context
   let end = NEW_CHAIN
+  let lastTime: Instant | undefined
   let registers: readonly MeterValue[] = []
   for (const bytes of [last.reading, last.gap]) {
     if (bytes === undefined) continue
@@ -80,13 +84,14 @@ export function restoreChain(last: LastRecords): Result<Restored | undefined, Re
     if (!signed.ok) return signed
     const parsed = parseReading(signed.value.payload)
     if (!parsed.ok) return parsed
-    const { sequence, operatingSeconds, time, reason } = parsed.value
+    const { sequence, operatingSeconds, time, quality, reason } = parsed.value
     if (reason !== 'gap') registers = parsed.value.registers
     if (sequence <= end.sequence) continue
     const hash = envelopeHash(signed.value, READING_PURPOSE)
     end = { sequence, hash, operatingSeconds, time, gap: reason === 'gap', offset: undefined }
+    lastTime = quality === 'unknown' ? undefined : time
   }
-  return ok({ end, context: context.value, registers })
+  return ok({ end, lastTime, context: context.value, registers })
 }
 
 export interface ChainParts {
@@ -108,6 +113,9 @@ export interface ToSign {
   readonly reason: Reason
   readonly taken: Instant
   readonly takenMono: Mono
+  readonly quality: TimeQuality
+  readonly beforeSync: boolean
+  readonly errors: readonly ErrorFlag[]
   readonly session?: Session
   /** Not to wait for the group. */
   readonly urgent: boolean
@@ -158,7 +166,6 @@ export function createChain(parts: ChainParts): Chain {
     const next = nextReading(end, {
       ...what,
       context: context.value.hash.slice(0, CONTEXT_REFERENCE_BYTES),
-      quality: clock.quality(),
       upSeconds: Math.floor((clock.mono() - startedMono) / 1000),
       baseSeconds,
     })

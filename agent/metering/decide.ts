@@ -2,7 +2,7 @@
 import type { MeterReading } from '../../drivers/ports.ts'
 import { millivolts, milliwatts, type Power, type Voltage } from '../../protocol/quantity.ts'
 import { isCounter } from '../../protocol/reading/chain.ts'
-import type { Reading, Reason, Session, StatusFlag } from '../../protocol/reading/reading.ts'
+import type { ErrorFlag, Reading, Reason, Session, StatusFlag } from '../../protocol/reading/reading.ts'
 import { done, fail, type Result } from '../../protocol/result.ts'
 import {
   findValue,
@@ -90,6 +90,21 @@ function milli(values: readonly MeterValue[], obis: Obis, unit: UnitName): numbe
   return Number.isSafeInteger(whole) ? whole : undefined
 }
 
+/**
+ * What of a reading is not to be settled on: its energy where the meter gave something that was refused since the last signed
+ * reading, or lacks a register that it had; its time where nobody knows what that is worth.
+ */
+export function errorsOf(
+  known: Known,
+  values: readonly MeterValue[],
+  refused: boolean,
+  time: TimeQuality,
+): ErrorFlag[] {
+  const given = new Set(values.map(({ obis }) => obis))
+  const lost = signedRegisters([...known.counters.values()]).some(({ obis }) => !given.has(obis))
+  return [...(refused || lost ? (['energy'] as const) : []), ...(time === 'unknown' ? (['time'] as const) : [])]
+}
+
 /** Power, import positive: the meter's own sum, else import minus export where it gives both. */
 export function powerOf(values: readonly MeterValue[]): Power | undefined {
   const sum = milli(values, OBIS.power, 'W')
@@ -134,6 +149,8 @@ export interface NextReading {
   readonly taken: Instant
   readonly takenMono: Mono
   readonly quality: TimeQuality
+  readonly beforeSync: boolean
+  readonly errors: readonly ErrorFlag[]
   /** Seconds since this metering began. */
   readonly upSeconds: number
   /** Operating seconds of the chain when it began. */
@@ -152,6 +169,7 @@ export function nextReading(end: ChainEnd, next: NextReading): { reading: Readin
     ['restarted', restarted && end.sequence > 0],
     ['gap-before', end.gap && next.reason !== 'gap'],
     ['clock-set', stepped],
+    ['before-sync', next.beforeSync],
   ]
   const operatingSeconds = Math.max(end.operatingSeconds, next.baseSeconds + next.upSeconds)
   const reading: Reading = {
@@ -163,7 +181,7 @@ export function nextReading(end: ChainEnd, next: NextReading): { reading: Readin
     registers: next.registers,
     status: flags.filter(([, set]) => set).map(([flag]) => flag),
     reason: next.reason,
-    errors: [],
+    errors: next.errors,
     ...(end.hash === undefined ? {} : { previous: end.hash }),
     ...(next.session === undefined ? {} : { session: next.session }),
   }

@@ -6,12 +6,24 @@ import type { Cancel, Clock, Log, Meter, MeterReading, Signer, Timers } from '..
 import type { Journal } from '../../drivers/store/journal.ts'
 import type { JournalRecord } from '../../drivers/store/journal-block.ts'
 import type { Power, Voltage } from '../../protocol/quantity.ts'
+import type { What } from '../../protocol/reading/event.ts'
 import type { Reason, Session } from '../../protocol/reading/reading.ts'
 import { done, type Fault, fail, ok, type Result } from '../../protocol/result.ts'
-import { CLOCK_STEP_MS, type Mono } from '../../protocol/time.ts'
+import type { Instant, Mono } from '../../protocol/time.ts'
 import { type Chain, createChain, type Identity, type LastRecords, restoreChain, type SignedReading } from './chain.ts'
-import { judge, type Known, learn, nothingKnown, powerOf, remember, signedRegisters, voltageOf } from './decide.ts'
+import {
+  errorsOf,
+  judge,
+  type Known,
+  learn,
+  nothingKnown,
+  powerOf,
+  remember,
+  signedRegisters,
+  voltageOf,
+} from './decide.ts'
 import { readMeteringRecord } from './journal-form.ts'
+import { createWallClock, type TimeWorth } from './wall-clock.ts'
 
 export interface MeteredMeter {
   readonly name: string
@@ -35,6 +47,8 @@ export interface MeteringOptions {
   readonly log: Log
   /** Raises with a fault, clears without. */
   readonly health: (what: string, fault: Fault | undefined) => void
+  /** Hears what happened to the wall clock, to be signed as an event. */
+  readonly onEvent?: (what: What) => void
   readonly signEveryMs?: number
   readonly gapMs?: number
   readonly answerMs?: number
@@ -83,19 +97,25 @@ const GAP_MS = 60_000
 /** Above the deadlines of every driver; beyond it a driver is taken to be stuck. */
 const ANSWER_MS = 30_000
 
+/** A reading that was believed, and what its time was worth then: a clock that is set later makes it no better. */
+interface Believed extends MeterReading, TimeWorth {}
+
 interface Run {
   readonly config: MeteredMeter
   known: Known
-  latest: MeterReading | undefined
+  latest: Believed | undefined
   chain: Chain | undefined
   /** The read in progress, if any, and the one that all who came during it share. */
-  reading: Promise<Result<MeterReading>> | undefined
-  following: Promise<Result<MeterReading>> | undefined
+  reading: Promise<Result<Believed>> | undefined
+  following: Promise<Result<Believed>> | undefined
   signedMono: Mono | undefined
   silentSince: Mono
   gapSigned: boolean
   resting: boolean
   cancelPolls: Cancel
+  /** Answers of this meter that were refused, and how many of them the last signed reading knew of. */
+  refusals: number
+  refusalsSigned: number
   /** Code of the last failure since the last believed reading. */
   failure: string | undefined
 }
@@ -110,24 +130,13 @@ export function createMetering(options: MeteringOptions): Metering {
   const readingListeners: ((name: string, reading: MeterReading) => void)[] = []
   const signedListeners: ((name: string, signed: SignedReading) => void)[] = []
   const counts = { read: 0, failed: 0, refused: 0, signed: 0, gaps: 0 }
+  const wall = createWallClock({ clock, log, health, onEvent: options.onEvent ?? (() => {}) })
   let boot = 1
-  let clockSets = 0
-  let offset = clock.now() - clock.mono()
   let stopped = false
   let badRecord: string | undefined
 
-  function watchClock(): void {
-    const now = clock.now() - clock.mono()
-    if (Math.abs(now - offset) > CLOCK_STEP_MS) {
-      clockSets++
-      log('warn', 'metering', `the wall clock was set by ${now - offset} ms`)
-    }
-    // Followed, not fixed: a slow correction over days is no step.
-    offset = now
-  }
-
   /** A read that began after this call. Whoever comes while one runs shares the next: a slow meter piles nothing up. */
-  function readAnew(run: Run): Promise<Result<MeterReading>> {
+  function readAnew(run: Run): Promise<Result<Believed>> {
     if (run.reading === undefined) return readNow(run)
     run.following ??= run.reading.then(() => {
       run.following = undefined
@@ -136,7 +145,7 @@ export function createMetering(options: MeteringOptions): Metering {
     return run.following
   }
 
-  function readNow(run: Run): Promise<Result<MeterReading>> {
+  function readNow(run: Run): Promise<Result<Believed>> {
     const began = clock.mono()
     const answer = run.config.meter.read().then(result => {
       run.reading = undefined
@@ -147,7 +156,7 @@ export function createMetering(options: MeteringOptions): Metering {
   }
 
   /** Answers within a time, whatever the driver does; the read itself stays the one in progress. */
-  function inTime(run: Run, answer: Promise<Result<MeterReading>>): Promise<Result<MeterReading>> {
+  function inTime(run: Run, answer: Promise<Result<Believed>>): Promise<Result<Believed>> {
     return new Promise(resolve => {
       const fault = { code: 'metering.no-answer', meter: run.config.name, waitedMs: answerMs }
       const cancel = timers.after(answerMs, () => resolve(fail(fault)))
@@ -158,14 +167,14 @@ export function createMetering(options: MeteringOptions): Metering {
     })
   }
 
-  function believe(run: Run, result: Result<MeterReading>, began: Mono): Result<MeterReading> {
+  function believe(run: Run, result: Result<MeterReading>, began: Mono): Result<Believed> {
     const { name } = run.config
     if (!result.ok) {
       counts.failed++
       run.failure = result.fault.code
       return result
     }
-    const reading = result.value
+    const reading: Believed = { ...result.value, ...wall.judge(result.value.taken, result.value.takenMono) }
     const judged =
       reading.takenMono < began
         ? fail({ code: 'metering.not-fresh', taken: reading.takenMono, after: began })
@@ -174,6 +183,8 @@ export function createMetering(options: MeteringOptions): Metering {
     if (!verdict.ok) {
       run.failure = verdict.fault.code
       counts.refused++
+      // An answer from before asking is the line's doing, not the meter's.
+      if (verdict.fault.code !== 'metering.not-fresh') run.refusals++
       health(`meter.${name}.refused`, verdict.fault)
       return verdict
     }
@@ -200,7 +211,7 @@ export function createMetering(options: MeteringOptions): Metering {
   }
 
   function poll(run: Run): void {
-    watchClock()
+    wall.look()
     if (run.reading === undefined) void readNow(run)
     const { name, staleMs } = run.config
     const forMs = clock.mono() - run.silentSince
@@ -231,7 +242,7 @@ export function createMetering(options: MeteringOptions): Metering {
       clock,
       identity,
       boot,
-      clockSets: () => clockSets,
+      clockSets: wall.sets,
       restored: restored.value?.end,
     })
     return ok(run.chain)
@@ -239,7 +250,7 @@ export function createMetering(options: MeteringOptions): Metering {
 
   async function signReading(
     run: Run,
-    { meterId, values, taken, takenMono }: MeterReading,
+    { meterId, values, taken, takenMono, quality, beforeSync }: Believed,
     reason: Exclude<Reason, 'gap'>,
     session: Session | undefined,
   ): Promise<Result<SignedReading>> {
@@ -247,11 +258,16 @@ export function createMetering(options: MeteringOptions): Metering {
     if (registers.length === 0) return fail({ code: 'metering.no-counter', page: run.config.meter.page })
     const chain = chainOf(run, meterId)
     if (!chain.ok) return chain
-    watchClock()
     const urgent = reason !== 'periodic'
     run.signedMono = takenMono
-    const what = { registers, reason, taken, takenMono, urgent, ...(session === undefined ? {} : { session }) }
-    return tell(run, await chain.value.sign(what), 'signed')
+    const { refusals } = run
+    const errors = errorsOf(run.known, values, refusals > run.refusalsSigned, quality)
+    const worth = { taken, takenMono, quality, beforeSync, errors }
+    const what = { registers, reason, ...worth, urgent, ...(session === undefined ? {} : { session }) }
+    const signed = await chain.value.sign(what)
+    // Only what is on the disk has told of them.
+    if (signed.ok) run.refusalsSigned = Math.max(run.refusalsSigned, refusals)
+    return tell(run, signed, 'signed')
   }
 
   async function signGap(run: Run): Promise<void> {
@@ -262,7 +278,10 @@ export function createMetering(options: MeteringOptions): Metering {
     const chain = chainOf(run, meterId)
     if (!chain.ok) return health(`meter.${run.config.name}.chain`, chain.fault)
     const [taken, takenMono] = [clock.now(), clock.mono()]
-    const signed = await chain.value.sign({ registers: [], reason: 'gap', taken, takenMono, urgent: false })
+    const worth = wall.judge(taken, takenMono)
+    const errors = errorsOf(nothingKnown(meterId), [], false, worth.quality)
+    const what = { registers: [], reason: 'gap', taken, takenMono, ...worth, errors, urgent: false } as const
+    const signed = await chain.value.sign(what)
     if (!tell(run, signed, 'gaps').ok) run.gapSigned = false
   }
 
@@ -299,17 +318,22 @@ export function createMetering(options: MeteringOptions): Metering {
 
     start: () => {
       if (badRecord !== undefined) return fail({ code: 'metering.journal-form', kind: badRecord })
-      for (const [meterId, last] of chainEnds) {
-        const restored = restoreChain(last)
+      let clockSets = 0
+      let last: Instant | undefined
+      for (const [meterId, records] of chainEnds) {
+        const restored = restoreChain(records)
         if (!restored.ok) return restored
         if (restored.value === undefined) continue
         boot = Math.max(boot, restored.value.context.boot + 1)
+        const { lastTime } = restored.value
+        if (lastTime !== undefined && (last === undefined || lastTime > last)) last = lastTime
         clockSets = Math.max(clockSets, restored.value.context.clockSets)
         for (const run of runs.values()) {
           if ((run.known.meterId ?? pins.get(run.config.name)) !== meterId) continue
           run.known = remember(run.known, meterId, restored.value.registers)
         }
       }
+      wall.restore(clockSets, last)
       for (const run of runs.values()) {
         run.silentSince = clock.mono()
         poll(run)
@@ -369,5 +393,7 @@ const newRun = (config: MeteredMeter, now: Mono): Run => ({
   gapSigned: false,
   resting: false,
   cancelPolls: () => {},
+  refusals: 0,
+  refusalsSigned: 0,
   failure: undefined,
 })

@@ -44,6 +44,7 @@ export const REFUSAL_CODES = {
   'ledger.reading-sequence': 49,
   'ledger.reading-time': 50,
   'ledger.reading-register': 51,
+  'ledger.reading-errors': 52,
   'ledger.role-unchanged': 60,
   'ledger.role-only': 61,
   'ledger.band': 62,

@@ -11,12 +11,13 @@ import {
   type WattHours,
   wholeWattHours,
 } from '../quantity.ts'
-import { type Reading, registerEnergy } from '../reading/reading.ts'
+import { type ErrorFlag, type Reading, registerEnergy } from '../reading/reading.ts'
 import { fail, ok, type Result } from '../result.ts'
 import { OBIS } from '../telegram/obis.ts'
 import type { Contract, Party } from './contract.ts'
 
 export type ReceiptFault =
+  | { readonly code: 'receipt.errors'; readonly sequence: number; readonly errors: readonly ErrorFlag[] }
   | { readonly code: 'receipt.no-register'; readonly obis: string }
   | { readonly code: 'receipt.backwards'; readonly begin: bigint; readonly end: bigint }
   | { readonly code: 'receipt.order'; readonly begin: number; readonly end: number }
@@ -30,8 +31,13 @@ export const dealRegister = (party: Party): string => (party === 'seller' ? OBIS
  */
 const MAX_REGISTER = 2n ** 62n
 
-/** What this party's line register stands at in a reading; one beyond every meter's range is none. */
+/**
+ * What this party's line register stands at in a reading; one beyond every meter's range is none. A reading that says of
+ * itself that its energy or its time is not to be settled on is not.
+ */
 export function dealEnergy(reading: Reading, party: Party): Result<Energy, ReceiptFault> {
+  const { sequence, errors } = reading
+  if (errors.length > 0) return fail({ code: 'receipt.errors', sequence, errors })
   const energy = registerEnergy(reading, dealRegister(party))
   return energy === undefined || energy > MAX_REGISTER
     ? fail({ code: 'receipt.no-register', obis: dealRegister(party) })

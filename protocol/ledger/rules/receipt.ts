@@ -103,7 +103,7 @@ export function judgeReadings(
   ] as const) {
     const verified = verifyReadingIn(context, envelope, verifier)
     if (!verified.ok) return refuse('ledger.reading', { which, reason: verified.fault.code })
-    const { session, reason, time: taken } = verified.value.reading
+    const { session, reason, errors, time: taken } = verified.value.reading
     if (session === undefined || !equalBytes(session.contract, wanted.session)) {
       return refuse('ledger.reading-session', { which, expected: toHex(wanted.session) })
     }
@@ -114,6 +114,8 @@ export function judgeReadings(
         received: `${session.line} ${session.direction}`,
       })
     }
+    // Its own gateway says that energy or time of it are not to be settled on.
+    if (errors.length > 0) return refuse('ledger.reading-errors', { which, errors: errors.join(', ') })
     if (reason !== which) return refuse('ledger.reading-reason', { expected: which, received: reason })
     const { earliest, latest } = wanted[which]
     if (taken < earliest || taken > latest) return refuse('ledger.reading-time', { which, taken, earliest, latest })

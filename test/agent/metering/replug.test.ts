@@ -23,7 +23,7 @@ const test = suite('metering and a replug')
 
 const folder = mkdtempSync(join(tmpdir(), 'tieline-replug-'))
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
-const { clock, timers } = createSystemTime()
+const { clock, timers } = createSystemTime(undefined, () => 'synchronised')
 const log = () => {}
 /** What a test has open, to be closed however it ends. */
 let closers: (() => Promise<unknown>)[] = []

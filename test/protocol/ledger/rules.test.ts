@@ -161,6 +161,8 @@ test('a receipt stands on two readings of the own meter for this deal, or not at
     ['ledger.reading-session', receiptOf({ ...side, contract: other }, 1n)],
     ['ledger.reading-session', receiptOf({ ...side, line: 'L2' }, 1n)],
     ['ledger.reading-session', receiptOf({ ...side, direction: 'import' }, 1n)],
+    ['ledger.reading-errors', receiptOf(side, 1n, { begin: { errors: ['energy'] } })],
+    ['ledger.reading-errors', receiptOf(side, 1n, { end: { errors: ['time'] } })],
     ['ledger.reading-reason', receiptOf(side, 1n, { begin: { reason: 'periodic' } })],
     ['ledger.reading-reason', receiptOf(side, 1n, { end: { reason: 'begin' } })],
     ['ledger.reading-sequence', receiptOf(side, 1n, { end: { sequence: 5 } })],

@@ -48,6 +48,14 @@ test('registers that run backwards, readings out of order and a missing register
   )
 })
 
+test('a reading that says of itself that it is not to be settled on is refused, as the first or as the last', () => {
+  const [begin, end] = [reading(1, 5n, 0n), reading(2, 6n, 0n)]
+  for (const errors of [['energy'], ['time'], ['energy', 'time']] as const) {
+    assert.is(wh(deliveredWh({ ...begin, errors }, end, 'buyer')), 'receipt.errors')
+    assert.is(wh(deliveredWh(begin, { ...end, errors }, 'seller')), 'receipt.errors')
+  }
+})
+
 test('the payment is for the least of contract, seller and buyer, and a range where something is not known', () => {
   // 500 Wh at 200,000 micro a kWh is 100,000.
   const pay = (own?: bigint, peer?: bigint, disputed = false) =>
