@@ -165,8 +165,13 @@ export async function openWriter<R extends string>(
   }
 
   async function makeSegment(): Promise<Result<number, SegmentFault<R>>> {
-    const number = newest + 1
-    const made = await disk.create(nameOf(number), segmentBytes)
+    let number = newest + 1
+    let made = await disk.create(nameOf(number), segmentBytes)
+    // Left by a create that failed when all but the folder's entry was on the disk.
+    while (!made.ok && made.fault.code === 'disk.exists') {
+      newest = number++
+      made = await disk.create(nameOf(number), segmentBytes)
+    }
     if (made.ok) {
       newest = number
       counts.bytesWritten += segmentBytes
@@ -200,8 +205,12 @@ export async function openWriter<R extends string>(
       : made
     if (!opened.ok) {
       refuse(opened.fault)
-      // Nothing in it counts; where it cannot be removed either, no opening will ever name it.
-      if (made.ok) await discard(made.value)
+      if (made.ok) {
+        // Its opening may be on the disk for all that, and come back with a remove that a power cut undoes: what it says
+        // about the end of this segment has to stay true.
+        segment.poisoned = true
+        await discard(made.value)
+      }
       return opened
     }
     refused = undefined

@@ -303,13 +303,13 @@ async function openHeld(
 
   /** Where the first segment begins in the middle of a record, that one is not there. */
   async function findFirst(): Promise<Result<void, LogFault>> {
-    const oldest = writer.segments()[0]
-    first = oldest?.next ?? 1n
-    // The opening takes the first block.
-    if (oldest === undefined || oldest.endsAt === BLOCK) return done
-    const parts = await readParts(oldest, {
+    first = writer.segments()[0]?.next ?? 1n
+    // An opening takes the first block, and a segment that was given up behind it holds nothing else.
+    const begun = writer.segments().find(segment => segment.endsAt > BLOCK)
+    if (begun === undefined) return done
+    const parts = await readParts(begun, {
       at: BLOCK,
-      bytes: Math.min(MAX_COMMIT, oldest.endsAt - BLOCK),
+      bytes: Math.min(MAX_COMMIT, begun.endsAt - BLOCK),
       next: first,
     })
     if (!parts.ok) return parts

@@ -11,8 +11,11 @@ import { done, fail, ok, type Result } from '../../protocol/result.ts'
 
 export type DiskOperation = 'list' | 'read' | 'create' | 'write' | 'sync' | 'replace' | 'remove'
 
-/** What befalls an operation: it fails, the disk is full, the power goes while it runs, or the process dies before it. */
-export type Strike = 'io' | 'full' | 'cut' | 'kill'
+/**
+ * What befalls an operation: it fails, the disk is full, it is full after part of a write was taken, the power goes while it
+ * runs, or the process dies before it.
+ */
+export type Strike = 'io' | 'full' | 'short' | 'cut' | 'kill'
 
 export interface SimDiskOptions {
   /** A number in [0, 1) from the run's seeded generator. */
@@ -89,7 +92,7 @@ export function createSimDisk(options: SimDiskOptions): SimDisk {
     epoch: number,
     operation: DiskOperation,
     name: string,
-    effect: () => Result<T, DiskFault>,
+    effect: (part?: number) => Result<T, DiskFault>,
   ): Promise<Result<T, OffFault>> {
     const off = fail({ code: 'disk.off', name } as const)
     if (epoch !== mounted) return off
@@ -109,7 +112,8 @@ export function createSimDisk(options: SimDiskOptions): SimDisk {
       mounted++
       return off
     }
-    if (blow === 'full') return fail({ code: 'disk.full', name, hint: 'free some space' })
+    if (blow === 'short' && operation === 'write') effect(random())
+    if (blow === 'full' || blow === 'short') return fail({ code: 'disk.full', name, hint: 'free some space' })
     if (blow === 'io') {
       const file = files.get(name)
       // The kernel gave the pages up; readers still see them.
@@ -142,13 +146,14 @@ export function createSimDisk(options: SimDiskOptions): SimDisk {
         }),
 
       write: (name, offset, bytes) =>
-        operate(epoch, 'write', name, () => {
+        operate(epoch, 'write', name, (part = 1) => {
           const file = files.get(name)
           if (file === undefined) return missing(name)
           const end = offset + bytes.length
           if (end > file.cached.length) return fail({ code: 'disk.beyond-end', name, end, size: file.cached.length })
-          file.cached.set(bytes, offset)
-          for (let sector = Math.floor(offset / SECTOR); sector * SECTOR < end; sector++) file.dirty.add(sector)
+          const taken = Math.floor(bytes.length * part)
+          file.cached.set(bytes.subarray(0, taken), offset)
+          for (let at = Math.floor(offset / SECTOR); at * SECTOR < offset + taken; at++) file.dirty.add(at)
           return done
         }),
 

@@ -120,4 +120,19 @@ test('a full disk refuses a new file and keeps the old ones', async () => {
   assert.equal(must(await disk.list()), ['a'])
 })
 
+test('a write that finds the disk full after half of it leaves that half, which a sync makes durable', async () => {
+  const sim = createSimDisk({
+    random: () => 0.5,
+    strike: (operation, _, count) => (operation === 'write' && count === 1 ? 'short' : undefined),
+  })
+  const disk = sim.mount()
+  must(await disk.create('a', 4096))
+  const answer = await disk.write('a', 0, page(1))
+  assert.is(answer.ok ? 'ok' : answer.fault.code, 'disk.full')
+  must(await disk.sync('a'))
+  sim.cut()
+  const left = must(await sim.mount().read('a'))
+  assert.equal([left.subarray(0, 2048), left.subarray(2048)], [page(1).subarray(0, 2048), new Uint8Array(2048)])
+})
+
 test.run()
