@@ -24,6 +24,7 @@ import type { Reading } from '../reading/reading.ts'
 import { fail, ok, type Result } from '../result.ts'
 import { findValue, type MeterValue, OBIS, type Obis, obisBytes, towardZeroAt } from '../telegram/obis.ts'
 import { type Instant, isoTime, type TimeQuality } from '../time.ts'
+import { readJson } from './json.ts'
 import type { IdLevel, MeterState, Reason } from './payload.ts'
 
 /** A reading with what it was made in. */
@@ -157,6 +158,37 @@ function derInteger(bytes: Uint8Array): Uint8Array {
   return concat(Uint8Array.of(0x02, sign.length + digits.length), sign, digits)
 }
 
+/**
+ * A session's begin and end by the records that they make: one of both, or one each where the gateway began a new context
+ * between them.
+ */
+export function ocmfSession(
+  begin: ReadingInContext,
+  end: ReadingInContext,
+): Result<readonly (readonly ReadingInContext[])[], OcmfWriteFault> {
+  const unfit = (reason: string) => fail({ code: 'ocmf.readings', reason } as const)
+  if (begin.reading.reason !== 'begin') return unfit('the first is no begin')
+  if (!['end', 'power-fail'].includes(end.reading.reason)) return unfit('the last is no end')
+  if (begin.context.meterId !== end.context.meterId) return unfit('they are of different meters')
+  if (!equalBytes(begin.context.device, end.context.device)) return unfit('they are of different gateways')
+  const reason = orderReason(begin.reading, end.reading) ?? dealReason(begin.reading, end.reading)
+  if (reason !== undefined) return unfit(reason)
+  return ok(equalBytes(begin.reading.context, end.reading.context) ? [[begin, end]] : [[begin], [end]])
+}
+
+/** The page of a record of ours, undefined for what is none. */
+export function ocmfPage(
+  text: string,
+): { readonly series: OcmfSeries; readonly number: number; readonly meterId: string } | undefined {
+  const [head, payload = ''] = text.split('|')
+  const read = readJson(payload)
+  const members = head === 'OCMF' && read.ok && read.value.kind === 'object' ? read.value.members : undefined
+  const [page, serial] = [members?.get('PG'), members?.get('MS')]
+  const found = page?.kind === 'text' ? /^([TF])([1-9]\d{0,15})$/.exec(page.text) : null
+  if (found === null || serial?.kind !== 'text') return undefined
+  return { series: found[1] as OcmfSeries, number: Number(found[2]), meterId: serial.text }
+}
+
 /** Why these readings do not make one record. */
 function unfitReason({ series, number, readings }: OcmfRecord): string | undefined {
   if (!Number.isSafeInteger(number) || number < 1) throw new RangeError(`not a page number: ${number}`)
@@ -164,14 +196,22 @@ function unfitReason({ series, number, readings }: OcmfRecord): string | undefin
     const before = readings[i - 1]?.reading
     if (series === 'T' && reading.reason === 'gap') return 'a gap is not part of a transaction'
     if (before === undefined) continue
-    if (reading.sequence <= before.sequence) return 'they are not in the order of their chain'
     if (!equalBytes(reading.context, before.context)) return 'they were made in different contexts'
-    const [contract, contractBefore] = [reading.session?.contract, before.session?.contract]
-    if (series === 'T' && (contract === undefined) !== (contractBefore === undefined))
-      return 'they are of different deals'
-    if (series === 'T' && contract && !equalBytes(contract, contractBefore!)) return 'they are of different deals'
+    const reason = orderReason(before, reading) ?? (series === 'T' ? dealReason(before, reading) : undefined)
+    if (reason !== undefined) return reason
   }
   return undefined
+}
+
+const orderReason = (before: Reading, { sequence }: Reading): string | undefined =>
+  sequence > before.sequence ? undefined : 'they are not in the order of their chain'
+
+function dealReason({ session: before }: Reading, { session }: Reading): string | undefined {
+  const same =
+    before === undefined || session === undefined
+      ? before === session
+      : equalBytes(before.contract, session.contract) && before.direction === session.direction
+  return same ? undefined : 'they are of different deals'
 }
 
 const identification = (user: OcmfUser | undefined) => ({

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { createHash } from 'node:crypto'
+import { createHash, createPublicKey, verify } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
@@ -7,7 +7,17 @@ import { join } from 'node:path'
 import { createP256Signer } from '../../../drivers/crypto/signer.ts'
 import { concat, fromHex, hex, toHex, utf8 } from '../../../protocol/bytes.ts'
 import { p256 } from '../../../protocol/crypto/curves.ts'
-import { type OcmfRecord, ocmfText, type ReadingInContext, writeOcmfPayload } from '../../../protocol/ocmf/write.ts'
+import type { EcdsaVerifier } from '../../../protocol/ocmf/key.ts'
+import { parseOcmf } from '../../../protocol/ocmf/parse.ts'
+import { verifyOcmf } from '../../../protocol/ocmf/verify.ts'
+import {
+  type OcmfRecord,
+  ocmfPage,
+  ocmfSession,
+  ocmfText,
+  type ReadingInContext,
+  writeOcmfPayload,
+} from '../../../protocol/ocmf/write.ts'
 import type { Reading } from '../../../protocol/reading/reading.ts'
 import { must } from '../../../protocol/result.ts'
 import { type MeterValue, OBIS } from '../../../protocol/telegram/obis.ts'
@@ -287,6 +297,92 @@ test('any readings are accepted by another implementation, and no digit of them 
   )
   for (const { text } of texts.slice(0, 40)) assert.ok(await accepted(text), text)
 }, 60_000)
+
+test('our own strict reader takes the same values out of any record', () => {
+  assertProperty(
+    fc.property(
+      anyReading,
+      fc.constantFrom('T', 'F'),
+      fc.integer({ min: 1, max: 2 ** 53 - 1 }),
+      (any, series, number) => {
+        const { record, broken } = parseOcmf(textOf({ series, number, readings: [inContext(any)] }))
+        assert.equal(broken, [])
+        assert.equal(record!.page, { context: series, number: BigInt(number) })
+        for (const [i, read] of record!.readings.entries()) {
+          const { value, scaler } = any.registers[i]!
+          const told = read.value!
+          assert.is(told.value * 10n ** BigInt(told.scaler + 12), value * 10n ** BigInt(scaler + 9))
+          // Digits are significant, and none is made up: where the meter counts in kWh or less, so does the record.
+          if (scaler <= 3) assert.is(told.scaler, scaler - 3)
+          assert.is(read.unit, 'kWh')
+          assert.is(read.time.at, any.time)
+          assert.is(read.time.quality, any.quality)
+          assert.is(read.reason === undefined, series === 'F')
+          assert.is(read.errors.includes('E'), any.errors.includes('energy'))
+          assert.is(read.errors.includes('t'), any.errors.includes('time'))
+        }
+        assert.is(record!.readings.length, any.registers.length)
+      },
+    ),
+  )
+})
+
+test('our own verifier says the energy of a transaction, and every broken rule where records are left out', () => {
+  const verifier: EcdsaVerifier = {
+    verify: (key, hash, message, signature) => {
+      const opened = createPublicKey({ key: Buffer.from(key.spki), format: 'der', type: 'spki' })
+      return verify(hash, message, { key: opened, dsaEncoding: 'ieee-p1363' }, signature)
+    },
+  }
+  const codes = (...texts: string[]) => verifyOcmf(texts, toHex(spki), verifier).broken.map(({ code }) => code)
+  const whole = verifyOcmf([textOf()], toHex(spki), verifier)
+  assert.equal([whole.broken, whole.notes, whole.complete], [[], [], true])
+  const moved = new Map(
+    whole.transactions[0]!.energies.map(({ obis, value, scaler }) => [obis, Number(value) * 10 ** scaler]),
+  )
+  assert.equal(
+    [...moved],
+    [
+      ['01-00:B0.08.00*FF', 12_012],
+      ['01-00:C0.08.00*FF', 0],
+      ['01-00:B2.08.00*FF', 12_012],
+    ],
+  )
+  const parts = [begin, end].map((reading, i) => textOf({ number: i + 1, readings: [reading] }))
+  assert.equal(codes(...parts), [])
+  assert.ok(codes(textOf({ number: 1 }), textOf({ number: 3 })).includes('ocmf.page-gap'))
+  assert.ok(codes(textOf().replace('12.012', '12.013')).includes('ocmf.signature'))
+  const flagged = inContext({ ...end.reading, errors: ['energy'] })
+  assert.is(verifyOcmf([textOf({ readings: [begin, flagged] })], toHex(spki), verifier).complete, false)
+})
+
+test('a page and its meter are read back out of a text, and out of nothing else', () => {
+  const meterId = 'a"|\\"PG":"F9"'
+  const text = textOf({ number: 12, readings: [{ ...begin, context: { ...sampleContext, meterId } }] })
+  assert.equal(ocmfPage(text), { series: 'T', number: 12, meterId })
+  for (const other of ['', 'OCMF', 'OCMF||', 'OCMF|{}|{}', text.slice(1), text.replace('"T12"', '"X12"')]) {
+    assert.is(ocmfPage(other), undefined, other)
+  }
+})
+
+test('a session is one record, or two where a new context began in between, or none', () => {
+  const restarted = inContext({ ...end.reading, context: new Uint8Array(8).fill(2) })
+  const shape = (from: ReadingInContext, to: ReadingInContext) => {
+    const records = ocmfSession(from, to)
+    return records.ok ? records.value.map(one => one.length).join() : 'reason' in records.fault && records.fault.reason
+  }
+  assert.is(shape(begin, end), '2')
+  assert.is(shape(begin, restarted), '1,1')
+  assert.is(shape(begin, inContext({ ...end.reading, reason: 'power-fail' })), '2')
+  assert.is(shape(end, end), 'the first is no begin')
+  assert.is(shape(begin, begin), 'the last is no end')
+  const of = (change: Partial<typeof sampleContext>) => ({ ...restarted, context: { ...sampleContext, ...change } })
+  assert.is(shape(begin, of({ meterId: '2' })), 'they are of different meters')
+  assert.is(shape(begin, of({ device: new Uint8Array(17) })), 'they are of different gateways')
+  assert.is(shape(inContext({ ...begin.reading, sequence: 9 }), end), 'they are not in the order of their chain')
+  const exported = inContext({ ...end.reading, session: { ...session, direction: 'export' } })
+  assert.is(shape(begin, exported), 'they are of different deals')
+})
 
 test('the same record is the same payload, and its signature covers exactly the bytes between the bars', () => {
   const payload = must(writeOcmfPayload(record()))
