@@ -1,0 +1,152 @@
+/** Signed charging records of a file, whatever is in it: where its records begin and end, and the verdict over them. */
+import { toHex } from '../bytes.ts'
+import { fail, ok, type Result } from '../result.ts'
+import { verifyAlfen } from './alfen.ts'
+import { type EcdsaVerifier, readPublicKey } from './key.ts'
+import type { ChargingVerdict } from './verdict.ts'
+import { verifyOcmf } from './verify.ts'
+
+/** One signed record as it stood in a file. */
+export interface SignedText {
+  /** `OCMF`, `ALFEN`, or what else the container named. */
+  readonly format: string
+  readonly text: string
+  /** Public key that stood beside the record, as text. */
+  readonly key?: string
+  /** What the container calls the transaction: not signed, used only to part a file into runs. */
+  readonly transaction?: string
+}
+
+export interface ChargingRun extends ChargingVerdict {
+  readonly format: string
+  /** As the container calls it. */
+  readonly transaction?: string
+  /** Places of the run's records in the file, from 1: `record: n` of a broken rule is the n-th of them. */
+  readonly records: readonly number[]
+  /**
+   * Where the key came from: `given` by who asks, or out of the `file` itself, which proves that the records belong
+   * together and not who made them.
+   */
+  readonly keyFrom?: 'given' | 'file'
+}
+
+export interface ChargingReport {
+  /** There are records, every one is signed by the key, and no rule is broken. */
+  readonly ok: boolean
+  /** `ok`, and each run says the energy of whole transactions: what a bill needs. */
+  readonly complete: boolean
+  readonly runs: readonly ChargingRun[]
+}
+
+/** Records that one run may have: one a minute for a week. */
+const MAX_RECORDS = 10_000
+
+type SplitFault =
+  | { readonly code: 'charging.nothing'; readonly hint: string }
+  | { readonly code: 'charging.too-many'; readonly limit: number }
+
+/**
+ * The records of a plain text: each begins at the start of a line with `OCMF|` or `AP;` and reaches to the next. An OCMF
+ * payload may have line ends, which are signed with it; no JSON has such a line within.
+ */
+export function splitSignedTexts(text: string): Result<readonly SignedText[], SplitFault> {
+  // A byte order mark counts as a blank here.
+  const records = text.trimStart().split(/(?<=\n)(?=OCMF\||AP;)/)
+  if (!/^(?:OCMF\||AP;)/.test(records[0]!)) {
+    const hint = 'a record begins with OCMF| or AP; at the start of a line'
+    return fail({ code: 'charging.nothing', hint })
+  }
+  if (records.length > MAX_RECORDS) return fail({ code: 'charging.too-many', limit: MAX_RECORDS })
+  return ok(records.map(record => ({ format: record.startsWith('AP;') ? 'ALFEN' : 'OCMF', text: record })))
+}
+
+/**
+ * The verdict over the records of a file, in the file's order: those of one format and one named transaction are one run,
+ * and those without a name are one run together. `key` is the public key that is known from elsewhere (hex, base64, PEM);
+ * without it the key in the file is used and the run says so. Cannot throw.
+ *
+ *     const entries = text.startsWith('<') ? readTransparencyXml(text) : splitSignedTexts(text)
+ *     if (entries.ok) report = judgeCharging(entries.value, key, createEcdsaVerifier())
+ */
+export function judgeCharging(
+  entries: readonly SignedText[],
+  key: string | undefined,
+  verifier: EcdsaVerifier,
+): ChargingReport {
+  const groups = new Map<string, { readonly entry: SignedText; readonly place: number }[]>()
+  for (const [i, entry] of entries.entries()) {
+    const name = JSON.stringify([entry.format, entry.transaction])
+    const group = groups.get(name) ?? []
+    groups.set(name, group)
+    group.push({ entry, place: i + 1 })
+  }
+  const runs = [...groups.values()].map(group =>
+    judgeGroup(
+      group.map(({ entry }) => entry),
+      group.map(({ place }) => place),
+      key,
+      verifier,
+    ),
+  )
+  return {
+    ok: runs.length > 0 && runs.every(run => run.ok),
+    complete: runs.length > 0 && runs.every(run => run.complete),
+    runs,
+  }
+}
+
+function judgeGroup(
+  entries: readonly SignedText[],
+  records: readonly number[],
+  given: string | undefined,
+  verifier: EcdsaVerifier,
+): ChargingRun {
+  const { format, transaction } = entries[0]!
+  const about = { format, ...(transaction === undefined ? {} : { transaction }), records }
+  const verify = VERIFIERS.get(format)
+  if (verify === undefined) {
+    const hint = `read are ${[...VERIFIERS.keys()].join(' and ')}`
+    return { ...NOTHING, ...about, broken: [{ code: 'charging.format', found: format, hint }] }
+  }
+  const inFile = entries.flatMap(entry => (entry.key === undefined || entry.key.trim() === '' ? [] : [entry.key]))
+  const verdict = verify(
+    entries.map(({ text }) => text),
+    given ?? inFile[0],
+    verifier,
+  )
+  const judged: ChargingRun = {
+    ...verdict,
+    ...about,
+    ...(verdict.who === undefined ? {} : { keyFrom: given === undefined ? 'file' : 'given' }),
+  }
+  if (new Set(inFile.map(plainKey)).size <= 1) return judged
+  const hint = 'the file names more than one key for one run of records'
+  return {
+    ...judged,
+    ok: false,
+    complete: false,
+    transactions: verdict.transactions.map(each => ({ ...each, energies: [] })),
+    broken: [...verdict.broken, { code: 'charging.keys-differ', hint }],
+  }
+}
+
+/** One text for a key, however it was written. */
+function plainKey(text: string): string {
+  const key = readPublicKey(text)
+  if (!key.ok) return text
+  return toHex(key.value.kind === 'spki' ? key.value.spki : key.value.point)
+}
+
+const VERIFIERS: ReadonlyMap<string, typeof verifyOcmf> = new Map([
+  ['OCMF', verifyOcmf],
+  ['ALFEN', verifyAlfen],
+])
+
+const NOTHING: ChargingVerdict = {
+  authentic: false,
+  ok: false,
+  complete: false,
+  transactions: [],
+  broken: [],
+  notes: [],
+}
