@@ -16,6 +16,7 @@ export function createTpmSocket(name: string, address: Address, timers: Timers):
   function drop(fault: Fault): void {
     open?.destroy()
     open = undefined
+    come = new Uint8Array(0)
     waiting?.(fail(fault))
   }
 

@@ -50,10 +50,10 @@ async function withKey(sw: Swtpm) {
   return { publicKey, signer: must(await openTpmSigner(sw.tpm, place, publicKey)) }
 }
 
-signerCases(test, 'swtpm', noSwtpm, async () => {
+signerCases(test, 'swtpm', { alg: 'ES256', trust: 'tpm', skip: noSwtpm }, async () => {
   const sw = await startSwtpm()
   const { signer } = await withKey(sw)
-  return { signer, trust: 'tpm', secret: place.auth, end: () => sw.end() }
+  return { signer, secrets: [place.auth], lose: () => sw.kill(), end: () => sw.end() }
 })
 
 withSwtpm('openssl on the command line accepts what the TPM signed', async sw => {
