@@ -5,6 +5,7 @@ import type { Keep } from '../drivers/store/journal-state.ts'
 import { EVENT_KIND } from './metering/events.ts'
 import { noteName, notesSaidBy } from './metering/journal-events.ts'
 import { keepMetering } from './metering/journal-form.ts'
+import { keepOcmf, OCMF_KIND } from './metering/ocmf.ts'
 import { keepDeal } from './trading/kept-deal.ts'
 
 /** Boots so far, this one included, as decimal text. */
@@ -18,6 +19,7 @@ export function keepForRestart(record: JournalRecord): Keep | undefined {
   const { kind, bytes } = record
   if (kind === BOOT || kind === HEARD) return { as: kind }
   if (kind === DEAL) return keepDeal(bytes)
+  if (kind === OCMF_KIND) return keepOcmf(record)
   if (kind === EVENT_KIND) return { as: kind, over: notesSaidBy(bytes) }
   const note = readNote(record)
   return note === undefined ? keepMetering(record) : { as: noteName(note) }

@@ -1,0 +1,143 @@
+/**
+ * Readings given out as OCMF: each record takes the next page of its meter's series and is durable before anybody has it, so
+ * that the pages of a series have no gap and none stands for two records. A record whose append failed was never shown to
+ * anyone, so its page is used again.
+ *
+ * The counters are the meter's own, as the gateway's and the meter's serial together name what signs (OCMF 1.4, relation of
+ * serial numbers). In the journal a record is its text alone, of kind `ocmf`.
+ */
+import type { Signer } from '../../drivers/ports.ts'
+import type { Journal } from '../../drivers/store/journal.ts'
+import type { JournalRecord } from '../../drivers/store/journal-block.ts'
+import { fromUtf8, utf8 } from '../../protocol/bytes.ts'
+import { parseSign1 } from '../../protocol/crypto/cose.ts'
+import {
+  type OcmfSeries,
+  type OcmfStation,
+  type OcmfUser,
+  ocmfPage,
+  ocmfSession,
+  ocmfText,
+  type ReadingInContext,
+  writeOcmfPayload,
+} from '../../protocol/ocmf/write.ts'
+import { parseContext } from '../../protocol/reading/context.ts'
+import { fail, ok, type Result } from '../../protocol/result.ts'
+import type { SignedReading } from './chain.ts'
+
+/** Kind of a record's text in the journal. */
+export const OCMF_KIND = 'ocmf'
+
+/** What a restart needs of the journal: the newest record of each series of each meter, and what it cannot read. */
+export function keepOcmf({ bytes }: Pick<JournalRecord, 'bytes'>): { readonly as: string } {
+  const page = ocmfPage(fromUtf8(bytes) ?? '')
+  return { as: page === undefined ? OCMF_KIND : `${OCMF_KIND} ${nameOf(page.series, page.meterId)}` }
+}
+
+const nameOf = (series: OcmfSeries, meterId: string): string => `${series} ${meterId}`
+
+export interface OcmfBookParts {
+  /** The device's second key: ES256. */
+  readonly signer: Signer
+  readonly journal: Pick<Journal, 'append'>
+  readonly station: OcmfStation
+  /** Whether the signed envelopes travel inside, so that nothing is lost; else the readings' hashes do. */
+  readonly attach?: boolean
+}
+
+export interface OcmfBook {
+  /** Takes its own kind of record out of what the journal holds; before anything is given out. */
+  restore(record: JournalRecord): void
+  /**
+   * A transaction: one text with begin and end, or two where a new context began between them. After a fault the first of two
+   * may stand in the journal; asked again, the transaction takes new pages.
+   */
+  session(begin: SignedReading, end: SignedReading, user?: OcmfUser): Promise<Result<readonly string[]>>
+  /** A reading, or a gap, outside of transactions. */
+  fiscal(reading: SignedReading): Promise<Result<string>>
+}
+
+export function createOcmfBook({ signer, journal, station, attach = false }: OcmfBookParts): OcmfBook {
+  if (signer.alg !== 'ES256') throw new TypeError('OCMF is signed on P-256')
+  const pages = new Map<string, number>()
+  let turn: Promise<unknown> = Promise.resolve()
+  let unreadable = false
+
+  async function record(
+    series: OcmfSeries,
+    readings: readonly ReadingInContext[],
+    envelopes: readonly Uint8Array[],
+    user?: OcmfUser,
+  ): Promise<Result<string>> {
+    // A counter that is not known must not begin anew.
+    if (unreadable) return fail({ code: 'ocmf.journal-form', kind: OCMF_KIND })
+    const name = nameOf(series, readings[0]!.context.meterId)
+    const number = (pages.get(name) ?? 0) + 1
+    const payload = writeOcmfPayload({
+      series,
+      number,
+      readings,
+      station,
+      ...(user === undefined ? {} : { user }),
+      ...(attach ? { attached: envelopes } : {}),
+    })
+    if (!payload.ok) return payload
+    const signature = await signer.sign(utf8(payload.value))
+    if (!signature.ok) return signature
+    const text = ocmfText(payload.value, signature.value)
+    const kept = await journal.append(OCMF_KIND, utf8(text), { urgent: true })
+    if (!kept.ok) return kept
+    pages.set(name, number)
+    return ok(text)
+  }
+
+  function inTurn<T>(make: () => Promise<T>): Promise<T> {
+    const mine = turn.then(make)
+    // A rejection is our own bug and goes to whoever called; the next one still gets its turn.
+    turn = mine.catch(() => {})
+    return mine
+  }
+
+  return {
+    restore: ({ kind, bytes }) => {
+      if (kind !== OCMF_KIND) return
+      const page = ocmfPage(fromUtf8(bytes) ?? '')
+      if (page === undefined) {
+        unreadable = true
+        return
+      }
+      const name = nameOf(page.series, page.meterId)
+      pages.set(name, Math.max(page.number, pages.get(name) ?? 0))
+    },
+
+    session: (begin, end, user) =>
+      inTurn(async () => {
+        const [first, last] = [inContext(begin), inContext(end)]
+        if (!first.ok) return first
+        if (!last.ok) return last
+        const records = ocmfSession(first.value, last.value)
+        if (!records.ok) return records
+        const texts: string[] = []
+        for (const readings of records.value) {
+          const signed = readings.map(one => (one === first.value ? begin : end))
+          const envelopes = [signed[0]!.context, ...signed.map(one => one.envelope)]
+          const text = await record('T', readings, envelopes, user)
+          if (!text.ok) return text
+          texts.push(text.value)
+        }
+        return ok(texts)
+      }),
+
+    fiscal: reading =>
+      inTurn(async () => {
+        const read = inContext(reading)
+        return read.ok ? record('F', [read.value], [reading.context, reading.envelope]) : read
+      }),
+  }
+}
+
+function inContext({ reading, hash, context }: SignedReading): Result<ReadingInContext> {
+  const envelope = parseSign1(context)
+  const parsed = envelope.ok ? parseContext(envelope.value.payload) : envelope
+  return parsed.ok ? ok({ reading, hash, context: parsed.value }) : parsed
+}

@@ -1,0 +1,179 @@
+import { keepForRestart } from '../../../agent/keeping.ts'
+import type { SignedReading } from '../../../agent/metering/chain.ts'
+import { createOcmfBook, OCMF_KIND, type OcmfBook } from '../../../agent/metering/ocmf.ts'
+import { createP256Signer } from '../../../drivers/crypto/signer.ts'
+import { drainPromises } from '../../../drivers/drain.ts'
+import type { Signer } from '../../../drivers/ports.ts'
+import { type Journal, openJournal } from '../../../drivers/store/journal.ts'
+import { createSimTime } from '../../../hw/sim/clock.ts'
+import { createSimDisk, type SimDisk, type Strike } from '../../../hw/sim/disk.ts'
+import { seededRandom } from '../../../hw/sim/random.ts'
+import { fromUtf8, toHex, utf8 } from '../../../protocol/bytes.ts'
+import { fromBase64 } from '../../../protocol/chain/base64.ts'
+import { parseOcmf } from '../../../protocol/ocmf/parse.ts'
+import type { Reading } from '../../../protocol/reading/reading.ts'
+import { verifyContext, verifyReading } from '../../../protocol/reading/verify.ts'
+import { fail, must } from '../../../protocol/result.ts'
+import { instant } from '../../../protocol/time.ts'
+import { OWNED } from '../../drivers/store/owned.ts'
+import { assert, suite } from '../../harness.ts'
+import {
+  energies,
+  firstReading,
+  sampleContext,
+  sealContext,
+  sealReading,
+  verifier,
+} from '../../protocol/reading/sample.ts'
+
+const test = suite('ocmf book')
+
+const time = createSimTime(1_795_000_000_000, drainPromises)
+const second = createP256Signer(new Uint8Array(32).fill(5))
+const session = { contract: new Uint8Array(32).fill(0xc7), line: 'L1', direction: 'import' } as const
+
+/** Of the meter and boot named, signed by the first key. */
+async function signed(change: Partial<Reading>, meterId = sampleContext.meterId, boot = 1): Promise<SignedReading> {
+  const context = await sealContext({ ...sampleContext, meterId, boot })
+  const draft = {
+    ...firstReading(new Uint8Array(8)),
+    ...(change.sequence === 1 ? {} : { previous: new Uint8Array(32) }),
+  }
+  const { hash } = must(verifyContext(context, sampleContext.key, verifier))
+  const reading: Reading = { ...draft, ...change, context: hash.subarray(0, 8) }
+  const envelope = await sealReading(reading)
+  return { envelope, context, reading, hash: must(verifyReading(envelope, context, sampleContext.key, verifier)).hash }
+}
+const begin = await signed({ sequence: 5, reason: 'begin', session })
+const ending = {
+  sequence: 9,
+  reason: 'end',
+  session,
+  registers: energies(123_999_999n, 98_765_432n),
+  time: instant(1_795_003_600_000),
+} as const
+const end = await signed(ending)
+const fiscal = await signed({ sequence: 12 })
+
+async function boot(
+  sim: SimDisk,
+  parts: Partial<Parameters<typeof createOcmfBook>[0]> = {},
+): Promise<{ journal: Journal; book: OcmfBook; texts: () => Promise<string[]> }> {
+  const { clock, timers } = time
+  const journal = must(
+    await openJournal({ disk: sim.mount(), ...OWNED, keeping: keepForRestart, clock, timers, segmentBytes: 64 * 4096 }),
+  )
+  const book = createOcmfBook({ signer: second, journal, station: { gateway: 'Tieline' }, ...parts })
+  for (const record of journal.kept()) book.restore(record)
+  const texts = async () => {
+    const found: string[] = []
+    must(await journal.visit(({ kind, bytes }) => void (kind === OCMF_KIND && found.push(fromUtf8(bytes)!))))
+    return found
+  }
+  return { journal, book, texts }
+}
+const disk = (strike?: (operation: string) => Strike | undefined) =>
+  createSimDisk({ random: seededRandom(5), ...(strike === undefined ? {} : { strike }) })
+const pageOf = (text: string): string => {
+  const { record, broken } = parseOcmf(text)
+  assert.equal(broken, [])
+  return record!.payload.PG
+}
+
+test('transactions and fiscal readings are counted apart, meter by meter, however many are asked for at once', async () => {
+  const { book, texts } = await boot(disk())
+  const other = await signed({ sequence: 3 }, 'B-2')
+  const given = await Promise.all([
+    book.session(begin, end),
+    book.fiscal(fiscal),
+    book.fiscal(other),
+    book.session(begin, end),
+    book.fiscal(fiscal),
+  ])
+  const all = given.flatMap(result => must<string | readonly string[]>(result))
+  assert.equal(all.map(pageOf), ['T1', 'F1', 'F1', 'T2', 'F2'])
+  assert.equal(await texts(), all)
+})
+
+test('pages go on after a power cut', async () => {
+  const sim = disk()
+  const first = await boot(sim)
+  must(await first.book.session(begin, end))
+  must(await first.book.fiscal(fiscal))
+  sim.cut()
+  const again = await boot(sim)
+  assert.is(pageOf(must(await again.book.session(begin, end))[0]!), 'T2')
+  assert.is(pageOf(must(await again.book.fiscal(fiscal))), 'F2')
+  assert.equal((await again.texts()).map(pageOf), ['T1', 'F1', 'T2', 'F2'])
+  await again.journal.close()
+})
+
+test('a text is durable before it is given out, and a page whose writing failed is used again', async () => {
+  let broken = false
+  const sim = disk(operation => (broken && operation === 'write' ? 'io' : undefined))
+  const { book } = await boot(sim)
+  must(await book.fiscal(fiscal))
+  broken = true
+  const refused = await book.fiscal(fiscal)
+  assert.is(refused.ok ? 'given' : refused.fault.code, 'journal.io')
+  broken = false
+  await time.advance(60_000)
+  assert.is(pageOf(must(await book.fiscal(fiscal))), 'F2')
+  sim.cut()
+  assert.equal((await (await boot(sim)).texts()).map(pageOf), ['F1', 'F2'])
+})
+
+test('a token that is gone costs no page', async () => {
+  let gone = true
+  const signer: Signer = {
+    ...second,
+    sign: message => (gone ? Promise.resolve(fail({ code: 'token.gone' })) : second.sign(message)),
+  }
+  const { book } = await boot(disk(), { signer })
+  const refused = await book.fiscal(fiscal)
+  assert.is(refused.ok ? 'given' : refused.fault.code, 'token.gone')
+  gone = false
+  assert.is(pageOf(must(await book.fiscal(fiscal))), 'F1')
+})
+
+test('a restart in the middle of a transaction makes two records, one page after the other', async () => {
+  const { book } = await boot(disk())
+  const after = await signed(ending, sampleContext.meterId, 2)
+  const texts = must(await book.session(begin, after))
+  assert.equal(texts.map(pageOf), ['T1', 'T2'])
+  assert.equal(
+    texts.map(text => parseOcmf(text).record!.readings[0]!.reason),
+    ['B', 'E'],
+  )
+})
+
+test('with attachments nothing is lost: what travels inside is the reading as signed', async () => {
+  const { book } = await boot(disk(), { attach: true })
+  const [text] = must(await book.session(begin, end))
+  const { XE } = JSON.parse(text!.split('|')[1]!)
+  const [context, ...envelopes] = XE.map((one: string) => fromBase64(one)!)
+  const readings = envelopes.map(
+    (one: Uint8Array) => must(verifyReading(one, context, sampleContext.key, verifier)).reading,
+  )
+  assert.equal(readings, [begin.reading, end.reading])
+  const { XR } = JSON.parse(must(await (await boot(disk())).book.fiscal(fiscal)).split('|')[1]!)
+  assert.equal(XR, [toHex(fiscal.hash)])
+})
+
+test('a journal whose page cannot be read gives out nothing, rather than a page twice', async () => {
+  const { book, texts } = await boot(disk())
+  book.restore({ kind: OCMF_KIND, bytes: utf8('OCMF|{"PG":"T7"') })
+  const refused = await book.fiscal(fiscal)
+  assert.is(refused.ok ? 'given' : refused.fault.code, 'ocmf.journal-form')
+  assert.equal(await texts(), [])
+  // A restart finds it again: it is carried like the pages.
+  assert.equal(keepForRestart({ kind: OCMF_KIND, bytes: utf8('OCMF|') }), { as: 'ocmf' })
+})
+
+test('a signer of another curve is our own bug', () => {
+  const journal = { append: () => Promise.reject(new Error('nothing is to be written')) }
+  const signer: Signer = { ...second, alg: 'EdDSA' }
+  assert.throws(() => createOcmfBook({ signer, journal, station: { gateway: 'Tieline' } }), /P-256/)
+})
+
+test.run()
