@@ -57,7 +57,7 @@ export function readTransparencyXml(text: string): Result<readonly SignedText[],
   const refuse = (found: XmlFault) => {
     fault ??= found
   }
-  const parser = new SaxesParser<{ xmlns: false }>({ xmlns: false, position: false })
+  const parser = new SaxesParser<{ xmlns: false; position: false }>({ xmlns: false, position: false })
   parser.on('error', error => refuse({ code: 'xml.syntax', why: error.message.slice(0, 120) }))
   parser.on('doctype', () =>
     refuse({ code: 'xml.doctype', hint: 'a file with a DOCTYPE is not read: it could define its own words' }),
