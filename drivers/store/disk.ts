@@ -37,29 +37,60 @@ const FOLDER_MODE = 0o700
 /** Zeros are written this many bytes at a time. */
 const FILL_BYTES = 1 << 20
 
+type ReadableFolder = Pick<Disk, 'list' | 'read'>
+
+function pathIn(folder: string, name: string): string {
+  if (!/^[a-z0-9][a-z0-9._-]{0,99}$/.test(name) || name.endsWith(UNFINISHED)) {
+    throw new RangeError(`not a file name of ours: ${name}`)
+  }
+  return join(folder, name)
+}
+
+async function trying<T>(name: string, work: () => Promise<T>): Promise<Result<T, DiskFault>> {
+  try {
+    return ok(await work())
+  } catch (error) {
+    const errno = (error as NodeJS.ErrnoException).code
+    // Without an errno it is no answer of the file system but a bug of ours.
+    if (errno === undefined || errno.startsWith('ERR_')) throw error
+    if (errno === 'ENOENT') return fail({ code: 'disk.missing', name })
+    if (errno === 'EEXIST') return fail({ code: 'disk.exists', name })
+    if (errno === 'ENOSPC' || errno === 'EDQUOT') return fail({ code: 'disk.full', name, hint: 'free some space' })
+    return fail({ code: 'disk.io', name, errno })
+  }
+}
+
+const folderReader = (folder: string): ReadableFolder => ({
+  list: () =>
+    trying(folder, async () => {
+      const names = await readdir(folder)
+      return names.filter(name => !name.endsWith(UNFINISHED) && !name.startsWith('.')).sort()
+    }),
+
+  read: (name, from = 0, bytes) =>
+    trying(name, async () => {
+      const path = pathIn(folder, name)
+      if (bytes === undefined) return new Uint8Array(await readFile(path)).subarray(from)
+      const handle = await open(path, 'r')
+      try {
+        return await readUpTo(handle, from, bytes)
+      } finally {
+        await handle.close()
+      }
+    }),
+})
+
+/** A folder as it is, to read only: it may be a copy on a medium that nobody can write to. `disk.missing` where it is not. */
+export async function openFolder(folder: string): Promise<Result<ReadableFolder>> {
+  const reading = folderReader(folder)
+  const listed = await reading.list()
+  return listed.ok ? ok(reading) : listed
+}
+
 export async function openDisk(folder: string): Promise<Result<FolderDisk, DiskFault>> {
   const files = new Map<string, Promise<OpenFile>>()
 
-  function pathOf(name: string): string {
-    if (!/^[a-z0-9][a-z0-9._-]{0,99}$/.test(name) || name.endsWith(UNFINISHED)) {
-      throw new RangeError(`not a file name of ours: ${name}`)
-    }
-    return join(folder, name)
-  }
-
-  async function trying<T>(name: string, work: () => Promise<T>): Promise<Result<T, DiskFault>> {
-    try {
-      return ok(await work())
-    } catch (error) {
-      const errno = (error as NodeJS.ErrnoException).code
-      // Without an errno it is no answer of the file system but a bug of ours.
-      if (errno === undefined || errno.startsWith('ERR_')) throw error
-      if (errno === 'ENOENT') return fail({ code: 'disk.missing', name })
-      if (errno === 'EEXIST') return fail({ code: 'disk.exists', name })
-      if (errno === 'ENOSPC' || errno === 'EDQUOT') return fail({ code: 'disk.full', name, hint: 'free some space' })
-      return fail({ code: 'disk.io', name, errno })
-    }
-  }
+  const pathOf = (name: string) => pathIn(folder, name)
 
   /** Makes names durable: a new or replaced file is lost with its folder's entry. */
   async function syncFolder(): Promise<void> {
@@ -116,23 +147,7 @@ export async function openDisk(folder: string): Promise<Result<FolderDisk, DiskF
   if (!made.ok) return made
 
   return ok({
-    list: () =>
-      trying(folder, async () => {
-        const names = await readdir(folder)
-        return names.filter(name => !name.endsWith(UNFINISHED) && !name.startsWith('.')).sort()
-      }),
-
-    read: (name, from = 0, bytes) =>
-      trying(name, async () => {
-        const path = pathOf(name)
-        if (bytes === undefined) return new Uint8Array(await readFile(path)).subarray(from)
-        const handle = await open(path, 'r')
-        try {
-          return await readUpTo(handle, from, bytes)
-        } finally {
-          await handle.close()
-        }
-      }),
+    ...folderReader(folder),
 
     create: async (name, size) => {
       const path = pathOf(name)

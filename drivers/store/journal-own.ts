@@ -3,7 +3,7 @@
  *
  *     journal.origin      {1: id, 2: owner, 3: begun}                      the first record of all
  *     journal.carried     kind length u8, kind, bytes                      an older record that a restart needs
- *     journal.checkpoint  {1: count}                                       so many carried records stand before it
+ *     journal.checkpoint  {1: count, 2: dropped}                           so many carried records stand before it; the last segment dropped
  *     journal.cut         {1: segment, 2: offset, 3: bytes, 4: found}      what a power cut left half written
  *     journal.sealed      {1: segment, 2: sequence, 3: hash, 4: records}   a segment was finished
  *     journal.dropped     {1: segment, 2: sequence, 3: hash}               removed are all up to it; its last frame
@@ -34,7 +34,7 @@ export const ID_BYTES = 16
 const COUNT = integer(0, Number.MAX_SAFE_INTEGER)
 const HASH = bytes(32)
 const origin = record({ id: [1, bytes(ID_BYTES)], owner: [2, bytes(7, 33)], begun: [3, COUNT] })
-const checkpoint = record({ count: [1, COUNT] })
+const checkpoint = record({ count: [1, COUNT], dropped: [2, COUNT] })
 const cut = record({ segment: [1, COUNT], offset: [2, COUNT], bytes: [3, COUNT], found: [4, COUNT] })
 const sealed = record({ segment: [1, COUNT], sequence: [2, COUNT], hash: [3, HASH], records: [4, COUNT] })
 const dropped = record({ segment: [1, COUNT], sequence: [2, COUNT], hash: [3, HASH] })
@@ -52,15 +52,21 @@ export function readOrigin({ kind, bytes }: JournalRecord): Origin | undefined {
   return read?.ok ? read.value : undefined
 }
 
-export const checkpointRecord = (count: number): JournalRecord => ({
+export interface Checkpoint {
+  /** So many carried records stand before it. */
+  readonly count: number
+  /** The last segment that was removed because its time was over; 0 for none. */
+  readonly dropped: number
+}
+
+export const checkpointRecord = (value: Checkpoint): JournalRecord => ({
   kind: CHECKPOINT,
-  bytes: encodeAs(checkpoint, { count }),
+  bytes: encodeAs(checkpoint, value),
 })
 
-/** How many carried records a checkpoint says to stand before it. */
-export function readCheckpoint({ kind, bytes }: JournalRecord): number | undefined {
+export function readCheckpoint({ kind, bytes }: JournalRecord): Checkpoint | undefined {
   const read = kind === CHECKPOINT ? decodeAs(checkpoint, bytes, kind, MAX_BYTES) : undefined
-  return read?.ok ? read.value.count : undefined
+  return read?.ok ? read.value : undefined
 }
 
 export const carriedRecord = ({ kind, bytes }: JournalRecord): JournalRecord => ({

@@ -42,7 +42,7 @@ export interface JournalReader {
  * openings of all segments and everything from the newest checkpoint on; the rest is when it is visited.
  */
 export async function openJournalReader(disk: ReadableDisk): Promise<Result<JournalReader, JournalFault>> {
-  const there = await isThere(disk)
+  const there = await openJournalFolder(disk)
   if (!there.ok) return there
   const found = await recoverJournal(disk, LAYOUT)
   if (!found.ok) return found
@@ -64,7 +64,8 @@ export async function openJournalReader(disk: ReadableDisk): Promise<Result<Jour
   })
 }
 
-async function isThere(disk: ReadableDisk): Promise<Result<void, JournalFault>> {
+/** The numbers of a journal's segments, one at least. */
+export async function openJournalFolder(disk: ReadableDisk): Promise<Result<readonly number[], JournalFault>> {
   const listed = await disk.list()
   if (!listed.ok) {
     return listed.fault.code === 'disk.missing'
@@ -73,7 +74,7 @@ async function isThere(disk: ReadableDisk): Promise<Result<void, JournalFault>> 
   }
   const numbers = await listSegments(disk, LAYOUT)
   if (!numbers.ok) return numbers
-  if (numbers.value.length > 0) return ok(undefined)
+  if (numbers.value.length > 0) return numbers
   const [found] = listed.value
   return found === undefined
     ? fail({ code: 'journal.missing', hint: 'the folder is empty' })

@@ -7,7 +7,6 @@ import { done, fail, ok, type Result } from '../../protocol/result.ts'
 import { type JournalRecord, type ReadFrame, readRecords } from './journal-block.ts'
 import { CHECKPOINT, ORIGIN, type Origin, readCheckpoint, readNote, readOrigin, unwrap } from './journal-own.ts'
 import {
-  type Head,
   type Layout,
   type ReadableDisk,
   type Recovered,
@@ -44,20 +43,17 @@ export const LAYOUT: Layout<'journal'> = { room: 'journal', name: 'journal' }
 
 export interface State {
   readonly origin: Origin | undefined
-  /** The last segment that was removed because its time was over. */
-  readonly dropped: (Head & { readonly segment: number }) | undefined
+  /** The last segment that was removed because its time was over; 0 for none. */
+  readonly dropped: number
   take(record: JournalRecord): void
   /** In force, the one that changed last at the end. */
   records(): readonly JournalRecord[]
 }
 
-/** Under which the journal itself keeps what it dropped. */
-const DROPPED_NAME = 'journal.dropped'
-
 export function createState(keeping: Keeping): State {
   const kept = new Map<string, JournalRecord>()
   let origin: Origin | undefined
-  let dropped: State['dropped']
+  let dropped = 0
   return {
     get origin() {
       return origin
@@ -71,11 +67,8 @@ export function createState(keeping: Keeping): State {
         return
       }
       const note = readNote(record)
-      if (note?.kind === 'dropped') {
-        dropped = note
-        kept.delete(DROPPED_NAME)
-        kept.set(DROPPED_NAME, record)
-      }
+      if (note?.kind === 'dropped') dropped = note.segment
+      if (record.kind === CHECKPOINT) dropped = Math.max(dropped, readCheckpoint(record)?.dropped ?? 0)
       const { as, over = [] } = keeping(record) ?? {}
       for (const name of over) kept.delete(name)
       if (as === undefined) return
@@ -83,7 +76,7 @@ export function createState(keeping: Keeping): State {
       kept.delete(as)
       kept.set(as, record)
     },
-    records: () => [...new Set(kept.values())],
+    records: () => [...kept.values()],
   }
 }
 
@@ -127,7 +120,7 @@ export async function restoreState(
   for (const record of parts.flat()) state.take(unwrap(record).record)
   const [oldest, last] = [segments[0], segments.at(-1)]
   const records = last === undefined ? 0 : Number(last.next) - 1 + parts.at(-1)!.length
-  if (oldest !== undefined && oldest.after > (state.dropped?.segment ?? 0)) return segmentMissing(LAYOUT, oldest.after)
+  if (oldest !== undefined && oldest.after > state.dropped) return segmentMissing(LAYOUT, oldest.after)
   if (oldest !== undefined && records > 0 && state.origin === undefined) {
     return fail({
       code: 'journal.no-origin',
@@ -146,7 +139,7 @@ function beginning(records: readonly JournalRecord[]): 'whole' | 'unfinished' | 
   if (records[0]?.kind === ORIGIN) return 'whole'
   const carried = records.findIndex(record => !unwrap(record).carried)
   if (carried === -1) return 'unfinished'
-  return records[carried]!.kind === CHECKPOINT && (readCheckpoint(records[carried]!) ?? carried + 1) <= carried
+  return records[carried]!.kind === CHECKPOINT && (readCheckpoint(records[carried]!)?.count ?? carried + 1) <= carried
     ? 'whole'
     : 'none'
 }
@@ -200,7 +193,7 @@ const recordsIn = (frame: ReadFrame): readonly JournalRecord[] =>
 /** Where the carried records of a segment's checkpoint begin: before them may stand those of one that was cut short. */
 function carriedFrom(records: readonly JournalRecord[]): number {
   const end = records.findIndex(({ kind }) => kind === CHECKPOINT)
-  return end === -1 ? records.length : end - (readCheckpoint(records[end]!) ?? 0)
+  return end === -1 ? records.length : end - (readCheckpoint(records[end]!)?.count ?? 0)
 }
 
 /** The hash of the frame of that sequence; undefined where it was dropped or is not there yet. */

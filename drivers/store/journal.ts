@@ -155,7 +155,9 @@ async function openHeld(options: JournalOptions, release: () => Promise<void>): 
     const notes = sealNotes(segments, sealNoted).map(note => ({ note, record: noteRecord(note, clock.now()) }))
     const first = originRecord(origin)
     const carried = originWritten ? [first, ...state.records()].map(carriedRecord) : []
-    const head = originWritten ? [...carried, checkpointRecord(carried.length)] : [first]
+    const head = originWritten
+      ? [...carried, checkpointRecord({ count: carried.length, dropped: state.dropped })]
+      : [first]
     const frames = packFrames([...head, ...notes.map(({ record }) => record)])
     const bytes = frames.reduce((sum, { body }) => sum + framedBytes(body.length), 0)
     const fits = bytes <= checkpointRoom
@@ -196,8 +198,9 @@ async function openHeld(options: JournalOptions, release: () => Promise<void>): 
   records += noted.length
   for (const record of noted) state.take(record)
   // The power went between the record of a drop and the drop.
-  if (state.dropped !== undefined) await writer.dropBelow(state.dropped.segment + 1)
+  if (state.dropped > 0) await writer.dropBelow(state.dropped + 1)
   let retainedAt = 0
+  let visiting = 0
 
   const queue: Waiting[] = []
   let queuedBytes = 0
@@ -256,7 +259,8 @@ async function openHeld(options: JournalOptions, release: () => Promise<void>): 
 
   /** Once in each segment: says on record what is dropped, then drops it. */
   async function retain(open: number): Promise<void> {
-    if (retention === undefined || open === retainedAt) return
+    // Nobody's segment is taken away while it is read.
+    if (retention === undefined || open === retainedAt || visiting > 0) return
     retainedAt = open
     const now = clock.quality() === 'unknown' ? undefined : clock.now()
     const last = lastToDrop(writer.segments(), { retention, segmentBytes, checkpoint, now })
@@ -300,7 +304,12 @@ async function openHeld(options: JournalOptions, release: () => Promise<void>): 
 
     flush: commitSoon,
     kept: state.records,
-    visit: (visitor, from) => visitRecords(disk, writer.segments(), visitor, from),
+    visit: async (visitor, from) => {
+      visiting++
+      const visited = await visitRecords(disk, writer.segments(), visitor, from)
+      visiting--
+      return visited
+    },
     head: () => ({ ...writer.head(), records }),
     cuts: writer.cuts,
     onNote: listener => void noteListeners.push(listener),

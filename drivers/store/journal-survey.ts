@@ -1,0 +1,203 @@
+/**
+ * Every broken place of a journal, where opening it names only the first: for whoever has to judge what is left. Nothing is
+ * changed. What stands behind a broken place is looked for at every block.
+ */
+import { equalBytes } from '../../protocol/bytes.ts'
+import { ok, type Result } from '../../protocol/result.ts'
+import {
+  BLOCK,
+  MAX_COMMIT,
+  NO_HASH,
+  type Opening,
+  type ReadFrame,
+  readFrame,
+  readOpening,
+  readRecords,
+} from './journal-block.ts'
+import { type Origin, readCheckpoint, readNote, readOrigin, unwrap } from './journal-own.ts'
+import { type JournalHead, openJournalFolder } from './journal-reader.ts'
+import { type Cut, type ReadableDisk, readSegment, segmentName } from './journal-recovery.ts'
+import { type JournalFault, LAYOUT } from './journal-state.ts'
+
+/** A place that is not as it was written. */
+export interface Broken {
+  readonly segment: string
+  readonly offset: number
+  /** Up to the next frame that is sound; 0 where no byte is wrong, but what stands there does not belong there. */
+  readonly bytes: number
+  readonly reason: string
+}
+
+export interface SurveyedSegment {
+  readonly number: number
+  /** Of the file, and of what is written in it. */
+  readonly bytes: number
+  readonly endsAt: number
+  readonly frames: number
+  readonly records: number
+}
+
+export interface Survey {
+  /** Undefined where no sound frame says it. */
+  readonly origin: Origin | undefined
+  /** Those that belong to the journal, in order; files made and never begun, or given up, are none. */
+  readonly segments: readonly SurveyedSegment[]
+  readonly broken: readonly Broken[]
+  /** A commit that the power cut short, at the very end; no damage. */
+  readonly cuts: readonly Cut[]
+  /** The last sound frame; undefined where there is none. */
+  readonly head: JournalHead | undefined
+}
+
+interface Found {
+  readonly at: number
+  readonly end: number
+  readonly frame: ReadFrame
+}
+
+interface Walked {
+  readonly number: number
+  readonly size: number
+  readonly bytes: Uint8Array
+  readonly found: readonly Found[]
+  readonly opening: Opening | undefined
+}
+
+export async function surveyJournal(disk: ReadableDisk): Promise<Result<Survey, JournalFault>> {
+  const numbers = await openJournalFolder(disk)
+  if (!numbers.ok) return numbers
+  const walked: Walked[] = []
+  for (const number of numbers.value) {
+    const bytes = await readSegment(disk, LAYOUT, number)
+    if (!bytes.ok) return bytes
+    walked.push(walk(number, bytes.value))
+  }
+  return ok(judge(chainOf(walked)))
+}
+
+/** Every sound frame of a file. */
+function walk(number: number, bytes: Uint8Array): Walked {
+  const found: Found[] = []
+  for (let at = 0; at + BLOCK <= bytes.length; ) {
+    const read = readFrame(bytes.subarray(at))
+    const sound = read.kind === 'frame'
+    if (sound) found.push({ at, end: at + read.used, frame: read.value })
+    at += sound ? read.used : BLOCK
+  }
+  const first = found[0]
+  const opening = first?.at === 0 ? readOpening(first.frame) : undefined
+  return { number, size: bytes.length, bytes, found, opening }
+}
+
+interface Link {
+  readonly number: number
+  /** Undefined where the file is gone. */
+  readonly walked: Walked | undefined
+  /** Where the segment behind says that it ends, and that one's first frame. */
+  readonly sealedAt: number | undefined
+  readonly behind: ReadFrame | undefined
+}
+
+/** From the newest that was begun back, as each opening names the one before; where an opening is gone, the file before. */
+function chainOf(walked: readonly Walked[]): readonly Link[] {
+  const byNumber = new Map(walked.map(each => [each.number, each]))
+  const links: Link[] = []
+  let number = walked.findLast(({ found }) => found.length > 0)?.number ?? 0
+  let behind: Walked | undefined
+  while (number > 0 && number >= walked[0]!.number) {
+    const here = byNumber.get(number)
+    const sealedAt = behind?.opening?.endsAt
+    links.unshift({ number, walked: here, sealedAt, behind: behind?.opening && behind.found[0]!.frame })
+    const before = walked.findLast(each => each.number < number)?.number ?? 0
+    const named = here?.opening?.after
+    behind = here
+    number = named !== undefined && named < number ? named : before
+  }
+  return links
+}
+
+function judge(links: readonly Link[]): Survey {
+  const broken: Broken[] = []
+  const cuts: Cut[] = []
+  const segments: SurveyedSegment[] = []
+  let origin: Origin | undefined
+  let dropped = 0
+  let head: JournalHead | undefined
+  let records = 0
+  const [oldest] = links
+  for (const { number, walked, sealedAt, behind } of links) {
+    const say = (offset: number, bytes: number, reason: string) =>
+      broken.push({ segment: segmentName(LAYOUT, number), offset, bytes, reason })
+    if (walked === undefined) {
+      say(0, 0, 'it is not there')
+      continue
+    }
+    const { bytes, opening } = walked
+    const until = sealedAt ?? walked.found.at(-1)?.end ?? 0
+    const found = walked.found.filter(({ end }) => end <= until)
+    if (opening !== undefined) records = Number(opening.next) - 1
+    let last: ReadFrame | undefined
+    let at = 0
+    let own = 0
+    for (const { at: begins, end, frame } of found) {
+      if (begins > at) say(at, begins - at, reasonAt(bytes, at))
+      const reason = misplaced(frame, begins, last, begins === at)
+      if (reason !== undefined) say(begins, 0, reason)
+      for (const each of frame.kind === 'records' ? (readRecords(frame.body) ?? []) : []) {
+        own++
+        const { record } = unwrap(each)
+        origin ??= readOrigin(record)
+        const note = readNote(record)
+        dropped = Math.max(dropped, readCheckpoint(record)?.dropped ?? 0, note?.kind === 'dropped' ? note.segment : 0)
+      }
+      last = frame
+      at = end
+    }
+    records += own
+    if (at < until) say(at, until - at, reasonAt(bytes, at))
+    else if (behind !== undefined && last !== undefined && !follows(behind, last))
+      say(at, 0, 'the segment behind it does not continue it')
+    if (sealedAt === undefined && number === links.at(-1)!.number) {
+      const torn = tornBytes(bytes, at)
+      if (torn > MAX_COMMIT) say(at, torn, reasonAt(bytes, at))
+      else if (torn > 0) cuts.push({ segment: number, offset: at, bytes: torn })
+    }
+    segments.push({ number, bytes: walked.size, endsAt: until, frames: found.length, records: own })
+    if (last !== undefined) head = { sequence: last.sequence, hash: last.hash, records }
+  }
+  const before = oldest?.walked?.opening?.after ?? 0
+  if (before > dropped) {
+    broken.unshift({ segment: segmentName(LAYOUT, before), offset: 0, bytes: 0, reason: 'it is not there' })
+  }
+  const first = oldest?.walked?.found[0]?.frame
+  if (oldest?.walked?.opening?.after === 0 && (first?.sequence !== 1n || !equalBytes(first.previous, NO_HASH))) {
+    broken.unshift({ segment: segmentName(LAYOUT, oldest.number), offset: 0, bytes: 0, reason: 'not a beginning' })
+  }
+  return { origin, segments, broken, cuts, head }
+}
+
+const follows = (frame: ReadFrame, last: ReadFrame): boolean =>
+  frame.sequence === last.sequence + 1n && equalBytes(frame.previous, last.hash)
+
+/** Why a sound frame cannot stand where it does; directly behind `last`, or behind a broken place. */
+function misplaced(frame: ReadFrame, at: number, last: ReadFrame | undefined, directly: boolean): string | undefined {
+  if ((readOpening(frame) !== undefined) !== (at === 0)) return 'an opening out of place'
+  if (frame.kind === 'records' && readRecords(frame.body) === undefined) return 'a body that is no list of records'
+  if (last === undefined) return undefined
+  if (directly) return follows(frame, last) ? undefined : `frame ${frame.sequence} does not follow ${last.sequence}`
+  return frame.sequence > last.sequence ? undefined : `frame ${frame.sequence} stands behind ${last.sequence}`
+}
+
+/** What is wrong with the block at `at`, which is no sound frame. */
+function reasonAt(bytes: Uint8Array, at: number): string {
+  const read = readFrame(bytes.subarray(at))
+  if (read.kind === 'junk') return read.fault.reason
+  return bytes.length - at < BLOCK ? 'the file ends here' : 'a frame beyond the end'
+}
+
+/** Bytes from `at` to the last block that is not zero. */
+function tornBytes(bytes: Uint8Array, at: number): number {
+  let end = bytes.length
+  while (end > at && bytes[end - 1] === 0) end--
+  return Math.min(bytes.length - at, Math.ceil((end - at) / BLOCK) * BLOCK)
+}
