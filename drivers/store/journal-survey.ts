@@ -72,7 +72,14 @@ export async function surveyJournal(disk: ReadableDisk): Promise<Result<Survey, 
     if (!bytes.ok) return bytes
     walked.push(walk(number, bytes.value))
   }
-  return ok(judge(chainOf(walked)))
+  const links = chainOf(walked)
+  const newest = links.at(-1)?.number ?? 0
+  return ok(
+    judge(
+      links,
+      walked.filter(({ number }) => number > newest),
+    ),
+  )
 }
 
 /** Every sound frame of a file. */
@@ -116,7 +123,7 @@ function chainOf(walked: readonly Walked[]): readonly Link[] {
   return links
 }
 
-function judge(links: readonly Link[]): Survey {
+function judge(links: readonly Link[], unopened: readonly Walked[]): Survey {
   const broken: Broken[] = []
   const cuts: Cut[] = []
   const segments: SurveyedSegment[] = []
@@ -164,6 +171,13 @@ function judge(links: readonly Link[]): Survey {
     }
     segments.push({ number, bytes: walked.size, endsAt: until, frames: found.length, records: own })
     if (last !== undefined) head = { sequence: last.sequence, hash: last.hash, records }
+  }
+  // Made and never begun; the power may have gone while its opening was written, which is one block.
+  for (const { number, bytes } of unopened) {
+    const torn = tornBytes(bytes, 0)
+    if (torn > BLOCK)
+      broken.push({ segment: segmentName(LAYOUT, number), offset: 0, bytes: torn, reason: 'no opening' })
+    else if (torn > 0) cuts.push({ segment: number, offset: 0, bytes: torn })
   }
   const before = oldest?.walked?.opening?.after ?? 0
   if (before > dropped) {
