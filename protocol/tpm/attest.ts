@@ -12,7 +12,8 @@
 import { concat, equalBytes, toHex } from '../bytes.ts'
 import { sha256 } from '../crypto/hash.ts'
 import type { Verifier } from '../crypto/verify.ts'
-import { bytes, type RecordOf, record } from '../record.ts'
+import type { Attestation } from '../identity/attestation.ts'
+import { bytes, decodeAs, encodeAs, type RecordFault, type RecordOf, record } from '../record.ts'
 import { fail, ok, type Result } from '../result.ts'
 import { HIERARCHY } from './commands.ts'
 import { TpmReader, u16, u32 } from './marshal.ts'
@@ -39,7 +40,15 @@ const FIELDS = {
   key: [4, bytes(32, 256)],
 } as const
 export type TpmEvidence = RecordOf<typeof FIELDS>
-export const tpmEvidenceRecord = record(FIELDS)
+const evidenceRecord = record(FIELDS)
+/** Each field at its longest, and what frames it. */
+const EVIDENCE_MAX = 1024
+
+/** Canonical CBOR, as it travels. */
+export const encodeTpmEvidence = (evidence: TpmEvidence): Uint8Array => encodeAs(evidenceRecord, evidence)
+
+export const decodeTpmEvidence = (input: Uint8Array): Result<TpmEvidence, RecordFault> =>
+  decodeAs(evidenceRecord, input, 'evidence', EVIDENCE_MAX)
 
 export type TpmEvidenceFault =
   | AttributeFault
@@ -106,6 +115,15 @@ export function verifyTpmEvidence(
   const unproven = known ? [] : [UNKNOWN_ATTESTATION_KEY]
   return ok({ attestationKeyName: attestationKey.name, firmwareVersion, resets, poweredMs, unproven })
 }
+
+/** Evidence that `verifyTpmEvidence` accepted, as the store's word for its trust. */
+export const tpmAttestation = (evidence: TpmEvidence, { unproven }: TpmAttested): Attestation => ({
+  trust: 'tpm',
+  kind: 'tpm2-certify',
+  evidence: encodeTpmEvidence(evidence),
+  verified: unproven.length === 0,
+  rule: `certified by the TPM to be made inside and never to leave it${unproven.map(what => `; unproven: ${what}`).join('')}`,
+})
 
 /** Of a primary key in the endorsement hierarchy (Part 1, "Qualified Name"). */
 const qualifiedNameOf = (name: Uint8Array): Uint8Array =>

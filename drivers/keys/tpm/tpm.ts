@@ -12,6 +12,7 @@ export interface Tpm {
   readonly name: string
   /** Answers within the command's time once its turn has come. */
   run<T>(command: TpmCommand<T>): Promise<Result<T>>
+  /** Every command is a fault from then on. */
   close(): Promise<void>
 }
 
@@ -47,8 +48,10 @@ export function openTpm(where: string, time: TpmTime): Result<Tpm> {
 
 function createTpm(transport: TpmTransport, { clock, timers }: TpmTime): Tpm {
   let turn: Promise<unknown> = Promise.resolve()
+  let closed = false
 
   async function once<T>(command: TpmCommand<T>, withinMs: number): Promise<Result<T>> {
+    if (closed) return fail({ code: 'tpm.closed', device: transport.name })
     const response = await transport.exchange(writeCommand(command), withinMs)
     return response.ok ? readResponse(command, response.value) : response
   }
@@ -80,6 +83,9 @@ function createTpm(transport: TpmTransport, { clock, timers }: TpmTime): Tpm {
       turn = mine.catch(() => {})
       return mine
     },
-    close: () => transport.close(),
+    close: () => {
+      closed = true
+      return transport.close()
+    },
   }
 }
