@@ -66,26 +66,33 @@ export interface RegisterName {
   readonly runsOn: boolean
 }
 
+/** Value group C of energy, and whether the register runs on (IEC 62056-6-1; OCMF 1.4: B0 to B3 and C0 to C3). */
+const ENERGY: ReadonlyMap<number, readonly ['import' | 'export', boolean]> = new Map([
+  [0x01, ['import', true]],
+  [0x02, ['export', true]],
+  [0xb0, ['import', true]],
+  [0xb1, ['import', true]],
+  [0xb2, ['import', false]],
+  [0xb3, ['import', false]],
+  [0xc0, ['export', true]],
+  [0xc1, ['export', true]],
+  [0xc2, ['export', false]],
+  [0xc3, ['export', false]],
+])
+
 /**
- * `1-0:1.8.0`, `1-b:1.8.e`, `1-0:1.8.0*198`, `1-0:98.8.0.FF`, `01-00:B2.08.00*FF`: groups of two digits throughout are
- * hexadecimal; b and e stand for any. Value group C is 1 or B0 to B3 for import, 2 or C0 to C3 for export (IEC 62056-61;
- * OCMF 1.4), of which B2, B3, C2 and C3 count from the begin of the transaction, as does any whose group F is not 255.
+ * `1-0:1.8.0`, `1-b:1.8.e`, `1-0:1.8.0*198`, `1-0:98.8.0.FF`, `01-00:B2.08.00*FF`: groups of two digits throughout, or
+ * with a letter, are hexadecimal; b and e stand for any. A group F other than 255 is a register that starts anew.
  */
 export function readRegisterName(obis: string): RegisterName | undefined {
-  const match =
-    /^(\d{1,3})-(\d{1,3}|b):([0-9a-f]{1,3})\.([0-9a-f]{1,3})\.([0-9a-f]{1,3})(?:[*.]([0-9a-f]{1,3}))?$/i.exec(obis)
+  const match = /^\d{1,3}-(?:\d{1,3}|b):([0-9a-f]{1,3})\.([0-9a-f]{1,3})\.[0-9a-f]{1,3}(?:[*.]([0-9a-f]{1,3}))?$/i.exec(
+    obis,
+  )
   if (match === null) return undefined
-  const [, , , c, d, , f] = match
+  const [, c, d, f = 'FF'] = match
   const isHex = /^\d\d-\d\d:/.test(obis)
-  const group = (digits: string) => Number.parseInt(digits, isHex ? 16 : 10)
-  const isEnergy = group(d!) === 8
-  const isTotal = f === undefined || f.toUpperCase() === 'FF' || f === '255'
-  const quantity = isHex ? c!.toUpperCase().padStart(2, '0') : c!
-  const direction = /^(?:0?1|B[0-3])$/.test(quantity)
-    ? 'import'
-    : /^(?:0?2|C[0-3])$/.test(quantity)
-      ? 'export'
-      : undefined
-  const runsOn = isEnergy && isTotal && /^(?:0?[12]|[BC][01])$/.test(quantity)
-  return { obis, ...(isEnergy && direction !== undefined ? { direction } : {}), runsOn }
+  const group = (digits: string) => Number.parseInt(digits, isHex || /[a-f]/i.test(digits) ? 16 : 10)
+  const energy = group(d!) === 8 ? ENERGY.get(group(c!)) : undefined
+  if (energy === undefined) return { obis, runsOn: false }
+  return { obis, direction: energy[0], runsOn: energy[1] && group(f) === 255 }
 }
