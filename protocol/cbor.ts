@@ -34,6 +34,16 @@ const DEFAULT_LIMIT = 64 * 1024
 
 const LONE_SURROGATE = /\p{Surrogate}/u
 
+const decodeOptions = {
+  useMaps: true,
+  strict: true,
+  rejectDuplicateMapKeys: true,
+  allowIndefinite: false,
+  allowUndefined: false,
+  allowInfinity: false,
+  allowNaN: false,
+  allowBigInt: true,
+}
 const encodeOptions = { ...rfc8949EncodeOptions, float64: false }
 
 /** Canonical bytes of a value. Throws on a float or another value that has no canonical form: our own bug. */
@@ -50,16 +60,7 @@ export function decode(bytes: Uint8Array, limit: number = DEFAULT_LIMIT): Result
   if (depth > MAX_DEPTH) return fail({ code: 'cbor.too-deep', depth, limit: MAX_DEPTH })
   let value: unknown
   try {
-    value = cborgDecode(bytes, {
-      useMaps: true,
-      strict: true,
-      rejectDuplicateMapKeys: true,
-      allowIndefinite: false,
-      allowUndefined: false,
-      allowInfinity: false,
-      allowNaN: false,
-      allowBigInt: true,
-    })
+    value = cborgDecode(bytes, decodeOptions)
   } catch (error) {
     // cborg reports every malformed input by throwing; here that is an answer, not a bug.
     return fail({ code: 'cbor.malformed', reason: (error as Error).message })

@@ -19,6 +19,7 @@
  * As COSE_Sign1 with external_aad `tieline/reading/1`: at most 200 bytes for two energy registers, 240 for five registers.
  */
 import { compareBytes, utf8 } from '../bytes.ts'
+import type { Cbor } from '../cbor.ts'
 import { type Energy, milliwattHours } from '../quantity.ts'
 import {
   big,
@@ -121,37 +122,41 @@ const mustObis = (name: Obis): Uint8Array => {
 
 const shape = (field: string, reason: string) => fail({ code: 'record.shape', field, reason } as const)
 
-const register: Codec<MeterValue> = {
-  write: ({ obis, value, scaler, unit }) => [mustObis(obis), value, scaler, DLMS_UNIT[unit]],
-  read: (item, field) => {
-    if (!Array.isArray(item) || item.length !== 4) return shape(field, 'not [obis, value, scaler, unit]')
-    const name = obis.read(item[0], `${field}.obis`)
-    if (!name.ok) return name
-    const value = value64.read(item[1], `${field}.value`)
-    if (!value.ok) return value
-    const power = scaler.read(item[2], `${field}.scaler`)
-    if (!power.ok) return power
-    const unit = unitOfCode.get(item[3])
-    if (unit === undefined) return shape(`${field}.unit`, `DLMS unit ${String(item[3])} is not one of ours`)
-    return ok({ obis: obisName(name.value), value: value.value, scaler: power.value, unit })
-  },
+/** One register with its OBIS bytes as they stand there. */
+function readRegister(item: Cbor, field: string): Result<{ name: Uint8Array; value: MeterValue }, RecordFault> {
+  if (!Array.isArray(item) || item.length !== 4) return shape(field, 'not [obis, value, scaler, unit]')
+  const name = obis.read(item[0], `${field}.obis`)
+  if (!name.ok) return name
+  const value = value64.read(item[1], `${field}.value`)
+  if (!value.ok) return value
+  const power = scaler.read(item[2], `${field}.scaler`)
+  if (!power.ok) return power
+  const unit = unitOfCode.get(item[3])
+  if (unit === undefined) return shape(`${field}.unit`, `DLMS unit ${String(item[3])} is not one of ours`)
+  return ok({ name: name.value, value: { obis: obisName(name.value), value: value.value, scaler: power.value, unit } })
 }
 
 /** Registers in OBIS order, so that the same values are always the same bytes and none is there twice. */
 const registers: Codec<readonly MeterValue[]> = {
-  write: values =>
-    [...values].sort((a, b) => compareBytes(mustObis(a.obis), mustObis(b.obis))).map(value => register.write(value)),
+  write: values => {
+    const named = values.map(value => ({ name: mustObis(value.obis), value }))
+    named.sort((a, b) => compareBytes(a.name, b.name))
+    return named.map(({ name, value: { value, scaler, unit } }, i) => {
+      if (i > 0 && compareBytes(named[i - 1]!.name, name) === 0) throw new TypeError('a register is there twice')
+      return [name, value, scaler, DLMS_UNIT[unit]]
+    })
+  },
   read: (item, field) => {
     if (!Array.isArray(item) || item.length > MAX_REGISTERS) return shape(field, `not a list of up to ${MAX_REGISTERS}`)
     const values: MeterValue[] = []
     let last: Uint8Array | undefined
     for (const [i, part] of item.entries()) {
-      const value = register.read(part, `${field}[${i}]`)
-      if (!value.ok) return value
-      const name = mustObis(value.value.obis)
+      const register = readRegister(part, `${field}[${i}]`)
+      if (!register.ok) return register
+      const { name, value } = register.value
       if (last !== undefined && compareBytes(last, name) >= 0) return shape(`${field}[${i}]`, 'not in OBIS order')
       last = name
-      values.push(value.value)
+      values.push(value)
     }
     return ok(values)
   },
@@ -185,8 +190,6 @@ const codec = record(
 
 /** The payload of a reading's envelope. A name that is no OBIS name, or is there twice, is our bug and throws. */
 export function encodeReading(reading: Reading): Uint8Array {
-  const names = new Set(reading.registers.map(value => obisName(mustObis(value.obis))))
-  if (names.size !== reading.registers.length) throw new TypeError('a register is there twice')
   const { status, errors, ...rest } = reading
   return encodeAs(codec, {
     ...rest,
