@@ -10,6 +10,7 @@ import type { Reading } from '../../../protocol/reading/reading.ts'
 import { type MeterValue, OBIS } from '../../../protocol/telegram/obis.ts'
 import { instant } from '../../../protocol/time.ts'
 import { assert, suite } from '../../harness.ts'
+import { assertProperty, fc } from '../../property.ts'
 import { sampleContext } from '../reading/sample.ts'
 import { begin, end, inContext, record, session, textOf } from './sample.ts'
 
@@ -149,6 +150,7 @@ test('a page and its meter are read back out of a text, and out of nothing else'
   for (const other of ['', 'OCMF', 'OCMF||', 'OCMF|{}|{}', text.slice(1), text.replace('"T12"', '"X12"')]) {
     assert.is(ocmfPage(other), undefined, other)
   }
+  assertProperty(fc.property(fc.string(), noise => void ocmfPage(`OCMF|${noise}|`)))
 })
 
 test('a session is one record, or two where a new context began in between, or none', () => {

@@ -89,6 +89,21 @@ test('the key is the one of the note, and with it OpenSSL accepts what the data 
   assert.not.ok(verify('sha256', utf8(payload!.replace('987.65', '987.66')), key, der))
 })
 
+test('a whole session fits every version; with the envelopes inside it takes 2.1', () => {
+  const begin: Reading = { ...reading, reason: 'begin', registers: energies(99_999_999_000n, 99_999_999_000n) }
+  const end: Reading = { ...begin, sequence: 2, reason: 'end' }
+  const readings = [begin, end].map(one => ({ reading: one, context: sampleContext, hash: new Uint8Array(32) }))
+  const take = (version: OcppVersion, attached?: readonly Uint8Array[]) => {
+    const of = { series: 'T', number: Number.MAX_SAFE_INTEGER, readings, station: { gateway: 'Tieline' } } as const
+    const payload = must(writeOcmfPayload({ ...of, ...(attached === undefined ? {} : { attached }) }))
+    return ocppMeterValue(version, value({ reading: end, ocmf: ocmfText(payload, signer.signNow(utf8(payload))) })).ok
+  }
+  // As long as a context and two readings of a session are.
+  const envelopes = [231, 226, 226].map(length => new Uint8Array(length))
+  assert.equal([take('1.6'), take('2.0.1'), take('2.1')], [true, true, true])
+  assert.equal([take('2.0.1', envelopes), take('2.1', envelopes)], [false, true])
+})
+
 test('each reason has its context, and what was signed goes with import where no deal says otherwise', () => {
   const reasons = ['periodic', 'begin', 'end', 'exception', 'power-fail'] as const
   assert.is(
