@@ -1,5 +1,6 @@
 /**
- * Commands and responses (TPM 2.0 Library Part 1, "Command/Response structure"), with password sessions (TPM_RS_PW).
+ * Commands and responses (TPM 2.0 Library Part 1, "Command/Response structure"), with password sessions (TPM_RS_PW)
+ * and with policy sessions that need no HMAC.
  *
  *     80 02 | size 4 | command code 4 | handles 4 each | authorizations: size 4, .. | parameters
  *     80 02 | size 4 | response code 4 | handle 4 where one is made | size of parameters 4 | parameters | authorizations
@@ -25,13 +26,16 @@ export const TPM_HEADER_BYTES = 10
 /** What every TPM takes and gives at most (TPM_PT_MAX_RESPONSE_SIZE); the kernel's buffer is no larger. */
 export const TPM_RESPONSE_MAX = 4096
 
+/** A password, or the handle of a policy session whose policy is met; that session ends with the command. */
+export type TpmAuth = Uint8Array | number
+
 export interface TpmCommand<T> {
   /** As Part 3 calls it, without TPM2_. */
   readonly name: string
   readonly code: number
   readonly handles?: readonly number[]
-  /** Passwords of the first handles, in their order. */
-  readonly auths?: readonly Uint8Array[]
+  /** What opens each of the first handles, in their order. */
+  readonly auths?: readonly TpmAuth[]
   readonly parameters?: Uint8Array
   /** A handle stands before the parameters of the response. */
   readonly makesHandle?: boolean
@@ -47,9 +51,7 @@ export type TpmFrameFault =
 
 export function writeCommand(command: TpmCommand<unknown>): Uint8Array {
   const { handles = [], auths = [], parameters = NO_BYTES } = command
-  const authorizations = concat(
-    ...auths.map(auth => concat(u32(PASSWORD_SESSION), u16(0), Uint8Array.of(CONTINUE_SESSION), tpm2b(auth))),
-  )
+  const authorizations = concat(...auths.map(writeAuth))
   const body = concat(
     u32(command.code),
     ...handles.map(u32),
@@ -58,6 +60,12 @@ export function writeCommand(command: TpmCommand<unknown>): Uint8Array {
   )
   return concat(u16(auths.length === 0 ? NO_SESSIONS : SESSIONS), u32(body.length + 6), body)
 }
+
+/** Session, nonce TPM2B, attributes, HMAC or password TPM2B. */
+const writeAuth = (auth: TpmAuth): Uint8Array =>
+  typeof auth === 'number'
+    ? concat(u32(auth), tpm2b(NO_BYTES), Uint8Array.of(0), tpm2b(NO_BYTES))
+    : concat(u32(PASSWORD_SESSION), tpm2b(NO_BYTES), Uint8Array.of(CONTINUE_SESSION), tpm2b(auth))
 
 /** How many bytes the response says it has, once its header is there; undefined where that cannot be. */
 export function responseSize(header: Uint8Array): number | undefined {
@@ -79,16 +87,17 @@ export function readResponse<T>(command: TpmCommand<T>, bytes: Uint8Array): Resu
     if ((tag !== NO_SESSIONS && tag !== RSP_COMMAND) || !reader.ended) return bad('a refusal with more than its code')
     return fail(refusalOf(command.name, code))
   }
-  const sessions = command.auths?.length ?? 0
-  if (tag !== (sessions === 0 ? NO_SESSIONS : SESSIONS)) return bad(`tag 0x${tag.toString(16)}`)
+  const auths = command.auths ?? []
+  if (tag !== (auths.length === 0 ? NO_SESSIONS : SESSIONS)) return bad(`tag 0x${tag.toString(16)}`)
   const handle = command.makesHandle === true ? reader.u32() : 0
-  const parameters = sessions === 0 ? bytes.length - TPM_HEADER_BYTES - (command.makesHandle ? 4 : 0) : reader.u32()
+  const parameters = auths.length === 0 ? bytes.length - TPM_HEADER_BYTES - (command.makesHandle ? 4 : 0) : reader.u32()
   const body = new TpmReader(reader.take(parameters))
-  for (let n = 0; n < sessions; n++) {
+  for (const auth of auths) {
     const nonce = reader.tpm2b()
     reader.u8()
-    // A password is answered with neither nonce nor HMAC.
-    if (nonce.length !== 0 || reader.tpm2b().length !== 0) return bad('an authorization that was not asked for')
+    // Neither is answered with an HMAC; a password has no nonce either.
+    if ((typeof auth !== 'number' && nonce.length !== 0) || reader.tpm2b().length !== 0)
+      return bad('an authorization that was not asked for')
   }
   if (!reader.ended) return bad('its parts do not fill it')
   const value = command.read(body, handle)

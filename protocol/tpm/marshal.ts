@@ -15,7 +15,7 @@ export function u32(value: number): Uint8Array {
 
 export const tpm2b = (bytes: Uint8Array): Uint8Array => concat(u16(bytes.length), bytes)
 
-export const NO_BYTES = new Uint8Array(0)
+export const NO_BYTES: Uint8Array = new Uint8Array(0)
 
 /**
  * Reads what a stranger wrote and never throws: past the end it answers zeros and empty strings, and `ended` is false from

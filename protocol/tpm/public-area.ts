@@ -5,7 +5,7 @@
  *
  * The TPM vouches for its attributes, and the key's Name is a hash of all of it.
  */
-import { concat } from '../bytes.ts'
+import { concat, hex } from '../bytes.ts'
 import { p256 } from '../crypto/curves.ts'
 import { sha256 } from '../crypto/hash.ts'
 import { NO_BYTES, TpmReader, tpm2b, u16, u32 } from './marshal.ts'
@@ -21,6 +21,7 @@ const ATTRIBUTE = {
   fixedParent: 1 << 4,
   sensitiveDataOrigin: 1 << 5,
   userWithAuth: 1 << 6,
+  adminWithPolicy: 1 << 7,
   noDA: 1 << 10,
   restricted: 1 << 16,
   decrypt: 1 << 17,
@@ -112,19 +113,25 @@ export function coordinate(number: Uint8Array): Uint8Array | undefined {
   return concat(new Uint8Array(COORDINATE_BYTES - number.length), number)
 }
 
-function template(attributes: readonly TpmAttribute[], symmetric: Uint8Array, scheme: Uint8Array): Uint8Array {
+function template(
+  attributes: readonly TpmAttribute[],
+  symmetric: Uint8Array,
+  scheme: Uint8Array,
+  policy = NO_BYTES,
+  coordinates = NO_BYTES,
+): Uint8Array {
   const bits = attributes.reduce((sum, name) => sum | ATTRIBUTE[name], 0)
   return concat(
     u16(ALG.ecc),
     u16(ALG.sha256),
     u32(bits),
-    tpm2b(NO_BYTES),
+    tpm2b(policy),
     symmetric,
     scheme,
     u16(CURVE_P256),
     u16(ALG.none),
-    tpm2b(NO_BYTES),
-    tpm2b(NO_BYTES),
+    tpm2b(coordinates),
+    tpm2b(coordinates),
   )
 }
 
@@ -142,4 +149,15 @@ export const TEMPLATE = {
   storage: template([...STAYS, 'restricted', 'decrypt'], AES_128_CFB, NONE),
   metering: template([...STAYS, 'sign'], NONE, ECDSA_SHA256),
   attestation: template([...STAYS, 'sign', 'restricted'], NONE, ECDSA_SHA256),
+  /**
+   * Template L-2 of the TCG EK Credential Profile for TPM 2.0: the key that the maker's certificate is about. Used under the
+   * policy PolicySecret(TPM_RH_ENDORSEMENT), whose hash this is.
+   */
+  endorsement: template(
+    [...BORN_AND_STAYS, 'adminWithPolicy', 'restricted', 'decrypt'],
+    AES_128_CFB,
+    NONE,
+    hex('837197674484b3f81a90cc8d46a5d724fd52d76e06520b64f2a1da1b331469aa'),
+    new Uint8Array(COORDINATE_BYTES),
+  ),
 } as const

@@ -26,7 +26,7 @@ import {
 import { u32 } from '../../../../protocol/tpm/marshal.ts'
 import { ALG, TEMPLATE } from '../../../../protocol/tpm/public-area.ts'
 import { signerCases } from '../../../contracts/signer.ts'
-import { assert, suite } from '../../../harness.ts'
+import { assert, type SkipReason, suite } from '../../../harness.ts'
 import { noSwtpm, type Swtpm, startSwtpm, time } from './swtpm.ts'
 
 const test = suite('tpm signer')
@@ -34,8 +34,8 @@ const test = suite('tpm signer')
 const place = { handle: 0x8102_0001, auth: systemEntropy.bytes(16) }
 const codeOf = (result: Result<unknown>): string => (result.ok ? 'ok' : result.fault.code)
 
-function withSwtpm(title: string, body: (sw: Swtpm) => Promise<void>): void {
-  test.skipIf(noSwtpm, title, async () => {
+function withSwtpm(title: string, body: (sw: Swtpm) => Promise<void>, also?: SkipReason): void {
+  test.skipIf(noSwtpm ?? also, title, async () => {
     const sw = await startSwtpm()
     try {
       await body(sw)
@@ -56,31 +56,35 @@ signerCases(test, 'swtpm', { alg: 'ES256', trust: 'tpm', skip: noSwtpm }, async 
   return { signer, secrets: [place.auth], lose: () => sw.kill(), end: () => sw.end() }
 })
 
-withSwtpm('openssl on the command line accepts what the TPM signed', async sw => {
-  const { publicKey, signer } = await withKey(sw)
-  const message = utf8('1.8.0*255(000123.456*kWh)')
-  const signature = must(await signer.sign(message))
-  const der = concat(hex('3039 3013 0607 2a8648ce3d0201 0608 2a8648ce3d030107 0322 00'), publicKey)
-  const key = createPublicKey({ key: Buffer.from(der), format: 'der', type: 'spki' })
-  const file = (name: string, bytes: Uint8Array | string) => {
-    writeFileSync(join(sw.folder, name), bytes)
-    return join(sw.folder, name)
-  }
-  // DER as openssl wants it: SEQUENCE of two INTEGERs, each with a zero before a high bit.
-  const integer = (bytes: Uint8Array) => {
-    const short = bytes.subarray(bytes.findIndex(byte => byte !== 0))
-    const body = short[0]! >= 0x80 ? concat(Uint8Array.of(0), short) : short
-    return concat(Uint8Array.of(2, body.length), body)
-  }
-  const pair = concat(integer(signature.subarray(0, 32)), integer(signature.subarray(32)))
-  const args = [
-    ...['dgst', '-sha256', '-verify', file('key.pem', key.export({ format: 'pem', type: 'spki' }))],
-    ...['-signature', file('signature', concat(Uint8Array.of(0x30, pair.length), pair)), file('message', message)],
-  ]
-  assert.is(execFileSync('openssl', args, { encoding: 'utf8' }).trim(), 'Verified OK')
-  file('message', utf8('1.8.0*255(000123.457*kWh)'))
-  assert.throws(() => execFileSync('openssl', args, { stdio: 'pipe' }))
-})
+withSwtpm(
+  'openssl on the command line accepts what the TPM signed',
+  async sw => {
+    const { publicKey, signer } = await withKey(sw)
+    const message = utf8('1.8.0*255(000123.456*kWh)')
+    const signature = must(await signer.sign(message))
+    const der = concat(hex('3039 3013 0607 2a8648ce3d0201 0608 2a8648ce3d030107 0322 00'), publicKey)
+    const key = createPublicKey({ key: Buffer.from(der), format: 'der', type: 'spki' })
+    const file = (name: string, bytes: Uint8Array | string) => {
+      writeFileSync(join(sw.folder, name), bytes)
+      return join(sw.folder, name)
+    }
+    // DER as openssl wants it: SEQUENCE of two INTEGERs, each with a zero before a high bit.
+    const integer = (bytes: Uint8Array) => {
+      const short = bytes.subarray(bytes.findIndex(byte => byte !== 0))
+      const body = short[0]! >= 0x80 ? concat(Uint8Array.of(0), short) : short
+      return concat(Uint8Array.of(2, body.length), body)
+    }
+    const pair = concat(integer(signature.subarray(0, 32)), integer(signature.subarray(32)))
+    const args = [
+      ...['dgst', '-sha256', '-verify', file('key.pem', key.export({ format: 'pem', type: 'spki' }))],
+      ...['-signature', file('signature', concat(Uint8Array.of(0x30, pair.length), pair)), file('message', message)],
+    ]
+    assert.is(execFileSync('openssl', args, { encoding: 'utf8' }).trim(), 'Verified OK')
+    file('message', utf8('1.8.0*255(000123.457*kWh)'))
+    assert.throws(() => execFileSync('openssl', args, { stdio: 'pipe' }))
+  },
+  noOpenssl,
+)
 
 withSwtpm('a key is made once: what stands at a handle is never overwritten', async sw => {
   const { publicKey } = await withKey(sw)

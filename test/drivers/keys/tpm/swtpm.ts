@@ -10,15 +10,16 @@ import { openTpm, type Tpm } from '../../../../drivers/keys/tpm/tpm.ts'
 import { must } from '../../../../protocol/result.ts'
 import type { SkipReason } from '../../../harness.ts'
 
-const isInstalled = (program: string): boolean => {
+const isInstalled = (program: string, ask: string): boolean => {
   try {
-    execFileSync(program, ['--version'], { stdio: 'ignore' })
+    execFileSync(program, [ask], { stdio: 'ignore' })
     return true
   } catch {
     return false
   }
 }
-export const noSwtpm: SkipReason | undefined = isInstalled('swtpm') ? undefined : 'no-swtpm'
+export const noSwtpm: SkipReason | undefined = isInstalled('swtpm', '--version') ? undefined : 'no-swtpm'
+export const noOpenssl: SkipReason | undefined = isInstalled('openssl', 'version') ? undefined : 'no-openssl'
 
 export const time = createSystemTime()
 
