@@ -22,8 +22,9 @@ import {
   writeOcmfPayload,
 } from '../../protocol/ocmf/write.ts'
 import { parseContext } from '../../protocol/reading/context.ts'
-import { fail, ok, type Result } from '../../protocol/result.ts'
+import { type Fault, fail, ok, type Result } from '../../protocol/result.ts'
 import type { SignedReading } from './chain.ts'
+import type { Metering } from './run.ts'
 
 /** Kind of a record's text in the journal. */
 export const OCMF_KIND = 'ocmf'
@@ -53,6 +54,8 @@ export interface OcmfBook {
    * may stand in the journal; asked again, the transaction takes new pages.
    */
   session(begin: SignedReading, end: SignedReading, user?: OcmfUser): Promise<Result<readonly string[]>>
+  /** One reading of a transaction, as soon as it is there. */
+  part(reading: SignedReading, user?: OcmfUser): Promise<Result<string>>
   /** A reading, or a gap, outside of transactions. */
   fiscal(reading: SignedReading): Promise<Result<string>>
 }
@@ -98,6 +101,12 @@ export function createOcmfBook({ signer, journal, station, attach = false }: Ocm
     return mine
   }
 
+  const single = (series: OcmfSeries, reading: SignedReading, user?: OcmfUser): Promise<Result<string>> =>
+    inTurn(async () => {
+      const read = inContext(reading)
+      return read.ok ? record(series, [read.value], [reading.context, reading.envelope], user) : read
+    })
+
   return {
     restore: ({ kind, bytes }) => {
       if (kind !== OCMF_KIND) return
@@ -128,12 +137,25 @@ export function createOcmfBook({ signer, journal, station, attach = false }: Ocm
         return ok(texts)
       }),
 
-    fiscal: reading =>
-      inTurn(async () => {
-        const read = inContext(reading)
-        return read.ok ? record('F', [read.value], [reading.context, reading.envelope]) : read
-      }),
+    part: (reading, user) => single('T', reading, user),
+    fiscal: reading => single('F', reading),
   }
+}
+
+/**
+ * Puts the begin and the end of each deal on record, and what went wrong between them, each by itself and at once: nothing
+ * has to outlast a restart, and whoever asks later finds it in the journal.
+ */
+export function recordDeals(
+  metering: Pick<Metering, 'onSigned'>,
+  book: Pick<OcmfBook, 'part'>,
+  health: (what: string, fault: Fault | undefined) => void,
+): void {
+  metering.onSigned((name, signed) => {
+    const { session, reason } = signed.reading
+    if (session === undefined || reason === 'periodic' || reason === 'gap') return
+    void book.part(signed).then(given => health(`meter.${name}.ocmf`, given.ok ? undefined : given.fault))
+  })
 }
 
 function inContext({ reading, hash, context }: SignedReading): Result<ReadingInContext> {

@@ -1,6 +1,6 @@
 import { keepForRestart } from '../../../agent/keeping.ts'
 import type { SignedReading } from '../../../agent/metering/chain.ts'
-import { createOcmfBook, OCMF_KIND, type OcmfBook } from '../../../agent/metering/ocmf.ts'
+import { createOcmfBook, OCMF_KIND, type OcmfBook, recordDeals } from '../../../agent/metering/ocmf.ts'
 import { createP256Signer } from '../../../drivers/crypto/signer.ts'
 import { drainPromises } from '../../../drivers/drain.ts'
 import type { Signer } from '../../../drivers/ports.ts'
@@ -11,6 +11,7 @@ import { seededRandom } from '../../../hw/sim/random.ts'
 import { fromUtf8, toHex, utf8 } from '../../../protocol/bytes.ts'
 import { fromBase64 } from '../../../protocol/chain/base64.ts'
 import { parseOcmf } from '../../../protocol/ocmf/parse.ts'
+import { judgeRun } from '../../../protocol/ocmf/run.ts'
 import type { Reading } from '../../../protocol/reading/reading.ts'
 import { verifyContext, verifyReading } from '../../../protocol/reading/verify.ts'
 import { fail, must } from '../../../protocol/result.ts'
@@ -145,6 +146,38 @@ test('a restart in the middle of a transaction makes two records, one page after
     texts.map(text => parseOcmf(text).record!.readings[0]!.reason),
     ['B', 'E'],
   )
+})
+
+test('the begin and the end of a deal are put on record as they are signed, and trouble with it is told', async () => {
+  const { book, texts } = await boot(disk())
+  const listeners: ((name: string, signed: SignedReading) => void)[] = []
+  const health: string[] = []
+  const hear = async (...readings: readonly SignedReading[]) => {
+    for (const reading of readings) for (const listener of listeners) listener('roof', reading)
+    await time.advance(1000)
+  }
+  recordDeals({ onSigned: listener => void listeners.push(listener) }, book, (what, fault) =>
+    health.push(`${what} ${fault?.code}`),
+  )
+  const { session: _, ...free } = begin.reading
+  await hear(
+    begin,
+    fiscal,
+    await signed({ ...begin.reading, sequence: 7, reason: 'periodic' }),
+    await signed(free),
+    end,
+  )
+  const all = await texts()
+  assert.equal(all.map(pageOf), ['T1', 'T2'])
+  const verdict = judgeRun(all.map((text, i) => ({ record: parseOcmf(text).record!, number: i + 1 })))
+  assert.equal(verdict.broken, [])
+  const [moved] = verdict.transactions[0]!.energies
+  // 123,999.999 kWh less 123,456.789 kWh.
+  assert.is(moved!.value * 10n ** BigInt(moved!.scaler + 9), 543_210n * 10n ** 9n)
+  assert.equal(health, ['meter.roof.ocmf undefined', 'meter.roof.ocmf undefined'])
+  const bare = await signed({ ...begin.reading, registers: [{ obis: '1-0:16.7.0', value: 5n, scaler: 0, unit: 'W' }] })
+  await hear(bare)
+  assert.is(health.at(-1), 'meter.roof.ocmf ocmf.no-energy')
 })
 
 test('with attachments nothing is lost: what travels inside is the reading as signed', async () => {
