@@ -27,7 +27,7 @@ import { u32 } from '../../../../protocol/tpm/marshal.ts'
 import { ALG, TEMPLATE } from '../../../../protocol/tpm/public-area.ts'
 import { signerCases } from '../../../contracts/signer.ts'
 import { assert, type SkipReason, suite } from '../../../harness.ts'
-import { noSwtpm, type Swtpm, startSwtpm, time } from './swtpm.ts'
+import { noOpenssl, noSwtpm, type Swtpm, startSwtpm, time } from './swtpm.ts'
 
 const test = suite('tpm signer')
 
