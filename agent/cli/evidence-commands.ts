@@ -1,6 +1,9 @@
 /** The commands of a dispute, which need no site: what they understand, and which function carries each out. */
-import type { Command } from './commander.ts'
+import { createSystemTime } from '../../drivers/clock.ts'
+import { type Command, program } from './commander.ts'
 import type { ExitCode } from './exit-codes.ts'
+import type { ExportOptions } from './journal-export.ts'
+import type { RepairOptions } from './journal-repair.ts'
 import type { Terminal } from './terminal.ts'
 import type { VerifyOptions } from './verify.ts'
 
@@ -31,6 +34,62 @@ export function addEvidence(add: Add, terminal: Terminal, leave: (exit: ExitCode
     .action(async (file: string, options: VerifyOptions) => {
       const { verify } = await import('./verify.ts')
       leave(await verify(file, options, terminal))
+    })
+  addJournal(add, terminal, leave)
+}
+
+function addJournal(add: Add, terminal: Terminal, leave: (exit: ExitCode) => void): void {
+  const journal = add(
+    'journal',
+    'What a journal folder holds: give it out, check it, or save what is left of a damaged one.',
+    [
+      'tieline journal export /var/lib/tieline/journal --since 7d > readings.jsonl',
+      'tieline journal check /var/lib/tieline/journal',
+      'tieline journal repair /var/lib/tieline/journal --dry-run',
+    ],
+  )
+  const part = (name: string, description: string, examples: readonly string[]): Command => {
+    const command = program(name, terminal, 'tieline journal ')
+      .description(description)
+      .argument('<folder>', 'the folder of the journal, or a copy of it; it is only read')
+      .addHelpText('after', `\nExamples:\n${examples.map(example => `  ${example}\n`).join('')}`)
+    journal.addCommand(command)
+    return command
+  }
+  part('export', 'Give out what was signed, each reading behind its context, so that others can verify it.', [
+    'tieline journal export /var/lib/tieline/journal --since 7d > readings.jsonl',
+    'tieline journal export journal --since 2026-11-01 --until 2026-12-01 --meter 19041234',
+    'tieline journal export journal --format senml',
+    'tieline journal export journal --format ocmf > sessions.ocmf',
+  ])
+    .option('--since <moment>', 'from then on: 2026-11-01, 2026-11-01T10:00 (UTC), or 7d for so long ago')
+    .option('--until <moment>', 'before then')
+    .option('--meter <serial>', 'of this meter only')
+    .option('--format <form>', 'jsonl, senml, or ocmf: the records that were given out as such', 'jsonl')
+    .action(async (folder: string, options: ExportOptions) => {
+      const { exportJournal } = await import('./journal-export.ts')
+      leave(await exportJournal(folder, options, createSystemTime().clock.now(), terminal))
+    })
+  part(
+    'check',
+    'Say whether every frame is as it was written, and name every place that is not; signatures are for verify.',
+    ['tieline journal check /var/lib/tieline/journal', 'tieline journal check journal --json | jq .broken'],
+  )
+    .option('--json', 'one JSON object')
+    .action(async (folder: string, options: { json?: true }) => {
+      const { checkJournal } = await import('./journal.ts')
+      leave(await checkJournal(folder, options.json === true, terminal))
+    })
+  part('repair', 'Save what stands before the first broken place into a new folder. The damaged one stays as it is.', [
+    'tieline journal repair /var/lib/tieline/journal --dry-run',
+    'tieline journal repair /var/lib/tieline/journal --into /var/lib/tieline/journal-saved',
+  ])
+    .option('--dry-run', 'say what could be saved; nothing is written')
+    .option('--into <folder>', 'a new folder for what can be saved')
+    .option('--json', 'one JSON object')
+    .action(async (folder: string, options: RepairOptions) => {
+      const { repairJournal } = await import('./journal-repair.ts')
+      leave(await repairJournal(folder, options, terminal))
     })
 }
 

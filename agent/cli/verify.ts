@@ -1,6 +1,7 @@
 /** `tieline verify`: what a piece of signed evidence proves, and every rule that it breaks. */
 import { createVerifier } from '../../drivers/crypto/verifier.ts'
-import { readBytes } from '../../drivers/text-file.ts'
+import { isFolder } from '../../drivers/store/folder.ts'
+import { type FileFault, readBytes } from '../../drivers/text-file.ts'
 import { toHex } from '../../protocol/bytes.ts'
 import { createReadingAudit } from '../../protocol/reading/audit.ts'
 import { type Fault, fail, faultLine, ok, type Result } from '../../protocol/result.ts'
@@ -14,6 +15,8 @@ import { readSigningKey } from './public-key.ts'
 import { tellFile } from './site-file.ts'
 import type { Terminal } from './terminal.ts'
 import { misused } from './usage.ts'
+import { judgeChargingFile } from './verify-charging.ts'
+import { judgeJournal } from './verify-journal.ts'
 import { auditVerdict, holds, type Verdict, verdictJson, verdictText } from './verify-report.ts'
 
 export interface VerifyOptions {
@@ -28,30 +31,47 @@ export async function verify(file: string, options: VerifyOptions, terminal: Ter
     terminal.err(`tieline verify: ${file}: ${faultLine(fault)}\n`)
     return EXIT.no
   }
-  const read = await readBytes(file)
-  if (!read.ok) return tellFile(read.fault, 'tieline verify', terminal)
-  const evidence = readEvidence(read.value)
-  if (!evidence.ok) return refuse(evidence.fault)
-  const verdict = await judge(evidence.value, options.key)
+  const verdict = (await isFolder(file)) ? await judgeFolder(file, options.key) : await judgeFile(file, options.key)
   if (!verdict.ok) {
-    return verdict.fault.code.startsWith('key.')
-      ? misused('verify', `--key: ${faultLine(verdict.fault)}`, terminal)
-      : refuse(verdict.fault)
+    const { fault } = verdict
+    if (isFileFault(fault)) return tellFile(fault, 'tieline verify', terminal)
+    return fault.code.startsWith('key.') ? misused('verify', `--key: ${faultLine(fault)}`, terminal) : refuse(fault)
   }
   if (options.json) terminal.out(jsonLine(verdictJson(file, verdict.value)))
   else terminal.out(verdictText(file, verdict.value, terminal))
   return holds(verdict.value) ? EXIT.ok : EXIT.no
 }
 
-async function judge(evidence: EvidenceFile, typed: readonly string[]): Promise<Result<Verdict>> {
+const isFileFault = (fault: Fault): fault is FileFault => fault.code.startsWith('file.')
+
+async function judgeFile(file: string, typed: readonly string[]): Promise<Result<Verdict>> {
+  const read = await readBytes(file)
+  if (!read.ok) return read
+  const evidence = readEvidence(read.value)
+  if (!evidence.ok) return evidence
+  return evidence.value.kind === 'charging'
+    ? judgeChargingFile(evidence.value.text, typed[0])
+    : withKeys(typed, keys => judge(evidence.value as Exclude<EvidenceFile, { kind: 'charging' }>, keys))
+}
+
+const judgeFolder = (folder: string, typed: readonly string[]): Promise<Result<Verdict>> =>
+  withKeys(typed, keys => judgeJournal(folder, keys))
+
+async function withKeys(
+  typed: readonly string[],
+  judgeBy: (keys: readonly Uint8Array[]) => Result<Verdict> | Promise<Result<Verdict>>,
+): Promise<Result<Verdict>> {
   const keys: Uint8Array[] = []
-  for (const text of evidence.kind === 'charging' ? [] : typed) {
+  for (const text of typed) {
     const key = readSigningKey(text)
     if (!key.ok) return key
     keys.push(key.value)
   }
+  return judgeBy(keys)
+}
+
+function judge(evidence: Exclude<EvidenceFile, { kind: 'charging' }>, keys: readonly Uint8Array[]): Result<Verdict> {
   if (evidence.kind === 'bsm-snapshot') return judgeSnapshot(evidence.bytes, keys)
-  if (evidence.kind === 'charging') return fail({ code: 'verify.charging' })
   const audit = createReadingAudit({ verifier: createVerifier(), ...(keys.length > 0 ? { keys } : {}) })
   for (const { envelope, where } of evidence.envelopes) audit.add(envelope, where)
   return ok(auditVerdict('signed readings', audit.end(), evidence.broken))

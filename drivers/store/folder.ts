@@ -1,5 +1,5 @@
 /** Folders: made where missing, temporary ones removed with everything in them. */
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { done, fail, ok, type Result } from '../../protocol/result.ts'
@@ -19,6 +19,15 @@ export async function makeFolder(path: string): Promise<Result<void>> {
     return done
   } catch (error) {
     return faultOf(path, error)
+  }
+}
+
+/** Whether a folder is there; whatever else is wrong with a path, whoever opens it says. */
+export async function isFolder(path: string): Promise<boolean> {
+  try {
+    return statSync(path).isDirectory()
+  } catch {
+    return false
   }
 }
 

@@ -1,0 +1,62 @@
+/** A journal folder as evidence: its frames, what is signed in it, and whether it is as long as a head says. */
+import { createVerifier } from '../../drivers/crypto/verifier.ts'
+import { openFolder } from '../../drivers/store/disk.ts'
+import { openJournalReader } from '../../drivers/store/journal-reader.ts'
+import { surveyJournal } from '../../drivers/store/journal-survey.ts'
+import { toHex } from '../../protocol/bytes.ts'
+import { type Broken, createReadingAudit } from '../../protocol/reading/audit.ts'
+import { ok, type Result } from '../../protocol/result.ts'
+import { visitSigned } from './journal-records.ts'
+import { auditVerdict, type Verdict } from './verify-report.ts'
+
+export async function judgeJournal(folder: string, keys: readonly Uint8Array[]): Promise<Result<Verdict>> {
+  const disk = await openFolder(folder)
+  if (!disk.ok) return disk
+  const survey = await surveyJournal(disk.value)
+  if (!survey.ok) return survey
+  const broken: Broken[] = survey.value.broken.map(({ segment, offset, bytes, reason }) => ({
+    where: `${segment} byte ${offset}`,
+    fault: { code: 'journal.corrupt', bytes, reason },
+  }))
+  const audit = createReadingAudit({ verifier: createVerifier(), ...(keys.length > 0 ? { keys } : {}) })
+  const reader = await openJournalReader(disk.value)
+  const visited = reader.ok
+    ? await visitSigned(reader.value, ({ kind, bytes, where, carried }) => {
+        // Of what was carried over from dropped segments only contexts are needed: what they stand for is not there.
+        if (kind === 'context' || (kind !== 'ocmf' && !carried)) audit.add(bytes, where)
+      })
+    : reader
+  // What the survey found is said once, and with every place.
+  if (!visited.ok && broken.length === 0) broken.push({ where: 'journal', fault: visited.fault })
+  const { origin, segments, cuts, head } = survey.value
+  const verdict = auditVerdict('journal', audit.end(), broken)
+  const id = origin === undefined ? undefined : toHex(origin.id)
+  const owner = origin === undefined ? undefined : toHex(origin.owner)
+  return ok({
+    ...verdict,
+    said: [
+      `journal ${id ?? 'without an origin'} of gateway ${owner ?? 'unknown'}: ${segments.length} segments, ${head?.records ?? 0} records`,
+      ...(head === undefined ? [] : [`its last frame is ${head.sequence}, ${toHex(head.hash)}`]),
+      ...verdict.said,
+    ],
+    notes: [
+      ...cuts.map(
+        ({ segment, offset }) =>
+          `a commit was cut short at segment ${segment} byte ${offset}; nothing in it was acknowledged`,
+      ),
+      'records cut off the end show only against a head in other hands',
+      ...verdict.notes,
+    ],
+    json: {
+      journal: {
+        id: id ?? null,
+        owner: owner ?? null,
+        segments: segments.length,
+        records: head?.records ?? 0,
+        head: head === undefined ? null : { sequence: Number(head.sequence), hash: toHex(head.hash) },
+        cuts,
+      },
+      ...verdict.json,
+    },
+  })
+}

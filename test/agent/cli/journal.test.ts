@@ -1,0 +1,167 @@
+/** `tieline journal` and a journal as evidence, on real folders that a real writer left. */
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { encodeMeteringRecord } from '../../../agent/metering/journal-form.ts'
+import { createSystemTime } from '../../../drivers/clock.ts'
+import { openDisk } from '../../../drivers/store/disk.ts'
+import { openJournal } from '../../../drivers/store/journal.ts'
+import { toHex } from '../../../protocol/bytes.ts'
+import { must } from '../../../protocol/result.ts'
+import { assert, suite } from '../../harness.ts'
+import { chainOf, sampleContext, sealContext, sealReading } from '../../protocol/reading/sample.ts'
+import { runTieline } from './cli-run.ts'
+
+const root = mkdtempSync(join(tmpdir(), 'tieline-journal-cli-'))
+process.on('exit', () => rmSync(root, { recursive: true, force: true }))
+let folders = 0
+const newFolder = () => join(root, `j${++folders}`)
+
+const KEY = toHex(sampleContext.key)
+const chain = await chainOf(Array.from({ length: 12 }, () => ({})))
+const context = await sealContext(sampleContext)
+const readings = await Promise.all(chain.map(({ reading }) => sealReading(reading)))
+const BLOCK = 4096
+
+/** A journal of twelve readings, each in a block of its own, over several segments of eight blocks. */
+async function writeJournal(): Promise<string> {
+  const folder = newFolder()
+  const disk = must(await openDisk(folder))
+  const { clock, timers } = createSystemTime()
+  const journal = must(
+    await openJournal({
+      disk,
+      clock,
+      timers,
+      entropy: { bytes: count => new Uint8Array(count).fill(7) },
+      owner: sampleContext.device,
+      segmentBytes: 8 * BLOCK,
+      keeping: ({ kind }) => (kind === 'context' || kind === 'reading' ? { as: kind } : undefined),
+    }),
+  )
+  const record = (envelope: Uint8Array) =>
+    encodeMeteringRecord({ name: 'grid', meterId: sampleContext.meterId, envelope })
+  must(await journal.append('context', record(context), { urgent: true }))
+  for (const envelope of readings) must(await journal.append('reading', record(envelope), { urgent: true }))
+  await journal.close()
+  await disk.close()
+  return folder
+}
+
+const segmentsOf = (folder: string) => readdirSync(folder).filter(name => name.endsWith('.seg'))
+function damage(folder: string, segment: number, at: number): void {
+  const file = join(folder, segmentsOf(folder)[segment]!)
+  const bytes = readFileSync(file)
+  bytes[at]! ^= 1
+  writeFileSync(file, bytes)
+}
+
+const test = suite('cli journal')
+
+test('a whole journal is checked, verified, and given out as lines that verify again', async () => {
+  const folder = await writeJournal()
+  assert.ok(segmentsOf(folder).length >= 2)
+  const checked = await runTieline(['journal', 'check', folder, '--json'])
+  assert.is(checked.exit, 0, checked.err)
+  assert.equal([checked.json()[0].ok, checked.json()[0].owner], [true, toHex(sampleContext.device)])
+  const people = await runTieline(['journal', 'check', folder])
+  assert.ok(people.out.endsWith('it is whole\n'), people.out)
+
+  const verified = await runTieline(['verify', folder, '--key', KEY, '--json'])
+  assert.is(verified.exit, 0, verified.out)
+  const [said] = verified.json()
+  assert.equal([said.what, said.meters[0].readings, said.meters[0].sequence], ['journal', 12, [1, 12]])
+
+  const lines = await runTieline(['journal', 'export', folder])
+  assert.is(lines.exit, 0)
+  assert.is(lines.out.trim().split('\n').length, 13, 'the context once, in front')
+  const file = join(root, 'export.jsonl')
+  writeFileSync(file, lines.out)
+  const again = await runTieline(['verify', file, '--key', KEY, '--json'])
+  assert.equal([again.exit, again.json()[0].meters[0].readings], [0, 12])
+})
+
+test('a part is given out by time and meter, behind its context; what matches nothing says so', async () => {
+  const folder = await writeJournal()
+  const sixth = new Date(chain[5]!.reading.time).toISOString()
+  const since = await runTieline(['journal', 'export', folder, '--since', sixth])
+  assert.equal(
+    since.json().map(line => [line.kind, line.sequence]),
+    [['context', undefined], ...[6, 7, 8, 9, 10, 11, 12].map(n => ['reading', n])],
+  )
+  const until = await runTieline(['journal', 'export', folder, '--until', sixth, '--meter', sampleContext.meterId])
+  assert.is(until.json().length, 6)
+  const other = await runTieline(['journal', 'export', folder, '--meter', 'other'])
+  assert.equal([other.exit, other.out], [1, ''])
+  assert.ok(other.err.includes('nothing in it matches'))
+  const senml = await runTieline(['journal', 'export', folder, '--format', 'senml'])
+  assert.is(JSON.parse(senml.out)[0].u, 'count')
+  for (const args of [
+    ['--since', 'yesterday'],
+    ['--until', '2026-02-30'],
+    ['--format', 'xml'],
+  ]) {
+    const wrong = await runTieline(['journal', 'export', folder, ...args])
+    assert.equal([wrong.exit, wrong.err.split('\n').length], [2, 2], args.join(' '))
+  }
+})
+
+test('every broken place is named, and everything before the first is saved into a new folder', async () => {
+  const folder = await writeJournal()
+  damage(folder, 1, 4 * BLOCK + 100)
+  damage(folder, 1, 6 * BLOCK + 9)
+  const before = segmentsOf(folder).map(name => toHex(readFileSync(join(folder, name))))
+  const checked = await runTieline(['journal', 'check', folder, '--json'])
+  assert.is(checked.exit, 1)
+  assert.equal(
+    checked.json()[0].broken.map((one: { segment: string; offset: number }) => [one.segment, one.offset]),
+    [
+      ['journal-00000002.seg', 4 * BLOCK],
+      ['journal-00000002.seg', 6 * BLOCK],
+    ],
+  )
+  const verified = await runTieline(['verify', folder, '--key', KEY, '--json'])
+  assert.equal([verified.exit, verified.json()[0].broken[0].code], [1, 'journal.corrupt'])
+
+  const dry = await runTieline(['journal', 'repair', folder, '--dry-run', '--json'])
+  assert.is(dry.exit, 0)
+  const target = newFolder()
+  const saved = await runTieline(['journal', 'repair', folder, '--into', target, '--json'])
+  assert.is(saved.exit, 0, saved.err)
+  assert.equal([saved.json()[0].records, saved.json()[0].lost > 0], [dry.json()[0].records, true])
+  assert.equal(
+    segmentsOf(folder).map(name => toHex(readFileSync(join(folder, name)))),
+    before,
+    'the damaged folder is as it was',
+  )
+  const whole = await runTieline(['verify', target, '--key', KEY, '--json'])
+  assert.is(whole.exit, 0, whole.out)
+  const [from, to] = whole.json()[0].meters[0].sequence
+  assert.ok(from === 1 && to >= 5 && to < 12, `${from} to ${to}`)
+  assert.is(whole.json()[0].journal.cuts.length, 1, 'the next start reports where it was cut')
+  const twice = await runTieline(['journal', 'repair', folder, '--into', target])
+  assert.is(twice.exit === 0, false, 'a folder with something in it is not written into')
+})
+
+test('what is no journal, not there, or broken from its beginning is said in one line', async () => {
+  const empty = newFolder()
+  must(await openDisk(empty))
+  const foreign = newFolder()
+  must(await openDisk(foreign))
+  writeFileSync(join(foreign, 'photo.jpg'), 'x')
+  const broken = await writeJournal()
+  damage(broken, 0, 20)
+  for (const [args, code] of [
+    [['check', join(root, 'nowhere')], 'missing'],
+    [['check', empty], 'journal.missing'],
+    [['export', foreign], 'journal.not-a-journal'],
+    [['repair', broken, '--dry-run'], 'journal.nothing-to-save'],
+  ] as const) {
+    const { exit, err } = await runTieline(['journal', ...args])
+    assert.ok(exit !== 0 && err.includes(code) && err.split('\n').length === 2, `${args.join(' ')}: ${exit} ${err}`)
+  }
+  const neither = await runTieline(['journal', 'repair', broken])
+  assert.is(neither.exit, 2)
+})
+
+test.run()
