@@ -59,9 +59,12 @@ export async function openLevelIndex(folder: string): Promise<Result<Index>> {
     get lost() {
       return lost
     },
-    get: key => ask(level => level.get(key)),
+    get: key => ask(async level => plain(await level.get(key))),
     range: ({ from, to, reverse = false, limit = -1 }: KeyRange) =>
-      ask(level => level.iterator({ gte: from, lt: to, reverse, limit }).all()),
+      ask(async level => {
+        const found = await level.iterator({ gte: from, lt: to, reverse, limit }).all()
+        return found.map(([key, value]) => [key, plain(value)] as const)
+      }),
     write: entries =>
       ask(level =>
         level.batch(
@@ -85,6 +88,11 @@ export async function openLevelIndex(folder: string): Promise<Result<Index>> {
       await closing?.close()
     },
   })
+}
+
+/** LevelDB answers with Node's own Buffers. */
+function plain<T extends Uint8Array | undefined>(value: T): T {
+  return (value && new Uint8Array(value)) as T
 }
 
 const pathOf = (folder: string, number: number): string => join(folder, String(number).padStart(8, '0'))

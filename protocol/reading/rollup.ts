@@ -325,7 +325,7 @@ function bucketOf(
   const { opening, closing, readings } = counter
   const from = start?.point ?? opening
   const energy = (closing.energy - from.energy) as Energy
-  const ordered = isWhole(reach) && (start === undefined || (start.last ?? reach.last) + 1 === reach.first)
+  const ordered = isWhole(reach) && (start === undefined || (start.last !== undefined && start.last + 1 === reach.first))
   const wrong: readonly [Absence, boolean][] = [
     ['one-reading', start === undefined && readings === 1],
     ['energy-error', isFlawed(reach) || start?.unsettled === true],
