@@ -8,7 +8,7 @@
  */
 import { equalBytes, toHex } from '../bytes.ts'
 import { type CoseFault, envelopeHash, kidOf, parseSign1, type Sign1, verifySign1 } from '../crypto/cose.ts'
-import type { Verifier } from '../crypto/verify.ts'
+import { hasLowS, type Verifier } from '../crypto/verify.ts'
 import { algOfKey } from '../identity/key.ts'
 import { fail, ok, type Result } from '../result.ts'
 import { CONTEXT_PURPOSE, CONTEXT_REFERENCE_BYTES, type Context, parseContext } from './context.ts'
@@ -67,9 +67,14 @@ function openedBy(publicKey: Uint8Array, bytes: Uint8Array): Result<Sign1, Verif
   const alg = algOfKey(publicKey)
   if (alg === undefined || envelope.value.alg !== alg) return fail({ code: 'cose.alg', alg: envelope.value.alg })
   const kid = kidOf(alg, publicKey)
-  return equalBytes(kid, envelope.value.kid)
-    ? envelope
-    : fail({ code: 'reading.kid', expected: toHex(kid), received: toHex(envelope.value.kid) })
+  if (!equalBytes(kid, envelope.value.kid)) {
+    return fail({ code: 'reading.kid', expected: toHex(kid), received: toHex(envelope.value.kid) })
+  }
+  // Every Signer writes the lower s: the higher is somebody's second text of the same signature.
+  if (alg === 'ES256' && !hasLowS(envelope.value.signature)) {
+    return fail({ code: 'cose.shape', reason: 'the higher s of two equal signatures' })
+  }
+  return envelope
 }
 
 /** What an envelope says and its hash, once `judge` has found no fault in the payload and the signature is right. */
