@@ -1,8 +1,12 @@
 /** Records as stations of other makers send them: keys on every curve, payloads of every revision, signed by OpenSSL. */
-import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign } from 'node:crypto'
+import { spawnSync } from 'node:child_process'
+import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto'
 import { createEcdsaVerifier } from '../../../drivers/crypto/ecdsa.ts'
 import type { CurveName } from '../../../protocol/ocmf/key.ts'
 import { verifyOcmf } from '../../../protocol/ocmf/verify.ts'
+
+/** A skip reason where the openssl command is not installed. */
+export const noOpenssl: string | undefined = spawnSync('openssl', ['version']).status === 0 ? undefined : 'no-openssl'
 
 /** OpenSSL's names of the curves. */
 export const CURVES = {
@@ -23,23 +27,13 @@ export interface Station {
   readonly key: string
 }
 
-export function newStation(curve: CurveName): Station {
-  const { privateKey } = generateKeyPairSync('ec', { namedCurve: CURVES[curve] })
-  return stationOf(curve, privateKey)
-}
-
-export const stationOf = (curve: CurveName, pem: KeyObject | string): Station => {
-  const privateKey = typeof pem === 'string' ? createPrivateKey(pem) : pem
-  const key = createPublicKey(privateKey as never)
-    .export({ format: 'der', type: 'spki' })
-    .toString('hex')
-  return { curve, privateKey, key }
-}
-
 const kept = new Map<CurveName, Station>()
 /** The one station of a curve: making a key takes longer than all else. */
 export function stationOn(curve: CurveName): Station {
-  const station = kept.get(curve) ?? newStation(curve)
+  const known = kept.get(curve)
+  if (known !== undefined) return known
+  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: CURVES[curve] })
+  const station = { curve, privateKey, key: publicKey.export({ format: 'der', type: 'spki' }).toString('hex') }
   kept.set(curve, station)
   return station
 }
