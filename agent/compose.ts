@@ -21,6 +21,7 @@ import { openDevices } from './devices.ts'
 import { createEvidence } from './evidence.ts'
 import { createHealth, type Health } from './health.ts'
 import { BOOT, DEAL, HEARD, INTENT, keepForRestart } from './keeping.ts'
+import { checkOwnKeys } from './key-history.ts'
 import { createLightAgent, type LightAgent } from './light/run.ts'
 import { unbondingFault } from './light/unbonding.ts'
 import { createEventChain, EVENT_KIND, type EventChain, restoreEvents } from './metering/events.ts'
@@ -79,8 +80,9 @@ export async function startAgent(config: SiteConfig, realWorld: World, seams: Se
 
   const keys = await world.openKeys(config.keys)
   if (!keys.ok) return keys
+  closers.push(() => keys.value.close?.())
   const state = await world.openDisk(`${config.data}/state`)
-  if (!state.ok) return state
+  if (!state.ok) return giveUp(state)
   closers.push(() => state.value.close?.())
   const journalDisk = await world.openDisk(`${config.data}/journal`)
   if (!journalDisk.ok) return giveUp(journalDisk)
@@ -100,6 +102,8 @@ export async function startAgent(config: SiteConfig, realWorld: World, seams: Se
   if (!opened.ok) return giveUp(opened)
   const journal = opened.value
   closers.push(() => journal.close())
+  const entitled = checkOwnKeys(journal.kept(), keys.value, world.verifier)
+  if (!entitled.ok) return giveUp(entitled)
   // --- Meters and relays
   const frameCounters = createFrameCounters(state.value, timers, log)
   closers.push(frameCounters.close)
@@ -121,7 +125,7 @@ export async function startAgent(config: SiteConfig, realWorld: World, seams: Se
     identity: {
       device: ueidOf(keys.value.account.publicKey),
       software: world.software,
-      trust: 'software',
+      trust: keys.value.metering.trust,
       timeSource: clock.quality() === 'synchronised' ? 'ntp' : 'system',
     },
     journal,
@@ -162,7 +166,7 @@ export async function startAgent(config: SiteConfig, realWorld: World, seams: Se
     // The readings say by themselves that the clock was set; only the step's own record is missing.
     if (!signed.ok) log('warn', 'metering', 'what happened to the clock is not on record', signed.fault)
   }
-  const metered = metering.start()
+  const metered = metering.start(bootCount)
   if (!metered.ok) return giveUp(metered)
   closers.push(() => metering.stop())
 

@@ -2,6 +2,8 @@
 import type { JournalRecord } from '../drivers/store/journal-block.ts'
 import { readNote } from '../drivers/store/journal-own.ts'
 import type { Keep } from '../drivers/store/journal-state.ts'
+import { toHex } from '../protocol/bytes.ts'
+import { sha256 } from '../protocol/crypto/hash.ts'
 import { EVENT_KIND } from './metering/events.ts'
 import { noteName, notesSaidBy } from './metering/journal-events.ts'
 import { keepMetering } from './metering/journal-form.ts'
@@ -15,9 +17,13 @@ export const INTENT = 'intent'
 /** Which messages of each peer were seen: a replayed one has no effect, not even after a restart. */
 export const HEARD = 'heard'
 
+/** Statements about keys, rotation.ts says which: all of them, because a dispute is about any. */
+export const KEY_KIND = 'key'
+
 export function keepForRestart(record: JournalRecord): Keep | undefined {
   const { kind, bytes } = record
   if (kind === BOOT || kind === HEARD) return { as: kind }
+  if (kind === KEY_KIND) return { as: `key/${toHex(sha256(bytes))}` }
   if (kind === DEAL) return keepDeal(bytes)
   if (kind === OCMF_KIND) return keepOcmf(record)
   if (kind === EVENT_KIND) return { as: kind, over: notesSaidBy(bytes) }

@@ -20,17 +20,9 @@ import type { Verifier } from '../protocol/crypto/verify.ts'
 import { fail, ok, type Result } from '../protocol/result.ts'
 import type { TimeQuality } from '../protocol/time.ts'
 import type { KeySource, LineConfig, SiteConfig } from './config/site-config.ts'
-import { secretFromSeed } from './keys.ts'
+import { type SiteKeys, secretFromSeed } from './keys.ts'
 import { openSystemLine } from './lines.ts'
-
-export interface SiteKeys {
-  /** Money and contracts. */
-  readonly account: Signer
-  /** Readings. */
-  readonly metering: Signer
-  /** Seed of the X25519 key for messages to neighbours. */
-  readonly sealing: Uint8Array
-}
+import { openSiteKeys } from './open-keys.ts'
 
 /** A GPIO bank, and how its relay channels are wired to its lines. */
 export interface WiredBank {
@@ -62,39 +54,45 @@ export interface World {
  */
 const HICCUP_MS = 40
 
-/** The machine that this process runs on. Without `quality` its wall time is informative; a bench's clock is always right. */
-export function systemWorld(config: Pick<SiteConfig, 'clock'>, log: Log, quality?: () => TimeQuality): World {
+const noPassphrase = async () =>
+  fail({ code: 'keys.no-passphrase', hint: 'name a passphrase_file under keys, or run it in a terminal' })
+
+/**
+ * The machine that this process runs on. Without `quality` its wall time is informative; a bench's clock is always right.
+ * `passphrase` opens sealed key files where the configuration names no file for it.
+ */
+export function systemWorld(
+  config: Pick<SiteConfig, 'clock'>,
+  log: Log,
+  quality?: () => TimeQuality,
+  passphrase: () => Promise<Result<string>> = noPassphrase,
+): World {
   const { clock, timers } =
     config.clock === undefined
       ? createSystemTime(undefined, quality)
       : createSystemTime(config.clock, () => 'synchronised')
   // Deadlines on a device of this machine are real time, whatever the virtual clock does.
-  const real = createSystemTime().timers
+  const real = createSystemTime()
+  const verifier = createVerifier()
   return {
     clock,
     timers,
     entropy: systemEntropy,
-    verifier: createVerifier(),
+    verifier,
     log,
     software: hashSoftware(),
     answerFloorMs: config.clock === undefined ? undefined : HICCUP_MS * config.clock.speed,
-    openLine: line => openSystemLine(line, clock, real, log),
+    openLine: line => openSystemLine(line, clock, real.timers, log),
     openBus: urls => connectBus({ urls, timers, log }),
     openLedger: url => createRpcClient({ url }),
     openDisk: async folder => {
       const made = await makeFolder(folder)
       return made.ok ? openDisk(folder) : made
     },
-    openKeys: async source => {
-      if (source.kind === 'files') {
-        return fail({
-          code: 'keys.not-opened',
-          file: source.account,
-          hint: 'sealed key files are opened by `tieline run`',
-        })
-      }
-      return ok(keysFromSeed(source.seed))
-    },
+    openKeys: async source =>
+      source.kind === 'seed'
+        ? ok(keysFromSeed(source.seed))
+        : openSiteKeys(source, { ...real, entropy: systemEntropy, verifier, passphrase }),
     openGpioBank: bank =>
       fail({
         code: 'gpio.no-bank',

@@ -22,7 +22,8 @@ export type ExitCode = (typeof EXIT)[keyof typeof EXIT]
 
 /** The code for what kept a program from starting; the room of a fault tells its kind. */
 export function exitOf({ code }: Fault): ExitCode {
-  if (/permission|denied/.test(code)) return EXIT.permission
+  if (/permission|denied/.test(code) || /^keys\.(exposed|pin-)/.test(code)) return EXIT.permission
+  if (/^keys\.(no-token|token-)/.test(code)) return EXIT.unavailable
   if (/^(keys|gpio|profile)\./.test(code)) return EXIT.configuration
   if (code === 'disk.held') return EXIT.unavailable
   if (code === 'serial.busy' || code === 'modbus.second-master') return EXIT.temporary

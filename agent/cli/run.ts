@@ -1,4 +1,4 @@
-/** `tieline run` and `tieline keys`: what needs a whole site. */
+/** `tieline run`: one site, with its page. */
 import { createCalendar } from '../../drivers/calendar.ts'
 import { serveHttp } from '../../drivers/http/server.ts'
 import type { Log } from '../../drivers/ports.ts'
@@ -13,7 +13,7 @@ import { readPageFiles } from '../web/page-files.ts'
 import { createWeb } from '../web/server.ts'
 import { systemWorld, type World } from '../world.ts'
 import { EXIT, type ExitCode, exitOf } from './exit-codes.ts'
-import { makeKeyFiles, openKeyFiles } from './keys.ts'
+import { readPassphrase } from './passphrase.ts'
 import { readSite } from './site-file.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -22,22 +22,6 @@ const CURVE_POINTS = (24 * 3_600_000) / CURVE_STEP_MS
 const CURVE_SAVE = '*/10 * * * *'
 const PAGE_EVERY_MS = 1000
 const LOG_LINES = 200
-
-/** `tieline keys`. */
-export async function keys(file: string, terminal: Terminal): Promise<ExitCode> {
-  const config = await readSite(file, terminal)
-  if (typeof config === 'number') return config
-  if (config.keys.kind === 'files') {
-    return makeKeyFiles(
-      config.site,
-      config.keys,
-      systemWorld(config, () => {}),
-      terminal,
-    )
-  }
-  terminal.err(`${file}: the keys of this bench site come from its seed\n`)
-  return EXIT.configuration
-}
 
 /** With `json`, one line on stdout once the site is up: {ready, site, boot, page}; `page` is null where it is off. */
 export async function run(
@@ -55,15 +39,11 @@ export async function run(
     journal: underJournal(terminal.env),
     colour: terminal.colour,
   })
-  const log: Log = logInto(tail, config.site, () => system.clock.now(), print)
+  const log: Log = logInto(tail, config.site, () => world.clock.now(), print)
   const time = await openSystemQuality()
-  const system = systemWorld(config, log, time.quality)
+  const world = systemWorld(config, log, time.quality, () => readPassphrase(terminal))
   if (time.without !== undefined && config.clock === undefined) {
     log('warn', 'clock', 'the kernel cannot be asked whether its clock is synchronised', time.without)
-  }
-  const world: World = {
-    ...system,
-    openKeys: source => (source.kind === 'seed' ? system.openKeys(source) : openKeyFiles(source, terminal.env)),
   }
   const refuse = (fault: Fault): ExitCode => {
     terminal.err(`${config.site} does not start: ${faultLine(fault)}\n`)

@@ -2,9 +2,11 @@
 import { dirname, resolve } from 'node:path'
 import { type FileFault, readTextFile } from '../../drivers/text-file.ts'
 import { configLine, type Loaded, loadConfig } from '../config/load.ts'
-import type { SiteConfig } from '../config/site-config.ts'
+import type { KeyPlace, KeySource, SiteConfig } from '../config/site-config.ts'
 import { EXIT, type ExitCode } from './exit-codes.ts'
 import type { Terminal } from './terminal.ts'
+
+type KeptKeys = Extract<KeySource, { kind: 'kept' }>
 
 /** The file in force without --config: a user's own when there is a folder for it, else the machine's. */
 export const defaultConfigFile = (env: Terminal['env']): string =>
@@ -40,15 +42,7 @@ function fromItsFolder(config: SiteConfig, folder: string): SiteConfig {
   return {
     ...config,
     data: resolve(folder, config.data),
-    keys:
-      keys.kind === 'seed'
-        ? keys
-        : {
-            kind: 'files',
-            account: resolve(folder, keys.account),
-            metering: resolve(folder, keys.metering),
-            sealing: resolve(folder, keys.sealing),
-          },
+    keys: keys.kind === 'seed' ? keys : placedIn(folder, keys),
     meters: Object.fromEntries(
       Object.entries(config.meters).map(([name, meter]) => [
         name,
@@ -58,6 +52,24 @@ function fromItsFolder(config: SiteConfig, folder: string): SiteConfig {
       ]),
     ),
   }
+}
+
+const placedIn = (folder: string, keys: KeptKeys): KeptKeys => ({
+  ...keys,
+  account: resolve(folder, keys.account),
+  sealing: resolve(folder, keys.sealing),
+  metering: keyPlacedIn(folder, keys.metering),
+  ...(keys.ocmf === undefined ? {} : { ocmf: keyPlacedIn(folder, keys.ocmf) }),
+  ...(keys.passphraseFile === undefined ? {} : { passphraseFile: resolve(folder, keys.passphraseFile) }),
+})
+
+/** Relative paths resolved. */
+export function keyPlacedIn(folder: string, place: KeyPlace): KeyPlace {
+  if (place.kind === 'file') return { ...place, file: resolve(folder, place.file) }
+  if (place.kind === 'tpm') return { ...place, authFile: resolve(folder, place.authFile) }
+  // A module that is named without a folder is looked for where the system keeps its libraries.
+  const module = place.module.includes('/') ? resolve(folder, place.module) : place.module
+  return { ...place, module, pinFile: resolve(folder, place.pinFile) }
 }
 
 /** Every mistake on its own line of stderr. */

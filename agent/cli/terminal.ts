@@ -1,9 +1,13 @@
+import { askHidden } from './ask.ts'
+
 /** Where a command speaks: data on stdout, talk on stderr. Text is written as it is, so lines end with `\n`. */
 export interface Terminal {
   readonly out: (text: string) => void
   readonly err: (text: string) => void
   /** Escape codes are wanted: stderr is a terminal and NO_COLOR (no-color.org) is unset or empty. */
   readonly colour: boolean
+  /** Asks the person for a secret, which is not shown; undefined where none is given. Absent where nobody is there to ask. */
+  readonly ask?: (question: string) => Promise<string | undefined>
   readonly env: Readonly<Record<string, string | undefined>>
   /** Resolves when whoever read stdout has gone, as `head` does. */
   readonly unread?: Promise<void>
@@ -23,6 +27,9 @@ export function processTerminal(): Terminal {
     unread: goneFrom(process.stdout),
     out: text => process.stdout.write(text),
     err: text => process.stderr.write(text),
+    ...(process.stdin.isTTY
+      ? { ask: (question: string) => askHidden(question, process.stdin, text => process.stderr.write(text)) }
+      : {}),
     colour: process.stderr.isTTY === true && !process.env['NO_COLOR'],
     env: process.env,
   }

@@ -3,6 +3,7 @@ import { check } from './check.ts'
 import { type Command, carryOut, program } from './commander.ts'
 import { addEvidence } from './evidence-commands.ts'
 import { EXIT, type ExitCode } from './exit-codes.ts'
+import { addKeys } from './key-commands.ts'
 import { addMetering } from './metering-commands.ts'
 import { defaultConfigFile } from './site-file.ts'
 import type { Terminal } from './terminal.ts'
@@ -47,15 +48,6 @@ export async function tieline(
       exit = await run(options.config, options.json === true, terminal, interrupted)
     })
 
-  add('keys', 'Make the sealed key files that a configuration names, and show the public keys for the neighbours.', [
-    'TIELINE_PASSPHRASE=... tieline keys --config site.yaml',
-  ])
-    .option('--config <file>', 'the configuration', configFile)
-    .action(async (options: { config: string }) => {
-      const { keys } = await import('./run.ts')
-      exit = await keys(options.config, terminal)
-    })
-
   add('check', 'Read a configuration and name every mistake in it; nothing is started or changed.', [
     'tieline check /etc/tieline/config.yaml',
     'tieline check site.yaml --json | jq .mistakes',
@@ -69,6 +61,7 @@ export async function tieline(
   const leave = (code: ExitCode) => {
     exit = code
   }
+  addKeys(add, terminal, configFile, leave)
   addMetering(add, terminal, interruption, leave)
   addEvidence(add, terminal, leave)
 

@@ -1,6 +1,7 @@
 /** How a person writes quantities in the configuration: exact decimals with a unit, never a float. */
 import type { MbusAddress } from '../../drivers/meters/mbus-meter.ts'
 import { fromHex } from '../../protocol/bytes.ts'
+import { admissionFault } from '../../protocol/identity/key.ts'
 import {
   type Current,
   type Frequency,
@@ -86,6 +87,13 @@ export const parseBoolean = (text: string): boolean | undefined =>
 export const parseHex32 = (text: string): Uint8Array | undefined => {
   const bytes = fromHex(text)
   return bytes?.length === 32 ? bytes : undefined
+}
+
+/** A raw public key that signs: 32 bytes of Ed25519, or a point on P-256 compressed to 33. */
+export function parseSigningKey(text: string): Uint8Array | undefined {
+  const bytes = fromHex(text)
+  if (bytes?.length === 32) return bytes
+  return bytes !== undefined && admissionFault(bytes) === undefined ? bytes : undefined
 }
 
 /** `meter.local:502`, `127.0.0.1:8480`, `[::1]:8480`. */

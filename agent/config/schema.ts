@@ -1,60 +1,12 @@
-/**
- * The form of config.yaml. The one file that knows valibot. Every object is strict: a key that is not named here refuses
- * the whole configuration, because a misspelt limit that is silently ignored is a limit that is not there.
- */
-import * as v from 'valibot'
+/** The form of config.yaml. */
+import { keysForm } from './key-schema.ts'
 import { withSpeed } from './line-settings.ts'
 import * as literals from './literals.ts'
-import { nearest } from './nearest.ts'
 import { issueOf, type SchemaIssue } from './schema-issue.ts'
+import { among, filled, group, name, named, oneOf, path, scalar, set, v } from './schema-words.ts'
 import type { MeterConfig, PAGE_FRAMINGS, SiteConfig } from './site-config.ts'
 import type { YamlValue } from './yaml.ts'
 
-/** Text that `parse` understands; `meant` completes the sentence "must be ...". */
-const scalar = <T>(parse: (text: string) => T | undefined, meant: string) =>
-  v.pipe(
-    v.string(`must be ${meant}`),
-    v.rawTransform<string, T>(({ dataset, addIssue, NEVER }) => {
-      const value = parse(dataset.value)
-      if (value !== undefined) return value
-      // Long values are keys and seeds: they are not repeated to a terminal or a log.
-      const shown = dataset.value === '' || dataset.value.length > 48 ? '' : `, not "${dataset.value}"`
-      addIssue({ message: `must be ${meant}${shown}` })
-      return NEVER
-    }),
-  )
-
-/** valibot takes a list for an object whose keys are 0, 1, 2; a person who wrote a list must hear that it is one. */
-const noList = <S extends v.GenericSchema>(schema: S): S => ({
-  ...schema,
-  '~run': (dataset: v.UnknownDataset, config: v.Config<v.BaseIssue<unknown>>) =>
-    schema['~run'](Array.isArray(dataset.value) ? { ...dataset, value: 'a list' } : dataset, config),
-})
-
-/** A strict object whose issues carry, as their message, the keys that it knows: what `nearest` chooses from. */
-const group = <const E extends v.ObjectEntries>(entries: E) =>
-  noList(v.strictObject(entries, Object.keys(entries).join(' ')))
-
-/** Settings under names of the person's own choice. */
-const named = <S extends v.GenericSchema<unknown, unknown>>(item: S) => noList(v.record(name, item))
-
-/** The settings that were made, without those that were left out. */
-const set = <T extends object>(settings: T): { [K in keyof T]?: Exclude<T[K], undefined> } =>
-  Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined)) as never
-
-/** A value that is none of these, with the one that was probably meant. valibot quotes what it received. */
-const among = (choices: readonly string[]) => (issue: { readonly received: string }) => {
-  const meant = nearest(issue.received.replaceAll('"', ''), choices)
-  return `must be one of ${choices.join(', ')}${meant === undefined ? '' : `; did you mean "${meant}"?`}`
-}
-const oneOf = <const T extends string>(...choices: readonly T[]) => v.picklist(choices, among(choices))
-
-const name = scalar(
-  text => (/^[A-Za-z][A-Za-z0-9_-]{0,31}$/.test(text) ? text : undefined),
-  'a name: a letter, then at most 31 letters, digits, - or _',
-)
-const filled = (meant: string) => scalar(text => (text.trim() === '' ? undefined : text), meant)
-const path = filled('a path')
 const meterSerial = scalar(
   text => (/^[\x21-\x7e]{1,64}$/.test(text) ? text : undefined),
   "a meter's serial, without blanks",
@@ -65,6 +17,7 @@ const duration = (least: number, most: number, meant: string) =>
 const every = v.optional(duration(100, 900_000, 'a duration from 100ms to 15min'), '1s')
 const window = duration(1000, 30 * 86_400_000, 'a duration from 1s to 30d')
 const key = scalar(literals.parseHex32, 'a public key: 64 hexadecimal digits')
+const signingKey = scalar(literals.parseSigningKey, 'a public key: 64 hexadecimal digits, or 66 of a P-256 key')
 const contact = scalar(literals.parseContact, 'a contact: the bank and the channel, as in board.1')
 const price = scalar(literals.parsePrice, 'a price for one kWh, as in 0.28, with at most 6 decimals')
 const RELAY_NAME = 'the name of a relay: at most 32 small letters, digits or -'
@@ -264,24 +217,6 @@ const safety = v.pipe(
   ),
 )
 
-const keys = v.pipe(
-  group({
-    account: v.optional(path),
-    metering: v.optional(path),
-    sealing: v.optional(path),
-    seed: v.optional(scalar(literals.parseHex32, 'a seed: 64 hexadecimal digits')),
-  }),
-  v.check(
-    it => [it.account, it.metering, it.sealing].every(file => (file === undefined) === (it.seed !== undefined)),
-    'must name three files (account, metering, sealing), or on a bench a seed',
-  ),
-  v.transform(({ account, metering, sealing, seed }) =>
-    seed === undefined
-      ? ({ kind: 'files', account: account!, metering: metering!, sealing: sealing! } as const)
-      : ({ kind: 'seed', seed } as const),
-  ),
-)
-
 const ledger = v.pipe(
   group({
     chain: scalar(
@@ -348,7 +283,7 @@ const site = v.pipe(
     role: oneOf('household', 'charger', 'storage'),
     bench: v.optional(flag, 'false'),
     data: path,
-    keys,
+    keys: keysForm,
     ledger,
     brokers: v.pipe(
       v.array(
@@ -361,7 +296,7 @@ const site = v.pipe(
     meters: named(meter),
     relays: v.optional(named(relayBank), {}),
     direct_lines: v.optional(v.array(directLine, 'must be a list of direct lines'), []),
-    peers: v.optional(named(group({ account: key, sealing: key, metering: key })), {}),
+    peers: v.optional(named(group({ account: key, sealing: key, metering: signingKey })), {}),
     trade,
     safety: v.optional(safety, {}),
     rest: v.optional(rest),

@@ -34,8 +34,39 @@ export interface SiteConfig {
 }
 
 export type KeySource =
-  | { readonly kind: 'files'; readonly account: string; readonly metering: string; readonly sealing: string }
+  | {
+      readonly kind: 'kept'
+      /** Sealed files. */
+      readonly account: string
+      readonly sealing: string
+      readonly metering: KeyPlace
+      /** A second key for OCMF records, which are signed with P-256. */
+      readonly ocmf?: KeyPlace
+      /** Of all sealed files; without it a credential of systemd's or a person is asked. */
+      readonly passphraseFile?: string
+    }
   | { readonly kind: 'seed'; readonly seed: Uint8Array }
+
+/** Where one private key is kept. */
+export type KeyPlace =
+  | { readonly kind: 'file'; readonly file: string }
+  | {
+      readonly kind: 'pkcs11'
+      /** The shared library of the token's maker. */
+      readonly module: string
+      readonly token: string
+      readonly key: string
+      readonly pinFile: string
+    }
+  | {
+      readonly kind: 'tpm'
+      /** /dev/tpmrm0, or an emulator's socket: unix:/path or tcp:host:port. */
+      readonly device: string
+      /** Persistent, of the owner's: 0x81000000 to 0x817fffff. */
+      readonly handle: number
+      /** Holds the key's authorization value; made with the key. */
+      readonly authFile: string
+    }
 
 export interface LedgerConfig {
   readonly chain: string
@@ -144,7 +175,7 @@ export interface DirectLineConfig {
   readonly circuit?: { readonly name: string; readonly phases: 1 | 3; readonly load?: Power }
 }
 
-/** Raw public keys of a neighbour, 32 bytes each. */
+/** Raw public keys of a neighbour, 32 bytes each; the metering key may be of P-256, compressed to 33. */
 export interface PeerConfig {
   readonly account: Uint8Array
   readonly sealing: Uint8Array

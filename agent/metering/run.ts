@@ -66,8 +66,11 @@ export interface Latest {
 export interface Metering {
   /** Takes its own kinds of record out of the journal's replay; before `start`, every record, in order. */
   restore(record: JournalRecord): void
-  /** A fault where the journal holds something of ours that makes no sense. */
-  start(): Result<void>
+  /**
+   * A fault where the journal holds something of ours that makes no sense. `boots` counts those of the gateway, this one
+   * included: readings and events of one boot say the same number, though a boot may pass without a reading.
+   */
+  start(boots?: number): Result<void>
   /** Lets a meter with a rest period rest, or wakes it: then it is read at once. All are awake at the start. */
   rest(name: string, on: boolean): void
   /** Undefined where there is none, or none younger than `staleMs`. */
@@ -316,7 +319,8 @@ export function createMetering(options: MeteringOptions): Metering {
       pins.set(record.name, record.meterId)
     },
 
-    start: () => {
+    start: (boots = 1) => {
+      boot = boots
       if (badRecord !== undefined) return fail({ code: 'metering.journal-form', kind: badRecord })
       let clockSets = 0
       let last: Instant | undefined

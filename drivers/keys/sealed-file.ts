@@ -1,35 +1,47 @@
 /**
  * A private key sealed by a passphrase: canonical CBOR, one file a key.
  *
- *     [ "tieline sealed key 1", salt (16), nonce (12), AES-256-GCM of the secret and its tag (16), checksum (8) ]
+ *     [ "tieline sealed key 2", kind, salt (16), nonce (12), AES-256-GCM of the secret and its tag (16), checksum (8) ]
  *
+ * The kind says what the secret is a secret of, because 32 bytes do not: read as another kind they would be another key.
  * The wrapping key is scrypt of the passphrase (NFKC, UTF-8) with N 2^15, r 8, p 3, which is 32 MiB of memory and about
- * half a second on a board. The text and the salt are authenticated with the secret. The checksum, the first 8 bytes of
- * SHA-256 of what stands before it, tells a damaged file from a wrong passphrase and says nothing about either.
+ * half a second on a board. The text, the kind and the salt are authenticated with the secret. The checksum, the first 8
+ * bytes of SHA-256 of what stands before it, tells a damaged file from a wrong passphrase and says nothing about either.
  */
 import { createCipheriv, createDecipheriv, scrypt } from 'node:crypto'
-import { concat, equalBytes, utf8 } from '../../protocol/bytes.ts'
-import { decode, encode } from '../../protocol/cbor.ts'
+import { concat, equalBytes } from '../../protocol/bytes.ts'
+import { type Cbor, decode, encode } from '../../protocol/cbor.ts'
 import { sha256 } from '../../protocol/crypto/hash.ts'
 import { done, fail, ok, type Result } from '../../protocol/result.ts'
 import type { Disk, Entropy } from '../ports.ts'
 
 /** Names the format, its parameters included: other costs are another number. */
-const FORMAT = 'tieline sealed key 1'
+const FORMAT = 'tieline sealed key 2'
+/** Of another number; what such a file holds is not guessed. */
+const ANY_FORMAT = /^tieline sealed key \d+$/
 /** OWASP's scrypt setting for 32 MiB: what fits beside the agent on a board of 512 MB. */
 const COST = { N: 2 ** 15, r: 8, p: 3, maxmem: 64 << 20 } as const
 const SALT_BYTES = 16
 const NONCE_BYTES = 12
 const TAG_BYTES = 16
 const CHECKSUM_BYTES = 8
-/** Seeds and scalars are 32 bytes; nothing longer is a key of ours. */
-const MAX_SECRET = 64
+/** Ed25519 and X25519 seeds, P-256 scalars. */
+const SECRET_BYTES = 32
+
+const SECRET_KINDS = ['ed25519', 'p256', 'x25519'] as const
+/** A seed of Ed25519 (RFC 8032), a scalar of P-256 (SEC 1), a scalar of X25519 (RFC 7748). */
+export type SecretKind = (typeof SECRET_KINDS)[number]
+
+export interface Secret {
+  readonly kind: SecretKind
+  readonly bytes: Uint8Array
+}
 
 export type SealedFileFault =
-  | { readonly code: 'keys.missing'; readonly file: string; readonly hint: string }
   | { readonly code: 'keys.exists'; readonly file: string; readonly hint: string }
   | { readonly code: 'keys.disk'; readonly file: string; readonly cause: string }
   | { readonly code: 'keys.damaged'; readonly file: string; readonly hint: string }
+  | { readonly code: 'keys.format'; readonly file: string; readonly expected: string; readonly received: string }
   | { readonly code: 'keys.wrong-passphrase'; readonly file: string }
   | { readonly code: 'keys.empty-passphrase'; readonly file: string }
 
@@ -37,11 +49,11 @@ export type SealedFileFault =
 export async function sealKey(
   disk: Disk,
   file: string,
-  secret: Uint8Array,
+  { kind, bytes }: Secret,
   passphrase: string,
   entropy: Entropy,
 ): Promise<Result<void, SealedFileFault>> {
-  if (secret.length === 0 || secret.length > MAX_SECRET) throw new RangeError(`a secret of ${secret.length} bytes`)
+  if (bytes.length !== SECRET_BYTES) throw new RangeError(`a secret of ${bytes.length} bytes`)
   if (passphrase === '') return fail({ code: 'keys.empty-passphrase', file })
   const there = await disk.read(file)
   if (there.ok)
@@ -51,32 +63,27 @@ export async function sealKey(
   const nonce = entropy.bytes(NONCE_BYTES)
   const key = await wrappingKey(passphrase, salt)
   const cipher = createCipheriv('aes-256-gcm', key, nonce)
-  cipher.setAAD(aadOf(salt))
-  const sealed = concat(cipher.update(secret), cipher.final(), cipher.getAuthTag())
+  cipher.setAAD(aadOf(kind, salt))
+  const sealed = concat(cipher.update(bytes), cipher.final(), cipher.getAuthTag())
   key.fill(0)
-  const fields = [FORMAT, salt, nonce, sealed]
+  const fields = [FORMAT, kind, salt, nonce, sealed]
   const written = await disk.replace(file, encode([...fields, checksumOf(fields)]))
   return written.ok ? done : fail({ code: 'keys.disk', file, cause: written.fault.code })
 }
 
-/** The secret. Whoever asks wipes it as soon as it is inside a key object. */
-export async function openSealedKey(
-  disk: Disk,
+/** What a file's bytes hold; `file` only names them in a fault. Whoever asks wipes the secret once it is inside a key object. */
+export async function unsealKey(
   file: string,
+  bytes: Uint8Array,
   passphrase: string,
-): Promise<Result<Uint8Array, SealedFileFault>> {
-  const read = await disk.read(file)
-  if (!read.ok) {
-    return read.fault.code === 'disk.missing'
-      ? fail({ code: 'keys.missing', file, hint: 'make the keys of this site first' })
-      : fail({ code: 'keys.disk', file, cause: read.fault.code })
-  }
-  const parts = partsOf(read.value)
+): Promise<Result<Secret, SealedFileFault>> {
+  const parts = partsOf(bytes)
   if (parts === undefined) return fail({ code: 'keys.damaged', file, hint: 'restore the file from a copy' })
+  if ('format' in parts) return fail({ code: 'keys.format', file, expected: FORMAT, received: parts.format })
   const key = await wrappingKey(passphrase, parts.salt)
   const end = parts.sealed.length - TAG_BYTES
   const decipher = createDecipheriv('aes-256-gcm', key, parts.nonce, { authTagLength: TAG_BYTES })
-  decipher.setAAD(aadOf(parts.salt))
+  decipher.setAAD(aadOf(parts.kind, parts.salt))
   decipher.setAuthTag(parts.sealed.subarray(end))
   const secret = decipher.update(parts.sealed.subarray(0, end))
   try {
@@ -90,23 +97,35 @@ export async function openSealedKey(
   }
   const copy = new Uint8Array(secret)
   secret.fill(0)
-  return ok(copy)
+  return ok({ kind: parts.kind, bytes: copy })
 }
 
-function partsOf(bytes: Uint8Array): { salt: Uint8Array; nonce: Uint8Array; sealed: Uint8Array } | undefined {
+interface Parts {
+  readonly kind: SecretKind
+  readonly salt: Uint8Array
+  readonly nonce: Uint8Array
+  readonly sealed: Uint8Array
+}
+
+/** Undefined for anything that was not written whole by us; a whole file of another number answers with its format. */
+function partsOf(bytes: Uint8Array): Parts | { readonly format: string } | undefined {
   const item = decode(bytes, 256)
-  if (!item.ok || !Array.isArray(item.value) || item.value.length !== 5) return undefined
-  const [format, salt, nonce, sealed, checksum] = item.value
-  if (format !== FORMAT || !(salt instanceof Uint8Array && nonce instanceof Uint8Array)) return undefined
-  if (!(sealed instanceof Uint8Array && checksum instanceof Uint8Array)) return undefined
-  if (salt.length !== SALT_BYTES || nonce.length !== NONCE_BYTES || sealed.length <= TAG_BYTES) return undefined
-  return equalBytes(checksum, checksumOf([format, salt, nonce, sealed])) ? { salt, nonce, sealed } : undefined
+  if (!item.ok || !Array.isArray(item.value)) return undefined
+  const fields = item.value.slice(0, -1)
+  const checksum = item.value.at(-1)
+  if (!(checksum instanceof Uint8Array && equalBytes(checksum, checksumOf(fields)))) return undefined
+  const [format, kind, salt, nonce, sealed] = fields
+  if (format !== FORMAT) return typeof format === 'string' && ANY_FORMAT.test(format) ? { format } : undefined
+  if (!(salt instanceof Uint8Array && nonce instanceof Uint8Array && sealed instanceof Uint8Array)) return undefined
+  const known = SECRET_KINDS.find(one => one === kind)
+  if (known === undefined || fields.length !== 5) return undefined
+  if (salt.length !== SALT_BYTES || nonce.length !== NONCE_BYTES) return undefined
+  return sealed.length === SECRET_BYTES + TAG_BYTES ? { kind: known, salt, nonce, sealed } : undefined
 }
 
-const aadOf = (salt: Uint8Array): Uint8Array => concat(utf8(FORMAT), salt)
+const aadOf = (kind: SecretKind, salt: Uint8Array): Uint8Array => encode([FORMAT, kind, salt])
 
-const checksumOf = (fields: readonly (string | Uint8Array)[]): Uint8Array =>
-  sha256(encode(fields)).subarray(0, CHECKSUM_BYTES)
+const checksumOf = (fields: readonly Cbor[]): Uint8Array => sha256(encode(fields)).subarray(0, CHECKSUM_BYTES)
 
 /** In the thread pool: it would stop the control loop for half a second. */
 const wrappingKey = (passphrase: string, salt: Uint8Array): Promise<Buffer> =>

@@ -127,7 +127,7 @@ export function createSimPorts(options: SimPortsOptions): SimPorts {
       },
       openDisk: async folder => ok(sim.diskOf(folder).mount()),
       openKeys: async source =>
-        source.kind === 'files'
+        source.kind === 'kept'
           ? fail({ code: 'keys.not-opened', file: source.account })
           : ok(keysFromSeed(source.seed, signer)),
       openGpioBank: bank => fail({ code: 'gpio.no-bank', bank }),

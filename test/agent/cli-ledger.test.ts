@@ -75,13 +75,13 @@ page: {off: true}
       err += text
       if (until.test(err)) interrupt()
     }
-    const terminal = { out: () => {}, err: hear, colour: false, env: { TIELINE_PASSPHRASE: 'a long one' } }
+    const terminal = { out: () => {}, err: hear, colour: false, env: {}, ask: async () => 'a long one' }
     const late = timers.after(8_000, interrupt)
-    const exit = await tieline([command, '--config', file], terminal, () => interrupted)
+    const exit = await tieline([...command.split(' '), '--config', file], terminal, () => interrupted)
     late()
     return { exit, err }
   }
-  await run('keys', 1n, /never/)
+  await run('key init', 1n, /never/)
   const expired = await run('run', 1n, /maple runs/)
   assert.is(expired.exit, EXIT.ok, 'the meters are read and signed all the same')
   const said = expired.err.split('\n').filter(line => line.includes('ledger.trust.'))

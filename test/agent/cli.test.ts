@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -21,7 +21,8 @@ async function run(...args: string[]) {
       err += text
     },
     colour: false,
-    env: { TIELINE_PASSPHRASE: 'a long one' },
+    env: {},
+    ask: async () => 'a long one',
   }
   const exit = await tieline(args, terminal, () => Promise.resolve())
   return { exit, out, err }
@@ -105,22 +106,10 @@ meters: {grid: {line: lan, protocol: modbus-tcp, page: shelly-pro-3em, unit: 1}}
 trade: {slot: 60s, energy: 1kWh}
 `
 
-test('keys are made once, sealed, beside the configuration, and shown as a neighbour writes them', async () => {
-  const file = write('site.yaml', SITE)
-  const first = await run('keys', '--config', file)
-  assert.is(first.exit, EXIT.ok, first.err)
-  assert.match(
-    first.out,
-    /^maple:\n {2}account: [0-9a-f]{64}\n {2}sealing: [0-9a-f]{64}\n {2}metering: [0-9a-f]{64}\n$/,
-  )
-  assert.is((statSync(join(folder, 'keys/account.key')).mode & 0o077) | 0, 0)
-  const second = await run('keys', '--config', file)
-  assert.is(second.out, first.out)
-  assert.is(second.err.match(/kept as it is/g)?.length, 3)
-})
-
 test('run says in one line why a site does not start, and leaves with the code for it', async () => {
-  const unreachable = await run('run', '--config', write('site.yaml', SITE))
+  const file = write('site.yaml', SITE)
+  assert.is((await run('key', 'init', '--config', file)).exit, EXIT.ok)
+  const unreachable = await run('run', '--config', file)
   assert.is(unreachable.exit, EXIT.unavailable, unreachable.err)
   assert.match(unreachable.err, /^maple does not start: .+$/m)
   const keyless = await run('run', '--config', write('other.yaml', SITE.replaceAll('keys/', 'none/')))

@@ -1,0 +1,230 @@
+/**
+ * `tieline key rotate`: another key signs from the next start on.
+ *
+ * The new key is made first; then the statement, signed by both keys, and the event that tells of it go into the journal in one
+ * commit. Stopped before, the same command goes on with the key that it has made; stopped after, all is done. The
+ * old key is never touched, and the agent refuses to sign with it from then on.
+ */
+import { signEnvelope } from '../../drivers/crypto/sign-envelope.ts'
+import type { StoredKey } from '../../drivers/keys/stored-key.ts'
+import type { Signer } from '../../drivers/ports.ts'
+import { type Journal, openJournal } from '../../drivers/store/journal.ts'
+import { equalBytes, fromUtf8, toHex } from '../../protocol/bytes.ts'
+import type { Alg } from '../../protocol/crypto/verify.ts'
+import { ueidOf } from '../../protocol/identity/key.ts'
+import {
+  encodeKeyStatement,
+  KEY_PROOF_PURPOSE,
+  KEY_PURPOSE,
+  type KeyStatement,
+} from '../../protocol/identity/rotation.ts'
+import { fail, faultLine, ok, type Result } from '../../protocol/result.ts'
+import type { KeyPlace } from '../config/site-config.ts'
+import { BOOT, KEY_KIND, keepForRestart } from '../keeping.ts'
+import { checkOwnKey, readOwnHistory } from '../key-history.ts'
+import { createEventChain, EVENT_KIND, restoreEvents } from '../metering/events.ts'
+import { makeKey, openKey } from '../open-keys.ts'
+import { EXIT, type ExitCode, exitOf } from './exit-codes.ts'
+import { jsonLine } from './json-line.ts'
+import { usualAlg } from './key-init.ts'
+import { placeText } from './key-report.ts'
+import { type KeySite, readKeySite } from './key-site.ts'
+import type { Terminal } from './terminal.ts'
+
+export interface RotateOptions {
+  readonly config: string
+  /** Where the new key is or is to be, in the form of the configuration. */
+  readonly to?: KeyPlace
+  readonly alg?: Alg
+  readonly reason: KeyStatement['reason']
+  readonly json: boolean
+}
+
+interface Rotated {
+  readonly statement: KeyStatement
+  readonly hash: Uint8Array
+  readonly place: KeyPlace
+}
+
+export async function rotateKey(
+  use: 'metering' | 'ocmf',
+  options: RotateOptions,
+  terminal: Terminal,
+): Promise<ExitCode> {
+  const site = await readKeySite(options.config, terminal)
+  if (typeof site === 'number') return site
+  const rotated = await rotateIn(site, use, options)
+  if (!rotated.ok) {
+    if (options.json) terminal.out(jsonLine({ ok: false, use, fault: rotated.fault }))
+    terminal.err(`tieline key rotate: ${faultLine(rotated.fault)}\n`)
+    return exitOf(rotated.fault)
+  }
+  const { statement, hash, place } = rotated.value
+  const { number, before, key, trust, boot, reason } = statement
+  if (options.json) {
+    const said = { number, before: toHex(before), key: toHex(key), trust, boot, reason, statement: toHex(hash) }
+    terminal.out(jsonLine({ ok: true, use, place: placeText(place), ...said }))
+  } else {
+    terminal.out(`${use}: key ${number} signs from boot ${boot} on: ${toHex(key)}\n`)
+  }
+  terminal.err(`now write in ${options.config}:\n  keys:\n    ${use}: ${placeSetting(place)}\n`)
+  if (use === 'metering') terminal.err(`and give the neighbours their peers' metering key: ${toHex(key)}\n`)
+  return EXIT.ok
+}
+
+async function rotateIn(site: KeySite, use: 'metering' | 'ocmf', options: RotateOptions): Promise<Result<Rotated>> {
+  const { keyWorld, signing, world, config } = site
+  const where = signing.find(one => one.use === use)?.place
+  if (where === undefined) return fail({ code: 'keys.not-configured', use, hint: `name keys.${use} first` })
+  const opened: { close(): Promise<unknown> | undefined }[] = []
+  const keep = <T extends { close(): Promise<void> }>(result: Result<T>): Result<T> => {
+    if (result.ok) opened.push(result.value)
+    return result
+  }
+  try {
+    const account = keep(await openKey(signing[0]!.place, keyWorld))
+    if (!account.ok) return account
+    const old = keep(await openKey(where, keyWorld))
+    if (!old.ok) return old
+    const metering = use === 'metering' ? old : keep(await openKey(site.keys.metering, keyWorld))
+    if (!metering.ok) return metering
+    const disk = await world.openDisk(`${config.data}/journal`)
+    if (!disk.ok) return disk
+    opened.push({ close: async () => disk.value.close?.() })
+    const { clock, timers, entropy } = world
+    const device = ueidOf(account.value.signer.publicKey)
+    const journal = keep(
+      await openJournal({ disk: disk.value, clock, timers, entropy, owner: device, keeping: keepForRestart }),
+    )
+    if (!journal.ok) return journal
+    return await handOver(site, use, options, {
+      device,
+      account: account.value.signer,
+      old: old.value,
+      events: metering.value.signer,
+      journal: journal.value,
+      where,
+      opened: key => void opened.push(key),
+    })
+  } finally {
+    for (const each of opened.reverse()) await each.close()
+  }
+}
+
+interface HandOver {
+  readonly device: Uint8Array
+  readonly account: Signer
+  readonly old: StoredKey
+  /** Signs the gateway's events. */
+  readonly events: Signer
+  readonly journal: Journal
+  readonly where: KeyPlace
+  opened(key: StoredKey): void
+}
+
+async function handOver(
+  { keyWorld, world }: KeySite,
+  use: 'metering' | 'ocmf',
+  { to, alg, reason }: RotateOptions,
+  { device, account, old, events, journal, where, opened }: HandOver,
+): Promise<Result<Rotated>> {
+  const { clock, verifier } = world
+  const key = old.signer.publicKey
+  const kept = journal.kept()
+  const history = readOwnHistory(kept, { use, device, account: account.publicKey, key }, verifier)
+  if (!history.ok) return history
+  const current = checkOwnKey(history.value, key)
+  // A revoked key may still say which one follows it; nothing else is believed of it.
+  if (!current.ok && current.fault.code !== 'keys.revoked') return current
+  const number = history.value.periods.length + 1
+  const place = to ?? nextPlace(where, number)
+  if (place === undefined) return fail({ code: 'keys.no-place', use, hint: 'say --to where the new key is to be' })
+
+  const made = await makeKey(place, use === 'ocmf' ? 'ES256' : (alg ?? usualAlg(place)), keyWorld)
+  // One that is there was made by a rotation that did not come to its end.
+  if (!made.ok && made.fault.code !== 'keys.exists' && made.fault.code !== 'tpm.handle-taken') return made
+  const next = await openKey(place, keyWorld)
+  if (!next.ok) return next
+  opened(next.value)
+  const { signer } = next.value
+  if (history.value.periods.some(period => equalBytes(period.key, signer.publicKey))) {
+    return fail({
+      code: 'keys.reused',
+      place: placeText(place),
+      hint: 'this key has signed before; name another place',
+    })
+  }
+  if (use === 'ocmf' && signer.alg !== 'ES256') {
+    return fail({ code: 'keys.other-kind', key: placeText(place), expected: 'p256', received: 'ed25519' })
+  }
+
+  let boots = 0
+  let lastEvent: Uint8Array | undefined
+  for (const { kind, bytes } of kept) {
+    if (kind === BOOT) boots = Number(fromUtf8(bytes))
+    if (kind === EVENT_KIND) lastEvent = bytes
+  }
+  const statement: KeyStatement = {
+    device,
+    use,
+    number,
+    before: key,
+    key: signer.publicKey,
+    trust: signer.trust,
+    boot: boots + 1,
+    time: clock.now(),
+    quality: clock.quality(),
+    reason,
+  }
+  const proven = await signEnvelope(signer, encodeKeyStatement(statement), KEY_PROOF_PURPOSE)
+  if (!proven.ok) return proven
+  const endorsed = await signEnvelope(old.signer, proven.value.envelope, KEY_PURPOSE)
+  if (!endorsed.ok) return endorsed
+  const { envelope, hash } = endorsed.value
+  // What a later start would refuse to read is not written.
+  const after = readOwnHistory(
+    [...kept, { kind: KEY_KIND, bytes: envelope }],
+    { use, device, account: account.publicKey, key },
+    verifier,
+  )
+  if (!after.ok) return after
+
+  const restored = lastEvent === undefined ? ok(undefined) : restoreEvents(lastEvent)
+  if (!restored.ok) return restored
+  const told = await createEventChain({
+    signer: events,
+    clock,
+    device,
+    boot: () => Math.max(1, boots),
+    restored: restored.value,
+    journal: {
+      // Handed over in one turn they share a commit: both are there after a power cut, or neither.
+      append: async (kind, bytes, how) => {
+        const first = journal.append(KEY_KIND, envelope)
+        const second = await journal.append(kind, bytes, how)
+        const kept = await first
+        return kept.ok ? second : kept
+      },
+    },
+  }).sign({ kind: 'key-rotated', statement: hash })
+  return told.ok ? ok({ statement, hash, place }) : told
+}
+
+/** Beside the old one, by the number of the key; a TPM's handles are given out by a person. */
+function nextPlace(place: KeyPlace, number: number): KeyPlace | undefined {
+  const numbered = (name: string) => `${name.replace(/-\d+$/, '')}-${number}`
+  if (place.kind === 'tpm') return undefined
+  if (place.kind === 'pkcs11') return { ...place, key: numbered(place.key) }
+  const [, name, ending] = /^(.*?)(\.[a-z0-9]+)?$/.exec(place.file)!
+  return { ...place, file: `${numbered(name!)}${ending ?? ''}` }
+}
+
+/** As the configuration writes it. */
+function placeSetting(place: KeyPlace): string {
+  if (place.kind === 'file') return place.file
+  if (place.kind === 'tpm') {
+    return `{tpm: {device: ${place.device}, handle: 0x${place.handle.toString(16)}, auth_file: ${place.authFile}}}`
+  }
+  const { module, token, key, pinFile } = place
+  return `{pkcs11: {module: ${module}, token: ${token}, key: ${key}, pin_file: ${pinFile}}}`
+}

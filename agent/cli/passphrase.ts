@@ -1,0 +1,27 @@
+/** The passphrase of the sealed key files, where the configuration names no file for it. */
+import { readTextFile } from '../../drivers/text-file.ts'
+import { fail, ok, type Result } from '../../protocol/result.ts'
+import type { Terminal } from './terminal.ts'
+
+/** Name of the credential that systemd lends (LoadCredential=, LoadCredentialEncrypted=). */
+const CREDENTIAL = 'tieline-passphrase'
+
+/**
+ * A credential of systemd's, else a person at the terminal; never an argument or a variable, which other programs can see.
+ * `twice` is for a new one, which nobody could correct later.
+ */
+export async function readPassphrase(terminal: Terminal, twice = false): Promise<Result<string>> {
+  const folder = terminal.env['CREDENTIALS_DIRECTORY']
+  if (folder !== undefined) {
+    const text = await readTextFile(`${folder}/${CREDENTIAL}`)
+    if (text.ok) return ok(text.value.replace(/\r?\n$/, ''))
+  }
+  const hint = `name a passphrase_file under keys, lend it by LoadCredential=${CREDENTIAL}, or run it in a terminal`
+  if (terminal.ask === undefined) return fail({ code: 'keys.no-passphrase', hint })
+  const answer = await terminal.ask('Passphrase of the keys: ')
+  if (answer === undefined) return fail({ code: 'keys.no-passphrase', hint })
+  if (twice && (await terminal.ask('The same again: ')) !== answer) {
+    return fail({ code: 'keys.passphrases-differ', hint: 'nothing was made; try again' })
+  }
+  return ok(answer)
+}

@@ -1,0 +1,78 @@
+/** The form of `keys`: where each of a site's private keys is kept. */
+import { fail, ok, type Result } from '../../protocol/result.ts'
+import * as literals from './literals.ts'
+import { issueOf, type SchemaIssue } from './schema-issue.ts'
+import { filled, group, path, scalar, set, v } from './schema-words.ts'
+import type { KeyPlace, KeySource } from './site-config.ts'
+import { readYaml } from './yaml.ts'
+
+/** CK_TOKEN_INFO has 32 bytes for it (PKCS#11 v2.40 section 3.3). */
+const tokenLabel = scalar(
+  text => (/^[\x20-\x7e]{1,32}$/.test(text) ? text : undefined),
+  "a token's label: at most 32 letters",
+)
+
+const pkcs11 = v.pipe(
+  group({ module: path, token: tokenLabel, key: filled("a key's label"), pin_file: path }),
+  v.transform(({ pin_file, ...rest }): KeyPlace => ({ kind: 'pkcs11', ...rest, pinFile: pin_file })),
+)
+
+/** TPM 2.0 Part 2, "Owner persistent handles"; the upper half is the platform's. */
+const tpmHandle = scalar(
+  text => (/^0x81[0-7][0-9a-fA-F]{5}$/.test(text) ? Number(text) : undefined),
+  'a handle from 0x81000000 to 0x817fffff',
+)
+
+const tpm = v.pipe(
+  group({ device: v.optional(path, '/dev/tpmrm0'), handle: tpmHandle, auth_file: path }),
+  v.transform(({ auth_file, ...rest }): KeyPlace => ({ kind: 'tpm', ...rest, authFile: auth_file })),
+)
+
+const store = v.pipe(
+  group({ pkcs11: v.optional(pkcs11), tpm: v.optional(tpm) }),
+  v.check(it => (it.pkcs11 === undefined) !== (it.tpm === undefined), 'must name one store: pkcs11 or tpm'),
+  v.transform(it => (it.pkcs11 ?? it.tpm)!),
+)
+const file = v.pipe(
+  path,
+  v.transform((file): KeyPlace => ({ kind: 'file', file })),
+)
+
+/** A sealed file by its path alone, or a store by its name. */
+const place = v.lazy((value): v.GenericSchema<unknown, KeyPlace> => (typeof value === 'object' ? store : file))
+
+/** A place written as in the configuration, or what is wrong with it. */
+export function readKeyPlace(text: string): Result<KeyPlace> {
+  const { yaml, problems } = readYaml(text)
+  const unfit = (what: string) => fail({ code: 'usage.key-place', what, hint: 'as under keys in the configuration' })
+  if (yaml === undefined) return unfit(problems[0]!.what)
+  const read = v.safeParse(place, yaml.value)
+  return read.success ? ok(read.output) : unfit(issueText(issueOf(read.issues[0])))
+}
+
+const issueText = (issue: SchemaIssue): string =>
+  `${issue.path.join('.')} ${issue.kind === 'invalid' ? issue.what : `is ${issue.kind}`}`.trim()
+
+export const keysForm = v.pipe(
+  group({
+    account: v.optional(path),
+    metering: v.optional(place),
+    sealing: v.optional(path),
+    ocmf: v.optional(place),
+    passphrase_file: v.optional(path),
+    seed: v.optional(scalar(literals.parseHex32, 'a seed: 64 hexadecimal digits')),
+  }),
+  v.check(
+    it => [it.account, it.metering, it.sealing].every(kept => (kept === undefined) === (it.seed !== undefined)),
+    'must name three keys (account, metering, sealing), or on a bench a seed',
+  ),
+  v.check(
+    it => it.seed === undefined || (it.ocmf ?? it.passphrase_file) === undefined,
+    'come from the seed alone: leave ocmf and passphrase_file out',
+  ),
+  v.transform(({ account, metering, sealing, ocmf, passphrase_file, seed }): KeySource => {
+    if (seed !== undefined) return { kind: 'seed', seed }
+    const more = set({ ocmf, passphraseFile: passphrase_file })
+    return { kind: 'kept', account: account!, metering: metering!, sealing: sealing!, ...more }
+  }),
+)

@@ -1,0 +1,116 @@
+/** A site's keys, wherever each is kept: opened for signing, or made where they are missing. */
+import { makeKeyFile, openFileSigner, openSealingSeed } from '../drivers/keys/file-signer.ts'
+import { readSecretLine } from '../drivers/keys/guarded-file.ts'
+import { makeTokenKey, openTokenKey } from '../drivers/keys/pkcs11/signer.ts'
+import type { StoredKey } from '../drivers/keys/stored-key.ts'
+import { makeTpmAuth } from '../drivers/keys/tpm/auth-file.ts'
+import { makeTpmKey } from '../drivers/keys/tpm/make-key.ts'
+import { openTpmKey } from '../drivers/keys/tpm/open-key.ts'
+import { openTpm } from '../drivers/keys/tpm/tpm.ts'
+import type { Clock, Entropy, Timers } from '../drivers/ports.ts'
+import type { Alg, Verifier } from '../protocol/crypto/verify.ts'
+import { FILE_ATTESTATION } from '../protocol/identity/attestation.ts'
+import { done, fail, ok, type Result } from '../protocol/result.ts'
+import type { KeyPlace, KeySource } from './config/site-config.ts'
+import type { SiteKeys } from './keys.ts'
+
+export type KeptKeys = Extract<KeySource, { kind: 'kept' }>
+
+/** What opening a key takes besides its place. */
+export interface KeyWorld {
+  readonly clock: Clock
+  readonly timers: Timers
+  readonly entropy: Entropy
+  readonly verifier: Verifier
+  /** Of the sealed files, where the configuration names no file for it; asked for once at the most. */
+  passphrase(): Promise<Result<string>>
+  /** A person asks: a PIN is given although the token warns that a wrong one was given before. */
+  readonly insist?: boolean
+}
+
+/** The passphrase, from the configured file or from whoever has it, looked for at the first sealed file. */
+export function rememberPassphrase(keys: Pick<KeptKeys, 'passphraseFile'>, world: KeyWorld): KeyWorld {
+  const { passphraseFile } = keys
+  let asked: Promise<Result<string>> | undefined
+  return {
+    ...world,
+    passphrase: () => {
+      asked ??= passphraseFile === undefined ? world.passphrase() : readSecretLine(passphraseFile)
+      return asked
+    },
+  }
+}
+
+export async function openKey(place: KeyPlace, world: KeyWorld): Promise<Result<StoredKey>> {
+  if (place.kind === 'pkcs11') return openTokenKey(place, world.verifier, { insist: world.insist ?? false })
+  if (place.kind === 'tpm') return openTpmKey(place, world, world.entropy)
+  const passphrase = await world.passphrase()
+  if (!passphrase.ok) return passphrase
+  const signer = await openFileSigner(place.file, passphrase.value)
+  return signer.ok ? ok({ signer: signer.value, attestation: FILE_ATTESTATION, close: async () => {} }) : signer
+}
+
+/** `keys.exists` or `tpm.handle-taken` where there is one already. */
+export async function makeKey(place: KeyPlace, alg: Alg, world: KeyWorld): Promise<Result<void>> {
+  if (place.kind === 'pkcs11') return makeTokenKey(place, alg)
+  if (place.kind === 'tpm') return makeInTpm(place, alg, world)
+  const passphrase = await world.passphrase()
+  if (!passphrase.ok) return passphrase
+  return makeKeyFile(place.file, alg === 'ES256' ? 'p256' : 'ed25519', passphrase.value, world.entropy)
+}
+
+async function makeInTpm(
+  { device, handle, authFile }: Extract<KeyPlace, { kind: 'tpm' }>,
+  alg: Alg,
+  world: KeyWorld,
+): Promise<Result<void>> {
+  if (alg !== 'ES256') return fail({ code: 'keys.other-kind', key: device, expected: 'p256', received: 'ed25519' })
+  const auth = await makeTpmAuth(authFile, world.entropy)
+  if (!auth.ok) return auth
+  const tpm = openTpm(device, world)
+  if (!tpm.ok) return tpm
+  const made = await makeTpmKey(tpm.value, { handle, auth: auth.value })
+  await tpm.value.close()
+  return made.ok ? done : made
+}
+
+export async function openSealing(keys: KeptKeys, world: KeyWorld): Promise<Result<Uint8Array>> {
+  const passphrase = await world.passphrase()
+  return passphrase.ok ? openSealingSeed(keys.sealing, passphrase.value) : passphrase
+}
+
+/** All of them, or none. */
+export async function openSiteKeys(keys: KeptKeys, world: KeyWorld): Promise<Result<SiteKeys>> {
+  const known = rememberPassphrase(keys, world)
+  const opened: StoredKey[] = []
+  const giveUp = async <F extends { readonly ok: false }>(failed: F): Promise<F> => {
+    for (const key of opened) await key.close()
+    return failed
+  }
+  const places: readonly KeyPlace[] = [
+    { kind: 'file', file: keys.account },
+    keys.metering,
+    ...(keys.ocmf === undefined ? [] : [keys.ocmf]),
+  ]
+  for (const place of places) {
+    const key = await openKey(place, known)
+    if (!key.ok) return giveUp(key)
+    opened.push(key.value)
+  }
+  const [account, metering, ocmf] = opened.map(({ signer }) => signer)
+  if (ocmf !== undefined && ocmf.alg !== 'ES256') return giveUp(notForOcmf)
+  const sealing = await openSealing(keys, known)
+  if (!sealing.ok) return giveUp(sealing)
+  return ok({
+    account: account!,
+    metering: metering!,
+    ...(ocmf === undefined ? {} : { ocmf }),
+    sealing: sealing.value,
+    close: async () => {
+      for (const key of opened) await key.close()
+    },
+  })
+}
+
+/** OCMF 1.4 signs by ECDSA alone. */
+const notForOcmf = fail({ code: 'keys.other-kind', key: 'ocmf', expected: 'p256', received: 'ed25519' })

@@ -1,0 +1,207 @@
+import { spawnSync } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { performance } from 'node:perf_hooks'
+import { inspect } from 'node:util'
+import { createVerifier } from '../../../../drivers/crypto/verifier.ts'
+import { loadModule } from '../../../../drivers/keys/pkcs11/module.ts'
+import { makeTokenKey, openTokenKey } from '../../../../drivers/keys/pkcs11/signer.ts'
+import { concat, hex } from '../../../../protocol/bytes.ts'
+import { faultLine, must, type Result } from '../../../../protocol/result.ts'
+import { signerCases } from '../../../contracts/signer.ts'
+import { assert, suite } from '../../../harness.ts'
+import { noSoftHsm, openSoftHsm, PIN, SOFTHSM_MODULE, type SoftHsm } from './softhsm.ts'
+
+const test = suite('PKCS#11')
+
+const hsm = noSoftHsm === undefined ? openSoftHsm('tieline test', 'locked') : (undefined as unknown as SoftHsm)
+process.once('exit', () => hsm?.end())
+const verifier = createVerifier()
+const codeOf = (result: Result<unknown>): string => (result.ok ? 'ok' : result.fault.code)
+const on = (name: string, body: () => Promise<void>) => test.skipIf(noSoftHsm, name, body)
+const write = (name: string, text: string) => {
+  const file = join(hsm.folder, name)
+  writeFileSync(file, text, { mode: 0o600 })
+  return file
+}
+/** Ends every session that this process has, as pulling the token out does. */
+async function pullOut(): Promise<void> {
+  const module = must(await loadModule(SOFTHSM_MODULE!))
+  const memory = module.memory()
+  const count = memory.words(8)
+  const slots = memory.room(8 * module.wordBytes)
+  assert.is(await module.call('getSlotList', 1, slots.address, count.address), 0)
+  for (let n = 0; n < count.word(); n++) await module.call('closeAllSessions', slots.word(n))
+  memory.wipe()
+}
+
+for (const alg of ['ES256', 'EdDSA'] as const) {
+  let made: Promise<unknown> | undefined
+  signerCases(test, `${alg} in a token`, { alg, trust: 'token', skip: noSoftHsm }, async () => {
+    const place = hsm.place(`contract ${alg}`)
+    made ??= makeTokenKey(place, alg)
+    await made
+    const opened = must(await openTokenKey(place, verifier))
+    return { signer: opened.signer, secrets: [PIN], end: opened.close }
+  })
+}
+
+on('openssl on the command line accepts what a token signed', async () => {
+  const place = hsm.place('for openssl')
+  must(await makeTokenKey(place, 'ES256'))
+  const { signer, close } = must(await openTokenKey(place, verifier))
+  const signature = must(await signer.sign(Uint8Array.of(1, 2, 3)))
+  await close()
+  const spki = concat(hex('3039 3013 0607 2a8648ce3d0201 0608 2a8648ce3d030107 0322 00'), signer.publicKey)
+  const pem = `-----BEGIN PUBLIC KEY-----\n${Buffer.from(spki).toString('base64')}\n-----END PUBLIC KEY-----\n`
+  // DER of r and s (RFC 3279 section 2.2.3): each an INTEGER without leading zeros, positive.
+  const integer = (bytes: Uint8Array) => {
+    const from = bytes.findIndex(byte => byte !== 0)
+    const bare = bytes.subarray(from)
+    const positive = bare[0]! >= 0x80 ? concat(Uint8Array.of(0), bare) : bare
+    return concat(Uint8Array.of(2, positive.length), positive)
+  }
+  const both = concat(integer(signature.subarray(0, 32)), integer(signature.subarray(32)))
+  writeFileSync(join(hsm.folder, 'sig.der'), concat(Uint8Array.of(0x30, both.length), both))
+  writeFileSync(join(hsm.folder, 'message'), Uint8Array.of(1, 2, 3))
+  const key = write('key.pem', pem)
+  const run = spawnSync(
+    'openssl',
+    ['dgst', '-sha256', '-verify', key, '-signature', join(hsm.folder, 'sig.der'), join(hsm.folder, 'message')],
+    { encoding: 'utf8' },
+  )
+  assert.match(run.stdout, /Verified OK/)
+})
+
+on('a key that the token says was made inside and never left is trusted as such, by a claim and no proof', async () => {
+  const place = hsm.place('made inside')
+  must(await makeTokenKey(place, 'ES256'))
+  const { attestation, close } = must(await openTokenKey(place, verifier))
+  await close()
+  assert.is(attestation.trust, 'token')
+  assert.is(attestation.kind, 'pkcs11-attributes')
+  assert.is(attestation.verified, false)
+  const shown = Buffer.from(attestation.evidence).toString('latin1')
+  for (const text of ['tieline test', 'SoftHSM']) assert.ok(shown.includes(text), text)
+})
+
+on('a key that was put in from outside, or can be taken out, is worth no more than software', async () => {
+  const pem = join(hsm.folder, 'outside.pem')
+  spawnSync('openssl', ['genpkey', '-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256', '-out', pem])
+  hsm.util('--import', pem, '--token', 'tieline test', '--label', 'imported', '--id', 'a1', '--pin', PIN)
+  const imported = must(await openTokenKey(hsm.place('imported'), verifier))
+  assert.is(imported.signer.trust, 'software')
+  assert.match(imported.attestation.rule, /CKA_NEVER_EXTRACTABLE is false, CKA_LOCAL is false/)
+  await imported.close()
+})
+
+on('a second key of one label is never made, and one that is not there is named', async () => {
+  const place = hsm.place('only once')
+  must(await makeTokenKey(place, 'ES256'))
+  const before = must(await openTokenKey(place, verifier))
+  await before.close()
+  assert.is(codeOf(await makeTokenKey(place, 'ES256')), 'keys.exists')
+  assert.is(codeOf(await makeTokenKey(place, 'EdDSA')), 'keys.exists')
+  const after = must(await openTokenKey(place, verifier))
+  await after.close()
+  assert.equal(after.signer.publicKey, before.signer.publicKey)
+  const none = await openTokenKey(hsm.place('nowhere'), verifier)
+  assert.is(codeOf(none), 'keys.no-key')
+})
+
+on('two keys of one label are none: nobody can say which is meant', async () => {
+  for (const id of ['b1', 'b2']) {
+    const pem = join(hsm.folder, `${id}.pem`)
+    spawnSync('openssl', ['genpkey', '-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256', '-out', pem])
+    hsm.util('--import', pem, '--token', 'tieline test', '--label', 'twins', '--id', id, '--pin', PIN)
+  }
+  assert.is(codeOf(await openTokenKey(hsm.place('twins'), verifier)), 'keys.two-keys')
+})
+
+on('a token that was pulled out is a fault once, and is opened anew at the next call', async () => {
+  const place = hsm.place('pulled out')
+  must(await makeTokenKey(place, 'ES256'))
+  const { signer, close } = must(await openTokenKey(place, verifier))
+  must(await signer.sign(Uint8Array.of(1)))
+  await pullOut()
+  const lost = await signer.sign(Uint8Array.of(2))
+  assert.is(codeOf(lost), 'keys.token-lost')
+  const again = must(await signer.sign(Uint8Array.of(3)))
+  assert.ok(verifier.verify('ES256', signer.publicKey, Uint8Array.of(3), again))
+  await close()
+  assert.is(codeOf(await signer.sign(Uint8Array.of(4))), 'keys.closed')
+})
+
+on('a token that comes back with another key of that label is not signed with', async () => {
+  const place = hsm.place('swapped')
+  must(await makeTokenKey(place, 'ES256'))
+  const { signer, close } = must(await openTokenKey(place, verifier))
+  // softhsm2-util deletes no single key; OpenSC's tool does, where it is installed.
+  const removed = (type: string) =>
+    spawnSync('pkcs11-tool', [
+      ...['--module', SOFTHSM_MODULE!, '--token-label', 'tieline test', '--login', '--pin', PIN],
+      ...['--delete-object', '--type', type, '--label', 'swapped'],
+    ]).status
+  if (removed('privkey') === null) return close()
+  removed('pubkey')
+  must(await makeTokenKey(place, 'ES256'))
+  await pullOut()
+  assert.not.ok((await signer.sign(Uint8Array.of(1))).ok)
+  assert.is(codeOf(await signer.sign(Uint8Array.of(2))), 'keys.other-key')
+  await close()
+})
+
+on('no module, a file that is no library, and a library that is no module are told apart from keys', async () => {
+  for (const module of ['/nowhere/libnothing.so', write('text.so', 'not a library'), 'libc.so.6']) {
+    const refused = await openTokenKey(hsm.place('x', { module }), verifier)
+    assert.is(codeOf(refused), 'keys.module', module)
+    if (!refused.ok) assert.not.match(faultLine(refused.fault), /\n/)
+  }
+})
+
+on('a token that is not there is named with those that are', async () => {
+  const refused = await openTokenKey(hsm.place('x', { token: 'another' }), verifier)
+  assert.is(codeOf(refused), 'keys.no-token')
+  if (!refused.ok) assert.ok((refused.fault['found'] as string[]).includes('tieline test'))
+})
+
+on('a PIN file that others can read, or that is empty, is not used', async () => {
+  writeFileSync(join(hsm.folder, 'open-pin'), PIN, { mode: 0o644 })
+  assert.is(
+    codeOf(await openTokenKey(hsm.place('x', { pinFile: join(hsm.folder, 'open-pin') }), verifier)),
+    'keys.exposed',
+  )
+  assert.is(codeOf(await openTokenKey(hsm.place('x', { pinFile: write('empty-pin', '\n') }), verifier)), 'keys.empty')
+})
+
+on('a wrong PIN is given once: not again by itself, nor by a service that starts again', async () => {
+  const wrong = hsm.place('x', { token: 'locked', pinFile: write('wrong-pin', '00000000') })
+  const right = hsm.place('x', { token: 'locked' })
+  const first = await openTokenKey(wrong, verifier)
+  assert.is(codeOf(first), 'keys.pin-wrong')
+  assert.not.match(inspect(first), /00000000/)
+  // From here on the token warns; each start would be a step towards the lock.
+  for (let n = 0; n < 3; n++) assert.is(codeOf(await openTokenKey(wrong, verifier)), 'keys.pin-doubtful')
+  assert.is(codeOf(await openTokenKey(right, verifier)), 'keys.pin-doubtful')
+  // A person insists, with the right one: it is opened, and the warning is gone.
+  assert.is(codeOf(await openTokenKey(right, verifier, { insist: true })), 'keys.no-key')
+  assert.is(codeOf(await openTokenKey(right, verifier)), 'keys.no-key')
+})
+
+on('the control loop goes on while a token works', async () => {
+  const place = hsm.place('slow')
+  let longest = 0
+  let last = performance.now()
+  const timer = setInterval(() => {
+    longest = Math.max(longest, performance.now() - last)
+    last = performance.now()
+  }, 1)
+  must(await makeTokenKey(place, 'ES256'))
+  const { signer, close } = must(await openTokenKey(place, verifier))
+  for (let n = 0; n < 200; n++) must(await signer.sign(Uint8Array.of(n)))
+  clearInterval(timer)
+  await close()
+  assert.ok(longest < 250, `${longest} ms without a turn`)
+})
+
+test.run()
