@@ -8,7 +8,7 @@ const ED25519 = hex('302a 3005 0603 2b6570 0321 00')
 const P256 = hex('3059 3013 0607 2a8648ce3d0201 0608 2a8648ce3d030107 0342 00')
 
 /** The bytes that a text stands for, whatever the key. */
-export function keyBytes(text: string): Uint8Array | undefined {
+function keyBytes(text: string): Uint8Array | undefined {
   const body = text.replace(/-----[A-Z ]+-----/g, '').replace(/\s+/g, '')
   if (body === '') return undefined
   const digits = fromHex(body)
