@@ -1,0 +1,31 @@
+/** Power cuts at every point of the traces of real runs, judged by what the caller had been told by then. */
+import { assert, suite } from '../../harness.ts'
+import { countCrashStates, countLogStates, shareLostWithoutSync } from './count-states.ts'
+import { MIXED, PLAIN } from './journal-trials.ts'
+
+const test = suite('crash states')
+
+test('readings in groups, 200 states: nothing acknowledged is lost, nothing altered or invented, every cut told', async () => {
+  const count = await countCrashStates(PLAIN, 200)
+  // Teeth: writes were under way, some of them left half done, and records were owed.
+  assert.ok(count.unsettled > 100 && count.cuts > 40 && count.acknowledged > 10_000, JSON.stringify(count))
+}, 60_000)
+
+test('urgent and long records, checkpoints, dropped segments, failed syncs, openings, 600 states: the same', async () => {
+  const count = await countCrashStates(MIXED, 600)
+  assert.ok(count.unsettled > 500 && count.cuts > 60 && count.undone > 20, JSON.stringify(count))
+  assert.ok(count.acknowledged > 5000, JSON.stringify(count))
+}, 60_000)
+
+test('a log with long records, failed syncs and dropped segments, 1,500 states: the same', async () => {
+  assert.ok((await countLogStates(1500)) >= 1500)
+}, 60_000)
+
+test('control: on a disk whose sync does nothing at least nine states in ten lose what was acknowledged', async () => {
+  for (const workload of [PLAIN, MIXED]) {
+    const share = await shareLostWithoutSync(workload, 200)
+    assert.ok(share >= 0.9, `${share}`)
+  }
+}, 60_000)
+
+test.run()
