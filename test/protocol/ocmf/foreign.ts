@@ -38,7 +38,7 @@ export function stationOn(curve: CurveName): Station {
   return station
 }
 
-export const PLAIN = {
+const PLAIN = {
   FV: '1.0',
   GI: 'station',
   GS: 'G-1',

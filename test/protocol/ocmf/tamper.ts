@@ -45,7 +45,7 @@ export function sweepBytes(
 }
 
 /** A text with a few random changes: characters replaced, dropped, doubled, put in, or a stretch of another text. */
-export function mutate(text: string, other: string, random: () => number): string {
+function mutate(text: string, other: string, random: () => number): string {
   let out = text
   for (let left = 1 + Math.floor(random() * 3); left > 0; left--) {
     const at = Math.floor(random() * out.length)
