@@ -16,21 +16,10 @@ export interface Attestation {
   readonly rule: string
 }
 
-const NOTHING = new Uint8Array(0)
-
-/** A key drawn from a seed: only a bench has one. */
-export const SEED_ATTESTATION: Attestation = {
-  trust: 'software',
-  kind: 'none',
-  evidence: NOTHING,
-  verified: false,
-  rule: 'made from a seed that stands in the configuration',
-}
-
 export const FILE_ATTESTATION: Attestation = {
   trust: 'sealed-file',
   kind: 'none',
-  evidence: NOTHING,
+  evidence: new Uint8Array(0),
   verified: false,
   rule: 'opened from a sealed file; nothing shows that there is no copy',
 }
