@@ -27,6 +27,7 @@ import { unbondingFault } from './light/unbonding.ts'
 import { createEventChain, EVENT_KIND, type EventChain, restoreEvents } from './metering/events.ts'
 import { createFrameCounters } from './metering/frame-counters.ts'
 import { signJournalEvents } from './metering/journal-events.ts'
+import { createOcmfBook, recordDeals } from './metering/ocmf.ts'
 import { createMetering, type Metering } from './metering/run.ts'
 import { createRelayControl, type RelayControl, type RelayEnd } from './relays/run.ts'
 import { readWelds, writeWelds } from './relays/welds.ts'
@@ -42,6 +43,8 @@ const WATCHDOG_MS = 250
 const STALE_PERIODS = 5
 /** A bench site lives for minutes: it need not make 16 MiB of zeros for each of five journals. */
 const BENCH_SEGMENT_BYTES = 256 * 1024
+/** Make of the gateway, as OCMF records name it. */
+const GATEWAY = 'Tieline'
 /** Of CometBFT: a third of the trusted power vouches for a header that was skipped to. */
 const TRUST_LEVEL = { numerator: 1, denominator: 3 }
 
@@ -96,6 +99,7 @@ export async function startAgent(config: SiteConfig, realWorld: World, seams: Se
     entropy: world.entropy,
     owner: ueidOf(keys.value.account.publicKey),
     keeping: keepForRestart,
+    retention: { ms: config.journal.keepMs, bytes: config.journal.bytes },
     onHealth: fault => health.set('journal', fault),
     ...(config.bench ? { segmentBytes: BENCH_SEGMENT_BYTES } : {}),
   })
@@ -135,12 +139,15 @@ export async function startAgent(config: SiteConfig, realWorld: World, seams: Se
     health: health.set,
     onEvent: what => void signClockEvent(what),
   })
+  const signer = keys.value.ocmf
+  const book = signer && createOcmfBook({ signer, journal, station: { gateway: GATEWAY } })
   let boots = 0
   let heard: Uint8Array | undefined
   let lastEvent: Uint8Array | undefined
   const deals: Uint8Array[] = []
   for (const record of journal.kept()) {
     metering.restore(record)
+    book?.restore(record)
     if (record.kind === BOOT) boots = Number(fromUtf8(record.bytes))
     if (record.kind === DEAL) deals.push(record.bytes)
     if (record.kind === HEARD) heard = record.bytes
@@ -165,6 +172,10 @@ export async function startAgent(config: SiteConfig, realWorld: World, seams: Se
     const signed = await events.sign(what)
     // The readings say by themselves that the clock was set; only the step's own record is missing.
     if (!signed.ok) log('warn', 'metering', 'what happened to the clock is not on record', signed.fault)
+  }
+  if (book !== undefined) {
+    recordDeals(metering, book, health.set)
+    closers.push(() => book.idle())
   }
   const metered = metering.start(bootCount)
   if (!metered.ok) return giveUp(metered)

@@ -47,6 +47,10 @@ const map = <T, U>(value: T | undefined, make: (value: T) => U): U | undefined =
 export const parseDuration = (text: string): number | undefined =>
   number(withUnit(text, { ms: 1n, s: 1000n, min: 60_000n, h: 3_600_000n, d: 86_400_000n }))
 
+/** `4GB`, `500MB` as bytes. */
+export const parseBytes = (text: string): number | undefined =>
+  number(withUnit(text, { MB: 1_000_000n, GB: 1_000_000_000n }))
+
 /** `16A`, `500mA`. */
 export const parseCurrent = (text: string): Current | undefined =>
   map(number(withUnit(text, { A: 1000n, mA: 1n })), milliamps)

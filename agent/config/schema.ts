@@ -276,6 +276,21 @@ const clock = v.pipe(
   })),
 )
 
+/**
+ * By default longer than a year of bills and a season to dispute them, and half of the smallest card that is sold. The least
+ * is a day, and what two segments and the next one take.
+ */
+const journal = v.pipe(
+  group({
+    keep: v.optional(duration(86_400_000, 36_500 * 86_400_000, 'a duration from 1d to 36500d'), '400d'),
+    size: v.optional(
+      scalar(literals.within(literals.parseBytes, 50_000_000, 1e15), 'a size from 50MB, as in 4GB'),
+      '4GB',
+    ),
+  }),
+  v.transform(({ keep, size }) => ({ keepMs: keep, bytes: size })),
+)
+
 const site = v.pipe(
   group({
     version: v.literal('1', 'must be 1: this program reads no other version'),
@@ -284,6 +299,7 @@ const site = v.pipe(
     bench: v.optional(flag, 'false'),
     data: path,
     keys: keysForm,
+    journal: v.optional(journal, {}),
     ledger,
     brokers: v.pipe(
       v.array(

@@ -16,6 +16,8 @@ export interface SiteConfig {
   /** A bench site may hold keys made from a seed and run on a scaled clock; a real one may not. */
   readonly bench: boolean
   readonly keys: KeySource
+  /** How long the journal is kept, and how large it may become: what is older or more is dropped, whole segments at a time. */
+  readonly journal: { readonly keepMs: number; readonly bytes: number }
   readonly ledger: LedgerConfig
   /** MQTT brokers, at least one: published to all, duplicates dropped. */
   readonly brokers: readonly string[]

@@ -112,6 +112,18 @@ test('what a site does more seldom at rest is one group, whole or absent', () =>
   assert.match(faults(half).join(), /"line_meters" is missing in rest/)
 })
 
+test('the journal is kept for 400 days and up to 4 GB, or as long and as large as is said', () => {
+  const journalOf = (text: string) => {
+    const loaded = loadConfig(text, 'site.yaml')
+    return loaded.ok && loaded.value.journal
+  }
+  assert.equal(journalOf(GOOD), { keepMs: 400 * 86_400_000, bytes: 4_000_000_000 })
+  const said = journalOf(`${GOOD}journal: {keep: 90d, size: 500MB}\n`)
+  assert.equal(said, { keepMs: 90 * 86_400_000, bytes: 500_000_000 })
+  assert.match(faults(`${GOOD}journal: {size: 1MB}\n`).join(), /must be a size from 50MB, as in 4GB, not "1MB"/)
+  assert.match(faults(`${GOOD}journal: {keep: 1h}\n`).join(), /must be a duration from 1d to 36500d/)
+})
+
 test('a misspelt key is named with its place and the key that was meant', () => {
   assert.equal(faults(changed('baud: 19200', 'buad: 19200')), [
     'site.yaml:17:33: unknown key "buad" (did you mean "baud"?)',
