@@ -170,6 +170,7 @@ export function createTrading(options: TradingOptions): Trading {
         return
       }
       case 'ack':
+      case 'head':
         return
       default:
         return onDealMessage(peer, body)
@@ -178,7 +179,7 @@ export function createTrading(options: TradingOptions): Trading {
 
   function onDealMessage(
     peer: string,
-    body: Exclude<Body, { readonly id: Uint8Array } | { readonly kind: 'ack' }>,
+    body: Exclude<Body, { readonly id: Uint8Array } | { readonly kind: 'ack' | 'head' }>,
   ): void {
     const known = deals.find(({ runner }) => equalBytes(runner.deal().hash, body.hash))
     if (known === undefined || known.peer !== peer) return

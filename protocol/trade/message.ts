@@ -101,6 +101,8 @@ const KINDS = {
   'receipt-copy': [13, record({ hash: [1, hash], begin: [2, signedReading], end: [3, signedReading] })],
   /** The message of this epoch and sequence was journaled. */
   ack: [14, record({ epoch: [1, counter], sequence: [2, counter] })],
+  /** How far the sender's journal has come, signed by its account key (reading/head.ts): for the recipient to keep. */
+  head: [15, record({ head: [1, envelope] })],
 } as const satisfies Record<string, readonly [number, Codec<unknown>]>
 
 export type Kind = keyof typeof KINDS

@@ -46,6 +46,7 @@ const bodies: readonly Body[] = [
   { kind: 'stop', hash: fill(32), reason: 'window' },
   { kind: 'stopped', hash: fill(32) },
   { kind: 'receipt-copy', hash: fill(32), begin: reading, end: reading },
+  { kind: 'head', head: fill(215) },
   { kind: 'ack', epoch: 3, sequence: 12 },
 ]
 const message = (body: Body): Message => ({
@@ -64,7 +65,7 @@ const code = (payload: Uint8Array) => {
 
 test('every kind reads back as it was written', () => {
   for (const body of bodies) assert.equal(must(decodeMessage(encodeMessage(message(body)))), message(body))
-  assert.is(new Set(bodies.map(body => body.kind)).size, 14)
+  assert.is(new Set(bodies.map(body => body.kind)).size, 15)
 })
 
 test('the bytes are a map of seven with kind and fields as a pair', () => {
@@ -94,7 +95,7 @@ test('wrong kinds, shapes and keys are refused by name', () => {
     return code(encode(map))
   }
   assert.is(
-    tampered(map => map.set(7, [15, new Map()])),
+    tampered(map => map.set(7, [16, new Map()])),
     'record.shape',
   )
   assert.is(
