@@ -1,7 +1,7 @@
 /** The commands in use (TPM 2.0 Library Part 3; the clause stands at each). */
 import { concat } from '../bytes.ts'
 import { withLowS } from '../crypto/verify.ts'
-import type { TpmCommand } from './frame.ts'
+import type { TpmAuth, TpmCommand } from './frame.ts'
 import { NO_BYTES, type TpmReader, tpm2b, u16, u32 } from './marshal.ts'
 import { ALG, coordinate } from './public-area.ts'
 
@@ -11,6 +11,9 @@ const RH_NULL = 0x4000_0007
 /** TPM_ST_HASHCHECK. */
 const ST_HASHCHECK = 0x8024
 const STARTUP_CLEAR = 0
+/** TPM_SE. */
+const SESSION_HMAC = 0
+const SESSION_POLICY = 1
 const CAP_ALGORITHMS = 0
 const CAP_HANDLES = 1
 const CAP_PROPERTIES = 6
@@ -107,6 +110,37 @@ function skipCreation(reader: TpmReader): void {
   reader.tpm2b()
 }
 
+export interface StartedSession {
+  readonly handle: number
+  readonly nonce: Uint8Array
+}
+
+const NOT_ENCRYPTED = u16(ALG.none)
+const AES_128_CFB = concat(u16(ALG.aes), u16(128), u16(ALG.cfb))
+
+/**
+ * 11.1 TPM2_StartAuthSession, bound to nothing; a nonce of 16 to 32 bytes. With a salt that is encrypted to a loaded key it is an
+ * HMAC session that can encrypt parameters, else a policy session.
+ */
+export const startSession = (
+  nonce: Uint8Array,
+  salt?: { readonly key: number; readonly encrypted: Uint8Array },
+): TpmCommand<StartedSession> => ({
+  name: 'StartAuthSession',
+  code: 0x176,
+  handles: [salt?.key ?? RH_NULL, RH_NULL],
+  parameters: concat(
+    tpm2b(nonce),
+    tpm2b(salt?.encrypted ?? NO_BYTES),
+    Uint8Array.of(salt === undefined ? SESSION_POLICY : SESSION_HMAC),
+    salt === undefined ? NOT_ENCRYPTED : AES_128_CFB,
+    u16(ALG.sha256),
+  ),
+  makesHandle: true,
+  withinMs: QUICK_MS,
+  read: (reader, handle) => ({ handle, nonce: reader.tpm2b() }),
+})
+
 /** 24.1 TPM2_CreatePrimary: the same key each time for one template, until the hierarchy's seed is changed. */
 export const createPrimary = (hierarchy: number, template: Uint8Array): TpmCommand<MadeKey> => ({
   name: 'CreatePrimary',
@@ -124,6 +158,13 @@ export const createPrimary = (hierarchy: number, template: Uint8Array): TpmComma
   },
 })
 
+/** A key at a handle with what opens it. */
+export interface OpenedKey {
+  readonly handle: number
+  readonly name: Uint8Array
+  readonly auth: TpmAuth
+}
+
 export interface CreatedKey {
   /** Encrypted by the parent: only this TPM can load it. */
   readonly encrypted: Uint8Array
@@ -131,11 +172,12 @@ export interface CreatedKey {
 }
 
 /** 12.1 TPM2_Create: a new key, from the TPM's own random numbers. */
-export const create = (parent: number, template: Uint8Array, auth: Uint8Array): TpmCommand<CreatedKey> => ({
+export const create = (parent: OpenedKey, template: Uint8Array, auth: Uint8Array): TpmCommand<CreatedKey> => ({
   name: 'Create',
   code: 0x153,
-  handles: [parent],
-  auths: [NO_BYTES],
+  handles: [parent.handle],
+  names: [parent.name],
+  auths: [parent.auth],
   parameters: concat(sensitive(auth), tpm2b(template), NOTHING_ELSE),
   withinMs: MAKING_MS,
   read: reader => {
@@ -206,10 +248,11 @@ function readSignature(reader: TpmReader): Uint8Array | undefined {
 }
 
 /** 20.2 TPM2_Sign of a SHA-256 hash, by the scheme that is part of the key. */
-export const sign = (handle: number, auth: Uint8Array, digest: Uint8Array): TpmCommand<Uint8Array> => ({
+export const sign = ({ handle, name, auth }: OpenedKey, digest: Uint8Array): TpmCommand<Uint8Array> => ({
   name: 'Sign',
   code: 0x15d,
   handles: [handle],
+  names: [name],
   auths: [auth],
   // An empty ticket: the key is not restricted, so the TPM need not have made the hash itself.
   parameters: concat(tpm2b(digest), u16(ALG.none), u16(ST_HASHCHECK), u32(RH_NULL), tpm2b(NO_BYTES)),
@@ -225,13 +268,14 @@ export interface Certified {
 
 /** 18.2 TPM2_Certify: the attestation key says that `key` is loaded in the same TPM, and by what Name. */
 export const certify = (
-  key: { readonly handle: number; readonly auth: Uint8Array },
-  attestationKey: number,
+  key: OpenedKey,
+  attestationKey: Omit<OpenedKey, 'auth'>,
   nonce: Uint8Array,
 ): TpmCommand<Certified> => ({
   name: 'Certify',
   code: 0x148,
-  handles: [key.handle, attestationKey],
+  handles: [key.handle, attestationKey.handle],
+  names: [key.name, attestationKey.name],
   auths: [key.auth, NO_BYTES],
   parameters: concat(tpm2b(nonce), u16(ALG.none)),
   withinMs: QUICK_MS,

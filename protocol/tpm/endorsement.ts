@@ -6,26 +6,8 @@ import { concat } from '../bytes.ts'
 import { HIERARCHY } from './commands.ts'
 import type { TpmCommand } from './frame.ts'
 import { NO_BYTES, tpm2b, u16, u32 } from './marshal.ts'
-import { ALG } from './public-area.ts'
 
-const RH_NULL = 0x4000_0007
-/** TPM_SE_POLICY. */
-const POLICY_SESSION = 0x01
 const QUICK_MS = 5_000
-
-/** 11.1 TPM2_StartAuthSession of a policy session, neither salted nor bound; the nonce is at least 16 bytes. */
-export const startPolicySession = (nonce: Uint8Array): TpmCommand<number> => ({
-  name: 'StartAuthSession',
-  code: 0x176,
-  handles: [RH_NULL, RH_NULL],
-  parameters: concat(tpm2b(nonce), tpm2b(NO_BYTES), Uint8Array.of(POLICY_SESSION), u16(ALG.none), u16(ALG.sha256)),
-  makesHandle: true,
-  withinMs: QUICK_MS,
-  read: (reader, handle) => {
-    reader.tpm2b()
-    return handle
-  },
-})
 
 /** 23.4 TPM2_PolicySecret of the endorsement hierarchy, whose password is empty: the policy of its keys is met. */
 export const policySecret = (session: number): TpmCommand<true> => ({

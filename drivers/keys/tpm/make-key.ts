@@ -1,8 +1,10 @@
 /** A key made inside a TPM: once, and never in place of what stands there. */
 import { fail, ok, type Result } from '../../../protocol/result.ts'
 import { create, flushContext, HIERARCHY, load, makePersistent } from '../../../protocol/tpm/commands.ts'
-import { attributeFault, TEMPLATE } from '../../../protocol/tpm/public-area.ts'
+import { NO_BYTES } from '../../../protocol/tpm/marshal.ts'
+import { attributeFault, nameOf, TEMPLATE } from '../../../protocol/tpm/public-area.ts'
 import { withPrimary } from './primary.ts'
+import { keepSession } from './session.ts'
 import { findKey, hexHandle, type TpmKeyPlace } from './signer.ts'
 import type { Tpm } from './tpm.ts'
 
@@ -14,8 +16,13 @@ export async function makeTpmKey(tpm: Tpm, { handle, auth }: TpmKeyPlace): Promi
     return fail({ code: 'tpm.handle-taken', handle: hexHandle(handle), hint })
   }
   if (there.fault.code !== 'tpm.no-handle') return there
-  const made = await withPrimary(tpm, HIERARCHY.owner, TEMPLATE.storage, async parent => {
-    const key = await tpm.run(create(parent, TEMPLATE.metering, auth))
+  const session = keepSession(tpm)
+  const made = await withPrimary(tpm, HIERARCHY.owner, TEMPLATE.storage, async (parent, area) => {
+    const key = await session.run(({ opens }) =>
+      // The parent has no password of its own; the new key's goes there encrypted.
+      create({ handle: parent, name: nameOf(area), auth: opens(NO_BYTES, 'hide') }, TEMPLATE.metering, auth),
+    )
+    await session.end()
     if (!key.ok) return key
     const loaded = await tpm.run(load(parent, key.value))
     if (!loaded.ok) return loaded

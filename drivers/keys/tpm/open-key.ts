@@ -33,7 +33,11 @@ export async function openTpmKey(source: TpmKeySource, time: TpmTime, entropy: E
     return signer
   }
   const attestation = await attest(tpm.value, place, signer.value.publicKey, entropy)
-  return ok({ signer: signer.value, attestation, close: () => tpm.value.close() })
+  const close = async () => {
+    await signer.value.end()
+    await tpm.value.close()
+  }
+  return ok({ signer: signer.value, attestation, close })
 }
 
 /** Its own question and answer: a stranger draws a nonce of his own. */

@@ -11,6 +11,7 @@ import {
 } from '../../../protocol/tpm/public-area.ts'
 import { createVerifier } from '../../crypto/verifier.ts'
 import type { Signer } from '../../ports.ts'
+import { keepSession } from './session.ts'
 import type { Tpm } from './tpm.ts'
 
 export interface TpmKeyPlace {
@@ -20,6 +21,11 @@ export interface TpmKeyPlace {
   readonly auth: Uint8Array
 }
 
+export interface TpmSigner extends Signer {
+  /** Gives back what it holds in the TPM; a later signature takes it anew. */
+  end(): Promise<void>
+}
+
 /** Signed once at the start and verified: no reading, message or transaction begins so. */
 const PROBE = utf8('tieline: is this the key that signs here?')
 
@@ -27,7 +33,7 @@ const PROBE = utf8('tieline: is this the key that signs here?')
  * Refuses a key that the TPM does not vouch for, and any but `publicKey` where that is given: a TPM that was changed for another
  * is `tpm.other-key`, now or at any later signature. Each signature is verified before it is handed out.
  */
-export async function openTpmSigner(tpm: Tpm, place: TpmKeyPlace, publicKey?: Uint8Array): Promise<Result<Signer>> {
+export async function openTpmSigner(tpm: Tpm, place: TpmKeyPlace, publicKey?: Uint8Array): Promise<Result<TpmSigner>> {
   const found = await findKey(tpm, place.handle)
   if (!found.ok) return found
   const { area } = found.value
@@ -38,11 +44,14 @@ export async function openTpmSigner(tpm: Tpm, place: TpmKeyPlace, publicKey?: Ui
   if (attributes !== undefined) return fail(attributes)
   const signer = createTpmSigner(tpm, place, area)
   const probed = await signer.sign(PROBE)
-  return probed.ok ? ok(signer) : probed
+  if (probed.ok) return ok(signer)
+  await signer.end()
+  return probed
 }
 
-function createTpmSigner(tpm: Tpm, { handle, auth }: TpmKeyPlace, { publicKey }: TpmPublic): Signer {
+function createTpmSigner(tpm: Tpm, { handle, auth }: TpmKeyPlace, { publicKey, name }: TpmPublic): TpmSigner {
   const verifier = createVerifier()
+  const session = keepSession(tpm)
   /** A wrong authorization value stays wrong, and asked often enough it locks the whole TPM. */
   let refused: Fault | undefined
 
@@ -62,13 +71,15 @@ function createTpmSigner(tpm: Tpm, { handle, auth }: TpmKeyPlace, { publicKey }:
     trust: 'tpm',
     sign: async message => {
       if (refused !== undefined) return fail(refused)
-      const signed = await tpm.run(sign(handle, auth, sha256(message)))
+      const digest = sha256(message)
+      const signed = await session.run(({ opens }) => sign({ handle, name, auth: opens(auth) }, digest))
       if (!signed.ok) return SUSPICIOUS.has(signed.fault.code) ? fail(await suspect(signed.fault)) : signed
       if (verifier.verify('ES256', publicKey, message, signed.value)) return signed
       return fail(
         await suspect({ code: 'tpm.bad-signature', device: tpm.name, hint: 'the TPM or the bus to it is broken' }),
       )
     },
+    end: () => session.end(),
   }
 }
 

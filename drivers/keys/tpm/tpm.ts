@@ -10,6 +10,8 @@ import type { TpmTransport } from './transport.ts'
 export interface Tpm {
   /** What a person calls it. */
   readonly name: string
+  /** A kernel keeps its users apart. */
+  readonly managed: boolean
   /** Answers within the command's time once its turn has come. */
   run<T>(command: TpmCommand<T>): Promise<Result<T>>
   /** Every command is a fault from then on. */
@@ -78,6 +80,7 @@ function createTpm(transport: TpmTransport, { clock, timers }: TpmTime): Tpm {
 
   return {
     name: transport.name,
+    managed: transport.managed,
     run: command => {
       const mine = turn.then(() => run(command))
       turn = mine.catch(() => {})

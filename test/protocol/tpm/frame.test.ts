@@ -28,6 +28,8 @@ const test = suite('tpm frames')
 const codeOf = (result: Result<unknown>): string => (result.ok ? 'ok' : result.fault.code)
 const DIGEST = hex('e3b0c442 98fc1c14 9afbf4c8 996fb924 27ae41e4 649b934c a495991b 7852b855')
 
+const KEY = { handle: 0x8102_0001, name: hex('000b'), auth: hex('0102') }
+
 /** Each command in use. */
 const COMMANDS: readonly TpmCommand<unknown>[] = [
   startup(),
@@ -35,13 +37,13 @@ const COMMANDS: readonly TpmCommand<unknown>[] = [
   getProperties(0x100, 8),
   getCurves(),
   createPrimary(HIERARCHY.owner, TEMPLATE.storage),
-  create(0x8000_0000, TEMPLATE.metering, new Uint8Array(16)),
+  create({ handle: 0x8000_0000, name: hex('00'), auth: hex('') }, TEMPLATE.metering, new Uint8Array(16)),
   load(0x8000_0000, { encrypted: hex('aa'), area: hex('bb') }),
   readPublic(0x8102_0001),
   makePersistent(0x8000_0001, 0x8102_0001),
   flushContext(0x8000_0001),
-  sign(0x8102_0001, hex('0102'), DIGEST),
-  certify({ handle: 0x8102_0001, auth: hex('0102') }, 0x8000_0000, new Uint8Array(16)),
+  sign(KEY, DIGEST),
+  certify(KEY, { handle: 0x8000_0000, name: hex('00') }, new Uint8Array(16)),
 ]
 
 test('commands are the bytes of Part 3, with and without a password', () => {
@@ -57,7 +59,7 @@ test('commands are the bytes of Part 3, with and without a password', () => {
       '8002 00000023 00000120 40000001 80000001 00000009 40000009 0000 01 0000 81020001',
     ],
     [
-      sign(0x8102_0001, hex('0102'), DIGEST),
+      sign(KEY, DIGEST),
       `8002 00000049 0000015d 81020001 0000000b 40000009 0000 01 0002 0102
        0020 ${toHex(DIGEST)} 0010 8024 40000007 0000`,
     ],

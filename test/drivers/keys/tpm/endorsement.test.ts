@@ -116,7 +116,7 @@ withSwtpm('from the certificate in the TPM to a metering key of which nothing is
     assert.is(claimed.unproven.length, 1)
     const secret = systemEntropy.bytes(32)
     const challenge = must(challengeTpm(endorsementKey, claimed.attestationKeyName, secret))
-    assert.equal(must(await answerChallenge(sw.tpm, challenge, systemEntropy)), secret)
+    assert.equal(must(await answerChallenge(sw.tpm, challenge)), secret)
     const knownAttestationKeys = [claimed.attestationKeyName]
     const proven = must(verifyTpmEvidence(evidence, { nonce, publicKey, knownAttestationKeys }, nobleVerifier))
     assert.equal(proven.unproven, [])
@@ -132,7 +132,7 @@ withSwtpm(
     ]
     const secret = systemEntropy.bytes(32)
     const answer = async (key: Uint8Array, name: Uint8Array) =>
-      codeOf(await answerChallenge(sw.tpm, must(challengeTpm(key, name, secret)), systemEntropy))
+      codeOf(await answerChallenge(sw.tpm, must(challengeTpm(key, name, secret))))
     assert.is(await answer(endorsement.publicKey, attestation.name), 'ok')
     assert.is(await answer(attestation.publicKey, attestation.name), 'tpm.refused')
     const other = attestation.name.slice()

@@ -9,12 +9,10 @@ import { openTpmSigner } from '../../../../drivers/keys/tpm/signer.ts'
 import { openTpm, type Tpm } from '../../../../drivers/keys/tpm/tpm.ts'
 import { openPty } from '../../../../drivers/line/pty.ts'
 import { concat, hex } from '../../../../protocol/bytes.ts'
-import { p256 } from '../../../../protocol/crypto/curves.ts'
 import { must, type Result } from '../../../../protocol/result.ts'
 import { getRandom, readPublic } from '../../../../protocol/tpm/commands.ts'
 import type { TpmCommand } from '../../../../protocol/tpm/frame.ts'
-import { tpm2b, u32 } from '../../../../protocol/tpm/marshal.ts'
-import { TEMPLATE } from '../../../../protocol/tpm/public-area.ts'
+import { u32 } from '../../../../protocol/tpm/marshal.ts'
 import { refusalOf } from '../../../../protocol/tpm/response-code.ts'
 import { assert, suite } from '../../../harness.ts'
 import { assertProperty, fc } from '../../../property.ts'
@@ -179,28 +177,6 @@ test('a TPM that says forever that it was not started is started once', async ()
     async (tpm, commands) => {
       assert.is(codeOf(await tpm.run(getRandom(8))), 'tpm.not-started')
       assert.is(commands(), 3)
-    },
-  )
-})
-
-/** A software key that claims to be made in a TPM; its signatures are of the wrong message. */
-test('a signature that does not fit its message is never handed out', async () => {
-  const secret = new Uint8Array(32).fill(7)
-  const point = p256.getPublicKey(secret, false)
-  const area = concat(TEMPLATE.metering.subarray(0, -4), tpm2b(point.subarray(1, 33)), tpm2b(point.subarray(33)))
-  const found = concat(tpm2b(area), tpm2b(new Uint8Array(34)), tpm2b(new Uint8Array(34)))
-  const shown = concat(hex('8001'), u32(10 + found.length), u32(0), found)
-  const signature = p256.sign(new Uint8Array(32), secret, { prehash: false })
-  const signed = concat(hex('0018 000b'), tpm2b(signature.subarray(0, 32)), tpm2b(signature.subarray(32)))
-  const body = concat(u32(signed.length), signed, hex('0000 01 0000'))
-  const answer = concat(hex('8002'), u32(10 + body.length), u32(0), body)
-  await withFake(
-    command => (command[9] === 0x73 ? shown : answer),
-    async tpm => {
-      assert.is(
-        codeOf(await openTpmSigner(tpm, { handle: 0x8102_0001, auth: new Uint8Array(16) })),
-        'tpm.bad-signature',
-      )
     },
   )
 })

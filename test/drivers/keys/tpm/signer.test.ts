@@ -24,7 +24,7 @@ import {
   makePersistent,
 } from '../../../../protocol/tpm/commands.ts'
 import { u32 } from '../../../../protocol/tpm/marshal.ts'
-import { ALG, TEMPLATE } from '../../../../protocol/tpm/public-area.ts'
+import { ALG, nameOf, TEMPLATE } from '../../../../protocol/tpm/public-area.ts'
 import { signerCases } from '../../../contracts/signer.ts'
 import { assert, type SkipReason, suite } from '../../../harness.ts'
 import { noOpenssl, noSwtpm, type Swtpm, startSwtpm, time } from './swtpm.ts'
@@ -130,8 +130,9 @@ const withBits = (template: Uint8Array, bits: number): Uint8Array =>
 withSwtpm('a key that could leave the TPM signs, and is still no key of a TPM', async sw => {
   // userWithAuth, noDA, sign and sensitiveDataOrigin: fixedTPM and fixedParent are missing, so it may be duplicated.
   const mobile = withBits(TEMPLATE.metering, (1 << 6) | (1 << 10) | (1 << 18) | (1 << 5))
-  const kept = await withPrimary(sw.tpm, HIERARCHY.owner, TEMPLATE.storage, async parent => {
-    const made = must(await sw.tpm.run(create(parent, mobile, place.auth)))
+  const kept = await withPrimary(sw.tpm, HIERARCHY.owner, TEMPLATE.storage, async (parent, area) => {
+    const opened = { handle: parent, name: nameOf(area), auth: new Uint8Array(0) }
+    const made = must(await sw.tpm.run(create(opened, mobile, place.auth)))
     const loaded = must(await sw.tpm.run(load(parent, made)))
     const stays = await sw.tpm.run(makePersistent(loaded, place.handle))
     must(await sw.tpm.run(flushContext(loaded)))
