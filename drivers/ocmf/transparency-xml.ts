@@ -14,6 +14,7 @@ import { SaxesParser } from 'saxes'
 import { fromHex, fromUtf8 } from '../../protocol/bytes.ts'
 import { fromBase64 } from '../../protocol/chain/base64.ts'
 import type { SignedText } from '../../protocol/ocmf/report.ts'
+import { shown } from '../../protocol/ocmf/values.ts'
 import { fail, ok, type Result } from '../../protocol/result.ts'
 
 /** `value` counts from 1. */
@@ -48,7 +49,9 @@ interface Value {
 }
 
 /** The records of a file in its order, each with the key that stands beside it. Formats are not looked into. Cannot throw. */
-export function readTransparencyXml(text: string): Result<readonly SignedText[], XmlFault> {
+export function readTransparencyXml(file: string): Result<readonly SignedText[], XmlFault> {
+  // A byte order mark counts as a blank.
+  const text = file.trimStart()
   if (text.length > MAX_LENGTH) return fail({ code: 'xml.too-long', length: text.length, limit: MAX_LENGTH })
   const values: Value[] = []
   const path: string[] = []
@@ -66,14 +69,13 @@ export function readTransparencyXml(text: string): Result<readonly SignedText[],
     // The text was read as UTF-8: of another charset, letters outside of ASCII would be other bytes than those signed.
     // biome-ignore lint/suspicious/noControlCharactersInRegex: ASCII is what is asked for.
     if (!/^utf-?8$/i.test(encoding) && !/^[\x00-\x7f]*$/.test(text))
-      refuse({ code: 'xml.charset', found: encoding.slice(0, 30), hint: 'save the file as UTF-8' })
+      refuse({ code: 'xml.charset', found: shown(encoding), hint: 'save the file as UTF-8' })
   })
   parser.on('opentag', ({ name, attributes }) => {
     path.push(name)
     if (path.length > MAX_DEPTH) refuse({ code: 'xml.too-deep', limit: MAX_DEPTH })
     const at = path.join('/')
-    if (path.length === 1 && name !== 'values')
-      refuse({ code: 'xml.root', found: name.slice(0, 60), expected: 'values' })
+    if (path.length === 1 && name !== 'values') refuse({ code: 'xml.root', found: shown(name), expected: 'values' })
     else if (at === 'values/value') {
       if (values.length === MAX_VALUES) refuse({ code: 'xml.too-many-values', limit: MAX_VALUES })
       const transaction = attributes['transactionId']
@@ -130,13 +132,13 @@ function decodeValue({ transaction, format, encoding, data, key }: Value, value:
   if (data === undefined) return fail({ code: 'xml.no-signed-data', value })
   const decode = ENCODINGS.get(encoding.toLowerCase())
   if (decode === undefined)
-    return fail({ code: 'xml.encoding', value, found: encoding.slice(0, 30), known: [...ENCODINGS.keys()] })
+    return fail({ code: 'xml.encoding', value, found: shown(encoding), known: [...ENCODINGS.keys()] })
   const text = decode(data)
   if (text === undefined) return fail({ code: 'xml.not-encoded', value, encoding })
   return ok({
-    format: format.slice(0, 60),
+    format: shown(format),
     text,
     ...(key === undefined ? {} : { key }),
-    ...(transaction === undefined ? {} : { transaction }),
+    ...(transaction === undefined ? {} : { transaction: shown(transaction) }),
   })
 }

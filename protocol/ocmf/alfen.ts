@@ -21,7 +21,7 @@ import { DLMS_UNIT, obisName } from '../telegram/obis.ts'
 import { instant } from '../time.ts'
 import { fromBase32 } from './base32.ts'
 import { type EcdsaVerifier, type EcPublicKey, readPublicKey, withCurve } from './key.ts'
-import { readRegisterName } from './values.ts'
+import { isPlain, readRegisterName, shown } from './values.ts'
 import type { BrokenRule, ChargedEnergy, ChargingVerdict, Transaction } from './verdict.ts'
 
 const DATASET_BYTES = 82
@@ -82,7 +82,7 @@ export function parseAlfen(text: string): Result<AlfenRecord, AlfenFault> {
       hint: 'a record is AP;type;version;key;dataset;signature',
     })
   const wrong = (field: string, expected: string, found = '') =>
-    fail({ code: 'alfen.field', field, expected, found: found.slice(0, 60) } as const)
+    fail({ code: 'alfen.field', field, expected, found: shown(found) } as const)
   const type = /^[012]$/.test(typeText!) ? TYPES[Number(typeText)] : undefined
   if (type === undefined) return wrong('type', '0, 1 or 2', typeText)
   if (!/^[23]$/.test(version!)) return wrong('version', '2 or 3', version)
@@ -94,7 +94,7 @@ export function parseAlfen(text: string): Result<AlfenRecord, AlfenFault> {
   if (signature?.length !== SIGNATURE_BYTES) return wrong('signature', `${SIGNATURE_BYTES} bytes in base32`)
   const view = new DataView(dataset.buffer, dataset.byteOffset, dataset.length)
   const user = fromUtf8(dataset.subarray(54, 74))?.replace(/\0+$/, '')
-  if (user === undefined) return wrong('dataset.uid', 'UTF-8')
+  if (user === undefined || !isPlain(user)) return wrong('dataset.uid', 'UTF-8 without control characters')
   if (dataset[44] !== DLMS_UNIT.Wh) return wrong('dataset.unit', `${DLMS_UNIT.Wh}, Wh`, String(dataset[44]))
   return ok({
     type,

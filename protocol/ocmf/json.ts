@@ -4,6 +4,7 @@
  * JSON.parse would take the last of two equal names, which another reader takes the first of.
  */
 import { fail, ok, type Result } from '../result.ts'
+import { shown } from './values.ts'
 
 export type Json =
   | { readonly kind: 'object'; readonly members: ReadonlyMap<string, Json> }
@@ -135,7 +136,7 @@ class Cursor {
       const key = this.string()
       if (key === undefined) return undefined
       if (members.has(key)) {
-        this.fault ??= { code: 'json.duplicate-key', at, key }
+        this.fault ??= { code: 'json.duplicate-key', at, key: shown(key) }
         return undefined
       }
       if (!this.isNext(':')) return this.refuse('a colon')

@@ -18,7 +18,16 @@ import {
   type Reason,
   type SignatureSection,
 } from './payload.ts'
-import { type Decimal, type RegisterName, readDecimal, readRegisterName, readTime, type WrittenTime } from './values.ts'
+import {
+  type Decimal,
+  isPlain,
+  type RegisterName,
+  readDecimal,
+  readRegisterName,
+  readTime,
+  shown,
+  type WrittenTime,
+} from './values.ts'
 
 type Section = 'payload' | 'signature'
 
@@ -106,7 +115,7 @@ function readPayload(fields: Fields): Omit<OcmfRecord, 'payloadText' | 'signatur
   const written = fields.text('FV')
   const FV = OCMF_VERSIONS.find(version => version === written)
   // The defaults of a record hang on its version, so one without is not read.
-  if (FV === undefined) broken.push({ code: 'ocmf.version', found: written, expected: OCMF_VERSIONS })
+  if (FV === undefined) broken.push({ code: 'ocmf.version', found: written && shown(written), expected: OCMF_VERSIONS })
   // The fields were renamed and IS parted into IS and IL with 0.4; records of 0.4 in both forms are about.
   const isOld = FV === '0.1' || FV === '0.2' || FV === '0.3' || FV === '0.4'
   const texts = (...names: readonly string[]) =>
@@ -119,7 +128,7 @@ function readPayload(fields: Fields): Omit<OcmfRecord, 'payloadText' | 'signatur
     IL: fields.oneOf(hasLevelInStatus ? 'IS' : 'IL', ID_LEVELS),
     IS: hasLevelInStatus ? undefined : fields.boolean('IS'),
   }
-  const serials = { GS: fields.text('GS'), MS: fields.text('MS') }
+  const serials = { GS: fields.plain('GS'), MS: fields.plain('MS') }
   if (!serials.GS && !serials.MS)
     broken.push({ code: 'ocmf.serial-missing', hint: 'a record names its station (GS) or its meter (MS)' })
   const entries = fields.list('RD')
@@ -140,9 +149,10 @@ function readPayload(fields: Fields): Omit<OcmfRecord, 'payloadText' | 'signatur
   }
   if (entries === undefined || entries.length === 0) broken.push({ code: 'ocmf.field-missing', field: 'RD' })
   const payload = compact({
-    ...texts('MV', 'MM', 'MF', 'IT', 'ID', 'TT', 'CF', 'CT', 'CI'),
+    ...texts('MV', 'MM', 'MF', 'IT', 'TT', 'CF', 'CT', 'CI'),
     ...identified,
     ...serials,
+    ID: fields.plain('ID'),
     IF: fields.texts('IF'),
     LC: readLoss(fields.member('LC')),
   })
@@ -166,7 +176,7 @@ function readEntry(fields: Fields): ReadingEntry {
     TX: fields.oneOf('TX', REASONS),
     RV: fields.decimal('RV'),
     RI: fields.text('RI'),
-    RU: fields.text('RU'),
+    RU: fields.plain('RU'),
     RT: fields.text('RT'),
     CL: fields.decimal('CL'),
     EF: fields.matching('EF', /^[Et]*$/, 'E and t only'),
@@ -185,7 +195,7 @@ function readReading(
   const faults: OcmfFault[] = []
   const missing = (name: string) => faults.push({ code: 'ocmf.field-missing', field: `${path}.${name}` })
   const wrong = (name: string, expected: string, found: string) =>
-    faults.push({ code: 'ocmf.field', field: `${path}.${name}`, expected, found: clip(found) })
+    faults.push({ code: 'ocmf.field', field: `${path}.${name}`, expected, found: shown(found) })
   const time = entry.TM === undefined ? undefined : readTime(entry.TM)
   if (entry.TM === undefined) missing('TM')
   else if (time === undefined) wrong('TM', '2018-07-24T13:22:04,000+0200 and U, I, S or R', entry.TM)
@@ -220,10 +230,6 @@ function readLoss(fields: Fields | undefined): LossCompensation | undefined {
   return LU === undefined || LR === undefined ? undefined : { LR, LU, ...rest }
 }
 
-/** Longest piece of a stranger's text that a fault repeats. */
-const CLIP = 60
-const clip = (text: string): string => (text.length > CLIP ? `${text.slice(0, CLIP)}...` : text)
-
 /** Members of one object, read by their type: a member of another type is a fault, an absent one is none. */
 class Fields {
   readonly path: string
@@ -245,8 +251,8 @@ class Fields {
   }
 
   refuse(name: string, expected: string, found: Json): undefined {
-    const shown = found.kind === 'text' || found.kind === 'number' ? found.text : found.kind
-    this.broken.push({ code: 'ocmf.field', field: this.path + name, expected, found: clip(shown) })
+    const what = found.kind === 'text' || found.kind === 'number' ? found.text : found.kind
+    this.broken.push({ code: 'ocmf.field', field: this.path + name, expected, found: shown(what) })
     return undefined
   }
 
@@ -259,6 +265,14 @@ class Fields {
     const found = this.members.get(name)
     if (found === undefined) return undefined
     return found.kind === 'text' ? found.text : this.refuse(name, 'a text', found)
+  }
+
+  /** Text that a verdict repeats. */
+  plain(name: string): string | undefined {
+    const text = this.text(name)
+    return text === undefined || isPlain(text)
+      ? text
+      : this.refuse(name, 'no control characters', this.members.get(name)!)
   }
 
   boolean(name: string): boolean | undefined {

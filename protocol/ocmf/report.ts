@@ -3,7 +3,7 @@ import { toHex } from '../bytes.ts'
 import { fail, ok, type Result } from '../result.ts'
 import { verifyAlfen } from './alfen.ts'
 import { type EcdsaVerifier, readPublicKey } from './key.ts'
-import type { ChargingVerdict } from './verdict.ts'
+import type { BrokenRule, ChargingVerdict } from './verdict.ts'
 import { verifyOcmf } from './verify.ts'
 
 /** One signed record as it stood in a file. */
@@ -65,7 +65,7 @@ export function splitSignedTexts(text: string): Result<readonly SignedText[], Sp
  * and those without a name are one run together. `key` is the public key that is known from elsewhere (hex, base64, PEM);
  * without it the key in the file is used and the run says so. Cannot throw.
  *
- *     const entries = text.startsWith('<') ? readTransparencyXml(text) : splitSignedTexts(text)
+ *     const entries = text.trimStart().startsWith('<') ? readTransparencyXml(text) : splitSignedTexts(text)
  *     if (entries.ok) report = judgeCharging(entries.value, key, createEcdsaVerifier())
  */
 export function judgeCharging(
@@ -73,6 +73,15 @@ export function judgeCharging(
   key: string | undefined,
   verifier: EcdsaVerifier,
 ): ChargingReport {
+  const places = new Map<string, number>()
+  const repeated = new Map<number, number>()
+  for (const [i, entry] of entries.entries()) {
+    const part = signedPart(entry)
+    if (part === undefined) continue
+    const before = places.get(part)
+    if (before === undefined) places.set(part, i + 1)
+    else repeated.set(i + 1, before)
+  }
   const groups = new Map<string, { readonly entry: SignedText; readonly place: number }[]>()
   for (const [i, entry] of entries.entries()) {
     const name = JSON.stringify([entry.format, entry.transaction])
@@ -86,6 +95,7 @@ export function judgeCharging(
       group.map(({ place }) => place),
       key,
       verifier,
+      repeated,
     ),
   )
   return {
@@ -95,11 +105,16 @@ export function judgeCharging(
   }
 }
 
+/** What a record signs, as text: the same in two places, it would be billed twice under two names. */
+const signedPart = ({ format, text }: SignedText): string | undefined =>
+  format === 'ALFEN' ? text.split(';')[4] : text.split('|')[1]
+
 function judgeGroup(
   entries: readonly SignedText[],
   records: readonly number[],
   given: string | undefined,
   verifier: EcdsaVerifier,
+  repeated: ReadonlyMap<number, number>,
 ): ChargingRun {
   const { format, transaction } = entries[0]!
   const about = { format, ...(transaction === undefined ? {} : { transaction }), records }
@@ -119,14 +134,19 @@ function judgeGroup(
     ...about,
     ...(verdict.who === undefined ? {} : { keyFrom: given === undefined ? 'file' : 'given' }),
   }
-  if (new Set(inFile.map(plainKey)).size <= 1) return judged
-  const hint = 'the file names more than one key for one run of records'
+  const further: BrokenRule[] = records.flatMap((place, i) => {
+    const before = repeated.get(place)
+    return before === undefined ? [] : [{ code: 'charging.repeated', record: i + 1, before }]
+  })
+  if (new Set(inFile.map(plainKey)).size > 1)
+    further.push({ code: 'charging.keys-differ', hint: 'the file names more than one key for one run of records' })
+  if (further.length === 0) return judged
   return {
     ...judged,
     ok: false,
     complete: false,
     transactions: verdict.transactions.map(each => ({ ...each, energies: [] })),
-    broken: [...verdict.broken, { code: 'charging.keys-differ', hint }],
+    broken: [...verdict.broken, ...further],
   }
 }
 

@@ -3,6 +3,18 @@ import { timeOfText } from '../chain/chain-time.ts'
 import { type Instant, instant, type TimeQuality } from '../time.ts'
 import { TIME_QUALITIES } from './payload.ts'
 
+/** What moves a cursor, hides, or turns the direction of what follows: no serial has it, and a terminal obeys it. */
+const UNSEEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu
+
+export const isPlain = (text: string): boolean => text.search(UNSEEN) < 0
+
+/** Longest piece of a stranger's text that a fault repeats. */
+const SHOWN = 60
+
+/** A stranger's text as a fault may repeat it: cut, and with nothing in it but what is seen. */
+export const shown = (text: string): string =>
+  (text.length > SHOWN ? `${text.slice(0, SHOWN)}...` : text).replace(UNSEEN, '?')
+
 /** value x 10^scaler, the digits as written: `0.10` is 10 x 10^-2. */
 export interface Decimal {
   readonly value: bigint

@@ -25,6 +25,7 @@ import {
 } from './key.ts'
 import { type OcmfFault, type OcmfRecord, parseOcmf } from './parse.ts'
 import { judgeRun } from './run.ts'
+import { shown } from './values.ts'
 import type { BrokenRule, ChargingVerdict } from './verdict.ts'
 
 type SignatureFault =
@@ -133,14 +134,14 @@ function wayOfSigning(
   const { signedAlgorithm } = record
   const unsigned = record.signature.SA
   if (signedAlgorithm !== undefined && unsigned !== undefined && signedAlgorithm !== unsigned)
-    return fail({ code: 'ocmf.algorithm-conflict', signed: signedAlgorithm, unsigned })
+    return fail({ code: 'ocmf.algorithm-conflict', signed: shown(signedAlgorithm), unsigned: shown(unsigned) })
   const named = signedAlgorithm ?? unsigned
   // Before 0.4 there is no default: the curve is the key's, and SHA-256 the only hash that those revisions know.
   if (named === undefined && isBeforeDefault(record) && given.kind === 'spki') return ok({ key: given, hash: 'sha256' })
   const algorithm = readAlgorithm(named ?? DEFAULT_ALGORITHM)
   if (algorithm === undefined) {
     const hint = 'known are ECDSA on the seven curves of OCMF with SHA256, SHA384 or SHA512'
-    return fail({ code: 'ocmf.algorithm', found: named!.slice(0, 60), hint })
+    return fail({ code: 'ocmf.algorithm', found: shown(named!), hint })
   }
   const key = withCurve(given, algorithm.curve)
   if (key.ok && key.value.curve !== algorithm.curve)

@@ -50,6 +50,20 @@ test('one key in two forms is one; two keys in one run are a broken rule', () =>
   assert.equal([report.ok, report.complete, report.runs[0]!.transactions[0]!.energies], [false, false, []])
 })
 
+test('a record that stands twice in a file is billed once, whatever the file calls it', () => {
+  const text = signed(payloadOf())
+  const entries = ['a', 'b'].map(transaction => ({ format: 'OCMF', text, transaction }))
+  const report = judgeCharging(entries, station.key, verifier)
+  assert.equal(
+    report.runs.map(({ complete, broken }) => [complete, broken.map(({ code, before }) => `${code} ${before}`)]),
+    [
+      [true, []],
+      [false, ['charging.repeated 1']],
+    ],
+  )
+  assert.not(report.ok)
+})
+
 test('records are runs by format and by the transaction that the container names', () => {
   const entries = [
     { format: 'OCMF', text: begun, transaction: 'a' },

@@ -258,6 +258,28 @@ test('fields that are wrong or missing are named, all of them', () => {
   assert.equal(rulesOf({ U: [{ anything: null }], XV: 3 }), [])
 })
 
+test('what would move a terminal cursor is neither taken as a serial or user nor repeated by a fault', () => {
+  const sly = 'x\u001b[2J\n1000 kWh \u202e'
+  for (const over of [{ GS: sly }, { MS: sly }, { ID: sly }])
+    assert.equal(rulesBroken(payloadOf(over)), ['ocmf.field'], JSON.stringify(over))
+  assert.equal(rulesBroken(payloadOf({ TT: 'day\nnight', GI: 'Zo\u00eb \u{1f50c}' })), [])
+  for (const payload of [
+    payloadOf({ GS: sly }),
+    payloadOf({ FV: sly }),
+    payloadOf({ PG: sly }),
+    payloadOf({}, { ...BEGIN, TM: sly, RI: sly }),
+    `{${JSON.stringify(sly)}:1,${JSON.stringify(sly)}:2}`,
+  ]) {
+    const { broken } = judged(payload)
+    assert.ok(broken.length > 0)
+    for (const fault of broken) assert.not.match(Object.values(fault).join(''), /[\p{Cc}\p{Cf}]/u)
+  }
+  assert.not.match(
+    JSON.stringify(verifyOcmf([signed(payloadOf(), station, { SA: sly })], station.key, verifier).broken),
+    /\\u001b/,
+  )
+})
+
 test('a fault repeats little of a long text', () => {
   const [fault] = judged(payloadOf({}, { ...BEGIN, TM: 'x'.repeat(9000) })).broken
   assert.ok(String(fault!['found']).length < 70)
