@@ -113,7 +113,7 @@ const FORMAT_ZERO: Readonly<Record<number, string>> = {
 /** What it comes to for whoever runs the agent, what to do, and the codes that mean it. All others are `tpm.refused`. */
 const MEANINGS = {
   'tpm.auth': {
-    hint: 'the authorization value is not the one of this key or hierarchy: it is not tried again, lest the TPM lock itself',
+    hint: 'the authorization value is not the one of this key or hierarchy: name the file that was made with the key',
     names: ['AUTH_FAIL', 'BAD_AUTH', 'AUTH_MISSING', 'AUTH_UNAVAILABLE', 'AUTH_TYPE'],
   },
   'tpm.lockout': {

@@ -49,10 +49,14 @@ export async function openTpmSigner(tpm: Tpm, place: TpmKeyPlace, publicKey?: Ui
   return probed
 }
 
-function createTpmSigner(tpm: Tpm, { handle, auth }: TpmKeyPlace, { publicKey, name }: TpmPublic): TpmSigner {
+function createTpmSigner(
+  tpm: Tpm,
+  { handle, auth }: TpmKeyPlace,
+  { publicKey, name, attributes }: TpmPublic,
+): TpmSigner {
   const verifier = createVerifier()
   const session = keepSession(tpm)
-  /** A wrong authorization value stays wrong, and asked often enough it locks the whole TPM. */
+  /** A key that counts wrong authorizations would lock the whole TPM when asked often enough. */
   let refused: Fault | undefined
 
   /** What is wrong, when it may be that another TPM stands there now. */
@@ -61,7 +65,7 @@ function createTpmSigner(tpm: Tpm, { handle, auth }: TpmKeyPlace, { publicKey, n
     if (!found.ok) return found.fault
     if (!equalBytes(found.value.area.publicKey, publicKey))
       return otherKey(handle, publicKey, found.value.area.publicKey)
-    if (fault.code === 'tpm.auth') refused = fault
+    if (fault.code === 'tpm.auth' && !attributes.has('noDA')) refused = fault
     return fault
   }
 
