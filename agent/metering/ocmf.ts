@@ -58,6 +58,8 @@ export interface OcmfBook {
   part(reading: SignedReading, user?: OcmfUser): Promise<Result<string>>
   /** A reading, or a gap, outside of transactions. */
   fiscal(reading: SignedReading): Promise<Result<string>>
+  /** Resolves when all that was asked for so far is on record or refused. */
+  idle(): Promise<void>
 }
 
 export function createOcmfBook({ signer, journal, station, attach = false }: OcmfBookParts): OcmfBook {
@@ -139,6 +141,7 @@ export function createOcmfBook({ signer, journal, station, attach = false }: Ocm
 
     part: (reading, user) => single('T', reading, user),
     fiscal: reading => single('F', reading),
+    idle: async () => void (await turn),
   }
 }
 

@@ -37,10 +37,9 @@ export const anyReading = fc.record(
 
 export const signer = createP256Signer(new Uint8Array(32).fill(3))
 /** SubjectPublicKeyInfo of a P-256 key, the point not compressed (RFC 5480 section 2). */
-export const spki = concat(
-  hex('3059301306072a8648ce3d020106082a8648ce3d030107034200'),
-  p256.Point.fromBytes(signer.publicKey).toBytes(false),
-)
+export const spkiOf = (publicKey: Uint8Array): Uint8Array =>
+  concat(hex('3059301306072a8648ce3d020106082a8648ce3d030107034200'), p256.Point.fromBytes(publicKey).toBytes(false))
+export const spki = spkiOf(signer.publicKey)
 
 export const station = { gateway: 'Tieline G1', current: 'AC' } as const
 const contract = new Uint8Array(32).fill(0xc7)
