@@ -8,7 +8,7 @@ const test = suite('tpm response codes')
 const VER1 = 0x100
 const FMT1 = 0x080
 const WARN = 0x900
-export const CODES: readonly (readonly [rc: number, name: string, code: string])[] = [
+const CODES: readonly (readonly [rc: number, name: string, code: string])[] = [
   [0x01e, 'BAD_TAG', 'refused'],
   [VER1 + 0x00, 'INITIALIZE', 'not-started'],
   [VER1 + 0x01, 'FAILURE', 'broken'],
