@@ -24,6 +24,7 @@ const IDS: Readonly<Record<string, readonly string[]>> = {
     ...['adjacent.4', 'adjacent.21', 'adjacent.100', 'backwards', 'skip.4.steps', 'skip.4.bytes', 'skip.100.bytes'],
     ...['escrow.compact', 'escrow.answer', 'escrow.check', 'memory.light'],
   ],
+  './readings.ts': ['sign', 'verify', 'append.alone', 'append.together', 'size.two', 'size.five', 'wear'],
   './ledger.ts': [
     ...['transfer', 'commit', 'receipt', 'day'].flatMap(load => [`${load}.thread`, `${load}.cores`]),
     ...['growth.10000.rss', 'growth.10000.leaf', 'growth.10000.commit', 'growth.10000.prove', 'store.commit'],
@@ -35,7 +36,7 @@ for (const [program, ids] of Object.entries(IDS)) {
     const { status, stdout, stderr } = run(program, '--quick', '--json')
     assert.is(status, 0, stderr)
     const { command, seconds, machine, rows } = JSON.parse(stdout) as Result
-    assert.match(command, /^npm run bench:(light|ledger) -- --quick --json$/)
+    assert.match(command, /^npm run bench:(light|ledger|readings) -- --quick --json$/)
     assert.ok(seconds > 0 && machine.cpu !== '' && machine.cores >= 1 && machine.load.length === 3)
     assert.is(machine.node, process.version)
     assert.is(new Set(rows.map(({ id }) => id)).size, rows.length, 'an id twice')
