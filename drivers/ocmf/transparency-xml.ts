@@ -72,6 +72,7 @@ export function readTransparencyXml(file: string): Result<readonly SignedText[],
       refuse({ code: 'xml.charset', found: shown(encoding), hint: 'save the file as UTF-8' })
   })
   parser.on('opentag', ({ name, attributes }) => {
+    if (fault !== undefined) return
     path.push(name)
     if (path.length > MAX_DEPTH) refuse({ code: 'xml.too-deep', limit: MAX_DEPTH })
     const at = path.join('/')
@@ -98,6 +99,7 @@ export function readTransparencyXml(file: string): Result<readonly SignedText[],
   parser.on('text', collect)
   parser.on('cdata', collect)
   parser.on('closetag', () => {
+    if (fault !== undefined) return
     const at = path.join('/')
     const value = values.at(-1)
     if (at === 'values/value/signedData') value!.data = collected ?? ''

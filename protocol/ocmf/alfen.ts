@@ -71,7 +71,7 @@ export interface AlfenRecord {
 }
 
 export function parseAlfen(text: string): Result<AlfenRecord, AlfenFault> {
-  const fields = text.replace(/^[ \t\r\n]+|[ \t\r\n]+$/g, '').split(';')
+  const fields = text.trim().split(';')
   // A semicolon stands behind the last field too, or not.
   if (fields.length === 7 && fields[6] === '') fields.pop()
   const [head, typeText, version, keyText, datasetText, signatureText] = fields

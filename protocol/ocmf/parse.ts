@@ -79,7 +79,7 @@ export interface ParsedOcmf {
 
 /** Blanks and line ends around the record are a file's and not the record's; within it every character counts. */
 export function parseOcmf(text: string): ParsedOcmf {
-  const sections = text.replace(/^[ \t\r\n]+|[ \t\r\n]+$/g, '').split('|')
+  const sections = text.trim().split('|')
   const [header, payloadText, signatureText] = sections
   if (header !== 'OCMF') return { broken: [{ code: 'ocmf.header', hint: 'a record begins with OCMF|' }] }
   if (sections.length !== 3 || payloadText === undefined || signatureText === undefined) {
@@ -298,8 +298,8 @@ class Fields {
   decimal(name: string): string | undefined {
     const found = this.members.get(name)
     if (found === undefined) return undefined
-    const digits = found.kind === 'number' || found.kind === 'text' ? found.text.replace(/^ +| +$/g, '') : ''
-    return readDecimal(digits) === undefined ? this.refuse(name, 'a decimal number', found) : digits
+    const written = found.kind === 'number' || found.kind === 'text' ? found.text : ''
+    return readDecimal(written) === undefined ? this.refuse(name, 'a decimal number', found) : written.trim()
   }
 
   list(name: string): readonly Json[] | undefined {

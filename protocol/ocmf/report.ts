@@ -38,18 +38,21 @@ export interface ChargingReport {
   readonly runs: readonly ChargingRun[]
 }
 
-/** Records that one run may have: one a minute for a week. */
+/** Records that a file may have, one a minute for a week, and its length in UTF-16 units with those of usual size. */
 const MAX_RECORDS = 10_000
+const MAX_LENGTH = 8_388_608
 
 type SplitFault =
   | { readonly code: 'charging.nothing'; readonly hint: string }
   | { readonly code: 'charging.too-many'; readonly limit: number }
+  | { readonly code: 'charging.too-long'; readonly length: number; readonly limit: number }
 
 /**
  * The records of a plain text: each begins at the start of a line with `OCMF|` or `AP;` and reaches to the next. An OCMF
  * payload may have line ends, which are signed with it; no JSON has such a line within.
  */
 export function splitSignedTexts(text: string): Result<readonly SignedText[], SplitFault> {
+  if (text.length > MAX_LENGTH) return fail({ code: 'charging.too-long', length: text.length, limit: MAX_LENGTH })
   // A byte order mark counts as a blank here.
   const records = text.trimStart().split(/(?<=\n)(?=OCMF\||AP;)/)
   if (!/^(?:OCMF\||AP;)/.test(records[0]!)) {

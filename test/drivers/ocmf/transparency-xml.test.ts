@@ -85,6 +85,19 @@ test('what is no such file is refused by its name', () => {
   assert.is(refusal('x'.repeat(8_388_609)), 'xml.too-long')
 })
 
+test('a hostile file costs time in proportion to its length', () => {
+  const started = performance.now()
+  assert.is(refusal(`<values>${'<a>'.repeat(1_000_000)}`), 'xml.too-deep')
+  assert.is(refusal(`<values${' a="1"'.repeat(100_000)}`), 'xml.syntax')
+  assert.is(
+    refusal(
+      fileOf(valueWith(' '.repeat(2_000_000), 'encoding="hex"', `<publicKey>${' '.repeat(2_000_000)}</publicKey>`)),
+    ),
+    'taken',
+  )
+  assert.ok(performance.now() - started < 5000, `${performance.now() - started} ms`)
+})
+
 test('a charset that the text was not read in is refused where it matters', () => {
   const inLatin = (text: string) => fileOf(valueWith(text)).replace('UTF-8', 'ISO-8859-1')
   assert.is(refusal(inLatin('abc')), 'taken')

@@ -21,6 +21,7 @@ test('a text is parted where lines begin with a record, and records may have lin
   for (const text of ['', ' \n', '{}', `note\n${begun}`, 'ocmf|{}|{}'])
     assert.is((splitSignedTexts(text) as { fault: { code: string } }).fault.code, 'charging.nothing', text)
   assert.is((splitSignedTexts('OCMF|\n'.repeat(10_001)) as { fault: { code: string } }).fault.code, 'charging.too-many')
+  assert.is((splitSignedTexts('x'.repeat(8_388_609)) as { fault: { code: string } }).fault.code, 'charging.too-long')
 })
 
 test('the key that is given goes before the one in the file, and the report says which was used', () => {

@@ -36,6 +36,26 @@ test('every field of a reading carries weight: changed and signed anew, the verd
     )
 })
 
+test('a hostile text costs time in proportion to its length', () => {
+  const blanks = ' '.repeat(200_000)
+  const digits = '1'.repeat(200_000)
+  const key = stationOn('secp256r1').key
+  const started = performance.now()
+  for (const text of [
+    `OCMF|${blanks}x${blanks}|{}`,
+    signed(payloadOf({}, { ...BEGIN, RV: `1${blanks}1` }, END)),
+    signed(payloadOf({}, { ...BEGIN, RV: digits, TM: digits, RI: `1-0:${digits}` }, END)),
+    signed(payloadOf({ PG: `T${digits}`, GS: `${blanks}\u0000` })),
+    signed(payloadOf(), stationOn('secp256r1'), { SA: `ECDSA-${digits}`, SD: digits }),
+    `OCMF${'|'.repeat(2_000_000)}`,
+    `OCMF|${'['.repeat(200_000)}|${'{"a":'.repeat(40_000)}`,
+  ])
+    assert.not(verifyOcmf([text], key, verifier).authentic)
+  assert.not(verifyOcmf([signed(payloadOf())], `${blanks}${key}`, verifier).authentic)
+  // Any step that is quadratic in 200,000 takes ten seconds and more by itself.
+  assert.ok(performance.now() - started < 5000, `${performance.now() - started} ms`)
+})
+
 test('the sweep itself fails where a check is switched off', () => {
   const yes = { verify: () => true }
   const record = signed(payloadOf())
