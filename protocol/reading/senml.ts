@@ -10,8 +10,8 @@
  *      {"n":"context","vd":"..."}, {"n":"envelope","vd":"..."}                 as signed; a context once while it holds
  *      {"bn":...                                                              the next reading
  *
- * The base name is the gateway as a DEV URN (RFC 9039) by its UEID, then the meter's serial: letters, digits and dots as they
- * are, any other character as `-` and two hexadecimal digits. Values have all digits of the meter and no exponent. Version
+ * The base name is the gateway as a DEV URN (RFC 9039) by its UEID, a subtype that RFC 9711 registers, then the meter's
+ * serial: letters, digits and dots as they are, any other character as `-` and two hexadecimal digits. Values have all digits of the meter and no exponent. Version
  * 26 is 10 and the secondary units (RFC 9100 section 4), which Wh is (RFC 8798 section 3).
  *
  * What has no name here (session, nonce, previous hash, the context's fields) is in the envelopes, and so are registers in
