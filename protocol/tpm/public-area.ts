@@ -12,7 +12,8 @@ import { NO_BYTES, TpmReader, tpm2b, u16, u32 } from './marshal.ts'
 
 /** TPM_ALG_ID (Part 2, 6.3). */
 export const ALG = { aes: 0x0006, sha256: 0x000b, none: 0x0010, ecdsa: 0x0018, ecc: 0x0023, cfb: 0x0043 } as const
-const CURVE_P256 = 0x0003
+/** TPM_ECC_NIST_P256 (Part 2, 6.4). */
+export const CURVE_P256 = 0x0003
 const COORDINATE_BYTES = 32
 
 /** TPMA_OBJECT (Part 2, 8.3): the bits that keys here have or must not have. */

@@ -11,7 +11,10 @@ import { gathered, noAnswer, type TpmTransport, tpmSystemFault } from './transpo
 
 export function createTpmDevice(path: string, timers: Timers): TpmTransport {
   let open: FileHandle | undefined
-  /** An exchange that was given up: the kernel cannot be called off, and holds a thread until the TPM answers. */
+  /**
+   * An exchange that was given up. The kernel cannot be called off: it holds a thread until the TPM answers or its own limit is
+   * reached, which is minutes, and until then this process cannot end by itself.
+   */
   let stuck = false
 
   async function give(command: Uint8Array): Promise<Result<Uint8Array>> {

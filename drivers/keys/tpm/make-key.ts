@@ -3,6 +3,7 @@ import { fail, ok, type Result } from '../../../protocol/result.ts'
 import { create, flushContext, HIERARCHY, load, makePersistent } from '../../../protocol/tpm/commands.ts'
 import { NO_BYTES } from '../../../protocol/tpm/marshal.ts'
 import { attributeFault, nameOf, TEMPLATE } from '../../../protocol/tpm/public-area.ts'
+import { identifyTpm } from './identify.ts'
 import { withPrimary } from './primary.ts'
 import { keepSession } from './session.ts'
 import { findKey, hexHandle, type TpmKeyPlace } from './signer.ts'
@@ -16,6 +17,8 @@ export async function makeTpmKey(tpm: Tpm, { handle, auth }: TpmKeyPlace): Promi
     return fail({ code: 'tpm.handle-taken', handle: hexHandle(handle), hint })
   }
   if (there.fault.code !== 'tpm.no-handle') return there
+  const able = await identifyTpm(tpm)
+  if (!able.ok) return able
   const session = keepSession(tpm)
   const made = await withPrimary(tpm, HIERARCHY.owner, TEMPLATE.storage, async (parent, area) => {
     const key = await session.run(({ opens }) =>

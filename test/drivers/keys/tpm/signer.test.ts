@@ -5,19 +5,17 @@ import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from 'no
 import { join } from 'node:path'
 import { systemEntropy } from '../../../../drivers/crypto/entropy.ts'
 import { makeTpmAuth, readTpmAuth } from '../../../../drivers/keys/tpm/auth-file.ts'
+import { identifyTpm } from '../../../../drivers/keys/tpm/identify.ts'
 import { makeTpmKey } from '../../../../drivers/keys/tpm/make-key.ts'
 import { withPrimary } from '../../../../drivers/keys/tpm/primary.ts'
 import { openTpmSigner } from '../../../../drivers/keys/tpm/signer.ts'
-import { openTpm } from '../../../../drivers/keys/tpm/tpm.ts'
+import { openTpm, type Tpm } from '../../../../drivers/keys/tpm/tpm.ts'
 import { concat, equalBytes, hex, toHex, utf8 } from '../../../../protocol/bytes.ts'
 import { faultLine, must, type Result } from '../../../../protocol/result.ts'
 import {
   create,
   flushContext,
-  getAlgorithms,
-  getCurves,
   getHandles,
-  getProperties,
   getRandom,
   HIERARCHY,
   load,
@@ -224,15 +222,29 @@ withSwtpm('the authorization value is made once, in a file for its owner alone',
   assert.ok(existsSync(file))
 })
 
-withSwtpm('it says who made it and what it can do', async sw => {
-  const properties = new Map(must(await sw.tpm.run(getProperties(0x100, 16))))
-  // TPM_PT_FAMILY_INDICATOR and TPM_PT_MANUFACTURER.
-  assert.is(properties.get(0x100), 0x322e_3000)
-  assert.is(Buffer.from(u32(properties.get(0x105)!)).toString(), 'IBM\0')
-  const algorithms = must(await sw.tpm.run(getAlgorithms()))
-  for (const algorithm of [ALG.ecc, ALG.ecdsa, ALG.sha256]) assert.ok(algorithms.includes(algorithm))
-  assert.ok(must(await sw.tpm.run(getCurves())).includes(0x0003))
+withSwtpm('it says who made it, and one that lacks something is not asked for a key', async sw => {
+  assert.equal(must(await identifyTpm(sw.tpm)), { family: '2.0', maker: 'IBM' })
   assert.is(must(await sw.tpm.run(getRandom(32))).length, 32)
+  const seen: string[] = []
+  const without = (curve: number, algorithm: number): Tpm => ({
+    ...sw.tpm,
+    run: async command => {
+      seen.push(command.name)
+      const answer = await sw.tpm.run(command)
+      if (!answer.ok || command.name !== 'GetCapability' || !Array.isArray(answer.value)) return answer
+      const kept = answer.value.filter(it => it !== curve && it !== algorithm)
+      return { ok: true, value: kept as typeof answer.value }
+    },
+  })
+  for (const [tpm, missing] of [
+    [without(0x0003, ALG.ecdsa), ['ECDSA', 'P-256']],
+    [without(0x0003, 0xffff), ['P-256']],
+  ] as const) {
+    const refused = await makeTpmKey(tpm, place)
+    assert.is(codeOf(refused), 'tpm.unsupported')
+    if (!refused.ok) assert.equal([refused.fault['maker'], refused.fault['missing']], ['IBM', missing])
+  }
+  assert.not.ok(seen.includes('Create'))
 })
 
 test.skipIf(noSwtpm, 'it is reached by TCP as well', async () => {
