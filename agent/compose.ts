@@ -8,12 +8,13 @@ import { startMqttRelay } from '../drivers/headers/mqtt-relay.ts'
 import type { Relay } from '../drivers/ports.ts'
 import { openHeaderStore } from '../drivers/store/headers.ts'
 import { openJournal } from '../drivers/store/journal.ts'
+import { isRefusing } from '../drivers/store/journal-state.ts'
 import { fromUtf8, utf8 } from '../protocol/bytes.ts'
 import { addressOf } from '../protocol/crypto/hash.ts'
 import { ueidOf } from '../protocol/identity/key.ts'
 import { RULES } from '../protocol/ledger/tables.ts'
 import type { What } from '../protocol/reading/event.ts'
-import { done, ok, type Result } from '../protocol/result.ts'
+import { done, type Fault, ok, type Result } from '../protocol/result.ts'
 import { DEFAULT_LIMITS, type Limits } from '../protocol/safety/facts.ts'
 import type { Mono } from '../protocol/time.ts'
 import type { DirectLineConfig, SiteConfig } from './config/site-config.ts'
@@ -24,7 +25,7 @@ import { BOOT, DEAL, HEARD, INTENT, keepForRestart } from './keeping.ts'
 import { checkOwnKeys } from './key-history.ts'
 import { createLightAgent, type LightAgent } from './light/run.ts'
 import { unbondingFault } from './light/unbonding.ts'
-import { createEventChain, EVENT_KIND, type EventChain, restoreEvents } from './metering/events.ts'
+import { createEventChain, EVENT_KIND, restoreEvents } from './metering/events.ts'
 import { createFrameCounters } from './metering/frame-counters.ts'
 import { signJournalEvents } from './metering/journal-events.ts'
 import { createOcmfBook, recordDeals } from './metering/ocmf.ts'
@@ -92,6 +93,8 @@ export async function startAgent(config: SiteConfig, realWorld: World, seams: Se
   closers.push(() => journalDisk.value.close?.())
 
   // --- What was before
+  let trading: Trading | undefined
+  let unwritable: Fault | undefined
   const opened = await openJournal({
     disk: journalDisk.value,
     clock,
@@ -100,7 +103,11 @@ export async function startAgent(config: SiteConfig, realWorld: World, seams: Se
     owner: ueidOf(keys.value.account.publicKey),
     keeping: keepForRestart,
     retention: { ms: config.journal.keepMs, bytes: config.journal.bytes },
-    onHealth: fault => health.set('journal', fault),
+    onHealth: fault => {
+      health.set('journal', fault)
+      unwritable = isRefusing(fault) ? fault : undefined
+      trading?.onJournal(unwritable)
+    },
     ...(config.bench ? { segmentBytes: BENCH_SEGMENT_BYTES } : {}),
   })
   if (!opened.ok) return giveUp(opened)
@@ -225,7 +232,6 @@ export async function startAgent(config: SiteConfig, realWorld: World, seams: Se
     log,
   })
   const light = seams.light?.(plainLight) ?? plainLight
-  let trading: Trading | undefined
   let rulesKnown = false
   async function readRules(): Promise<void> {
     if (rulesKnown) return
@@ -307,6 +313,7 @@ export async function startAgent(config: SiteConfig, realWorld: World, seams: Se
     saveEvidence: evidence,
   })
   trading = made
+  made.onJournal(unwritable)
   relays = createRelayControl({
     ends: config.directLines.map(line => endOf(line, limitsOf(line), relay)),
     facts: made.facts,

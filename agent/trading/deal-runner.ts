@@ -10,7 +10,7 @@ import type { Fault, Result } from '../../protocol/result.ts'
 import type { Instant } from '../../protocol/time.ts'
 import { assembleSignedContract, contractToSign } from '../../protocol/trade/contract.ts'
 import { step } from '../../protocol/trade/deal.ts'
-import { encodeDeal } from '../../protocol/trade/deal-codec.ts'
+import { decodeDeal, encodeDeal } from '../../protocol/trade/deal-codec.ts'
 import {
   type Deal,
   type HealthName,
@@ -31,6 +31,9 @@ import type { LedgerAccount } from './account.ts'
 const PROVE_MS = 1000
 /** While power may flow the lock is proven anew this often: twice within the age that the permit allows a proof. */
 const REPROVE_MS = 20_000
+
+/** As long as a journal waits before it tries a full disk anew. */
+const RECORD_RETRY_MS = 10_000
 
 /** What a deal needs of its surroundings; all but the signer are about its one line and peer. */
 export interface DealSurroundings {
@@ -91,6 +94,8 @@ export function createDealRunner(first: Deal, outputs: readonly Output[], around
   let absence: Proven | undefined
   let queue: Promise<void> = Promise.resolve()
   let stopped = false
+  /** The deal could not be kept: until it can, its contacts are open and it does nothing, as if this process were dead. */
+  let suspended = false
 
   function feed(input: Input): void {
     if (stopped) return
@@ -128,16 +133,32 @@ export function createDealRunner(first: Deal, outputs: readonly Output[], around
 
   async function carryOut(wanted: readonly Exclude<Output, { kind: 'open' }>[], at: Deal): Promise<void> {
     for (const output of wanted) {
-      if (stopped) return
+      if (stopped || suspended) return
       if (output.kind === 'record') {
         const kept = await around.record(encodeDeal(at))
         if (!kept.ok) {
           // What cannot be kept must not be acted upon: after a restart nobody would know of it.
+          suspended = true
           feed({ kind: 'fault', fault: kept.fault })
+          void resume()
           return
         }
       } else await act(output)
     }
+  }
+
+  /** Goes on as after a restart, once the deal as it stands is kept. */
+  async function resume(): Promise<void> {
+    do {
+      await timers.sleep(RECORD_RETRY_MS)
+      if (stopped) return
+    } while (!(await around.record(encodeDeal(deal))).ok)
+    if (stopped) return
+    const again = decodeDeal(encodeDeal(deal))
+    if (!again.ok) throw new Error(`a deal that cannot be read back: ${again.fault.code}`)
+    suspended = false
+    deal = again.value
+    if (!isOver(deal)) feed({ kind: 'restored' })
   }
 
   async function act(output: Exclude<Output, { kind: 'open' | 'record' }>): Promise<void> {

@@ -1,4 +1,5 @@
 /** What trading keeps of one line end from moment to moment. */
+import type { Entropy } from '../../drivers/ports.ts'
 import type { Limits } from '../../protocol/safety/facts.ts'
 import type { Instant, Mono } from '../../protocol/time.ts'
 import type { Pulse } from '../../protocol/trade/heartbeat.ts'
@@ -26,4 +27,10 @@ export interface EndRun {
   wantedAt: Mono
   /** Its meter is read at its rest period. */
   resting: boolean
+}
+
+/** Heartbeats of one deal are numbered from a random place, so that an echo of another deal names none of them. */
+export function firstBeat(entropy: Entropy): number {
+  const [a, b, c, d] = entropy.bytes(4)
+  return 1 + a! + 256 * (b! + 256 * (c! + 256 * d!))
 }

@@ -1,8 +1,7 @@
 /**
  * Trading at one site: asks and answers for energy, runs each deal, and tells the interlock what it may know of a line.
  */
-import type { Entropy } from '../../drivers/ports.ts'
-import { equalBytes, toHex } from '../../protocol/bytes.ts'
+import { equalBytes } from '../../protocol/bytes.ts'
 import { type Energy, type WattHours, wattHours } from '../../protocol/quantity.ts'
 import { ok, type Result } from '../../protocol/result.ts'
 import type { Mono } from '../../protocol/time.ts'
@@ -12,6 +11,7 @@ import {
   type HealthName,
   heartbeatsDue,
   holdsLine,
+  type Input,
   isOver,
   type Metered,
   type Step,
@@ -21,7 +21,7 @@ import type { Body, BodyOf, Message, SignedReading } from '../../protocol/trade/
 import { dealEnergy } from '../../protocol/trade/receipt.ts'
 import { createDealRunner, type DealRunner } from './deal-runner.ts'
 import { available, type BuyerLine, decideAsk, RETRY_MS } from './decide.ts'
-import type { EndRun } from './end-run.ts'
+import { type EndRun, firstBeat } from './end-run.ts'
 import { factsOf } from './interlock-facts.ts'
 import { lineInputs } from './line-inputs.ts'
 import { createNegotiator } from './negotiate.ts'
@@ -47,6 +47,8 @@ export function createTrading(options: TradingOptions): Trading {
   const peerBegins = new WeakMap<DealRunner, Energy>()
   let proposed = 0
   let closing = false
+  /** Nothing is begun that could not be kept. */
+  let unwritable = false
 
   const ends = new Map<string, EndRun>(
     config.directLines.map(line => [
@@ -155,7 +157,7 @@ export function createTrading(options: TradingOptions): Trading {
   function onMessage(peer: string, { body }: Message): void {
     switch (body.kind) {
       case 'request':
-        if (closing || lineBusy(body.line)) {
+        if (closing || unwritable || lineBusy(body.line)) {
           post.send(peer, { kind: 'decline', id: body.id, reason: 'negotiate.busy' }, { reliable: true })
           return
         }
@@ -244,9 +246,13 @@ export function createTrading(options: TradingOptions): Trading {
     return end === undefined || active(end.runner) || negotiator.busy(line) || latched(line) || end.peerWelded
   }
 
+  function interrupt(input: Input): void {
+    for (const { runner } of deals) if (active(runner)) runner.feed(input)
+  }
+
   function think(): void {
     negotiator.sweep()
-    if (closing || light.health().state !== 'ok' || light.aheadOfLedger() !== undefined) return
+    if (closing || unwritable || light.health().state !== 'ok' || light.aheadOfLedger() !== undefined) return
     const mine = [...ends.values()].filter(({ trade }) => trade.config.side === 'buyer')
     const circuitOf = ({ trade }: EndRun) => trade.config.circuit?.name ?? trade.config.id
     for (const circuit of new Set(mine.map(circuitOf))) {
@@ -344,17 +350,14 @@ export function createTrading(options: TradingOptions): Trading {
 
   return {
     restore(records) {
-      const newest = new Map<string, Deal>()
       for (const bytes of records) {
-        const deal = decodeDeal(bytes)
-        if (!deal.ok) {
-          log('error', 'trading', 'a deal in the journal cannot be read', deal.fault)
-          options.health('trading.journal', deal.fault)
+        const read = decodeDeal(bytes)
+        if (!read.ok) {
+          log('error', 'trading', 'a deal in the journal cannot be read', read.fault)
+          options.health('trading.journal', read.fault)
           continue
         }
-        newest.set(toHex(deal.value.hash), deal.value)
-      }
-      for (const deal of newest.values()) {
+        const deal = read.value
         const end = ends.get(deal.contract.line)
         if (end === undefined || isOver(deal)) continue
         begin(end, { deal, outputs: [] }, clock.mono()).feed({ kind: 'restored' })
@@ -365,8 +368,10 @@ export function createTrading(options: TradingOptions): Trading {
       cancels.push(timers.every(STRATEGY_MS, think), timers.every(PULSE_MS, pulse))
     },
     facts: line => factsOf(ends.get(line), light),
-    onLightRefusal(fault) {
-      for (const { runner } of deals) if (active(runner)) runner.feed({ kind: 'lock-refused', fault })
+    onLightRefusal: fault => interrupt({ kind: 'lock-refused', fault }),
+    onJournal(fault) {
+      unwritable = fault !== undefined
+      if (fault !== undefined) interrupt({ kind: 'fault', fault })
     },
     onRelayEvent(event) {
       if (event.kind === 'weld') {
@@ -374,11 +379,8 @@ export function createTrading(options: TradingOptions): Trading {
           if (event.weld.contact.startsWith(`${line}.`)) end.runner?.feed({ kind: 'fault', fault: event.weld.sign })
         }
         options.health(`relay.welded.${event.weld.contact}`, event.weld.sign)
-      } else if (event.kind === 'tripped') {
-        const fault = event.because[0] ?? { code: 'relay.tripped' }
-        ends.get(event.line)?.runner?.feed({ kind: 'fault', fault })
-      } else if (event.kind === 'gave-up') {
-        const fault = event.because[0] ?? { code: 'relay.gave-up' }
+      } else if (event.kind === 'tripped' || event.kind === 'gave-up') {
+        const fault = event.because[0] ?? { code: `relay.${event.kind}` }
         ends.get(event.line)?.runner?.feed({ kind: 'fault', fault })
       }
     },
@@ -392,10 +394,4 @@ export function createTrading(options: TradingOptions): Trading {
       for (const { runner } of deals) runner.stop()
     },
   }
-}
-
-/** Heartbeats of one deal are numbered from a random place, so that an echo of another deal names none of them. */
-function firstBeat(entropy: Entropy): number {
-  const [a, b, c, d] = entropy.bytes(4)
-  return 1 + a! + 256 * (b! + 256 * (c! + 256 * d!))
 }

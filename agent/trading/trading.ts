@@ -41,13 +41,15 @@ export interface DealInfo {
 }
 
 export interface Trading {
-  /** Every record of every deal, in the journal's order; called once before `start`. */
+  /** The newest record of each deal that is not over; called once before `start`. */
   restore(records: Iterable<Uint8Array>): void
   start(): void
   facts(line: string): LineFacts
   onRelayEvent(event: ControlEvent): void
   /** A source of headers was caught in a lie: whatever relies on a proof of that time opens. */
   onLightRefusal(fault: Fault): void
+  /** Nothing can be written: whatever is closed opens, and nothing is begun until it is called without a fault. */
+  onJournal(fault: Fault | undefined): void
   /** Newest first. */
   deals(): readonly DealInfo[]
   stats(): { readonly proposed: number }

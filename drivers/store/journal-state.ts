@@ -39,6 +39,10 @@ export type JournalFault =
   | { readonly code: 'journal.busy'; readonly queuedBytes: number }
   | { readonly code: 'journal.record-too-long'; readonly bytes: number; readonly limit: number }
 
+/** Whether nothing is kept while this is raised; the others warn. */
+export const isRefusing = (fault: JournalFault | undefined): boolean =>
+  fault !== undefined && fault.code !== 'journal.nearly-full' && fault.code !== 'journal.checkpoint-too-long'
+
 export const LAYOUT: Layout<'journal'> = { room: 'journal', name: 'journal' }
 
 export interface State {
