@@ -12,6 +12,7 @@ import type { Applying, Kind, Kinds } from './kind.ts'
 import { accountKinds } from './rules/accounts.ts'
 import { bandKinds } from './rules/band.ts'
 import { dealKinds } from './rules/deals.ts'
+import { journalKinds } from './rules/journals.ts'
 import { networkKinds } from './rules/network.ts'
 import { registryKinds } from './rules/registry.ts'
 import { roleKinds } from './rules/roles.ts'
@@ -79,6 +80,7 @@ const KINDS: Kinds = {
   ...dealKinds,
   ...networkKinds,
   ...serviceKinds,
+  ...journalKinds,
 }
 
 const kindOf = <K extends TxKind>(kind: K): Kind<K> => KINDS[kind]

@@ -11,6 +11,7 @@
  *     no line and no meter is sold twice for one moment
  *     somebody validates, for whole units of stake, and whoever misbehaved has none
  *     headers accumulated = height
+ *     heads of journals are of accounts that there are, and of no time to come
  *
  * Nothing is kept beyond its time; while a block had more to let fall than it may, the audit names what is late.
  */
@@ -42,6 +43,7 @@ import {
   type Chain,
   DEALS,
   HEADERS,
+  JOURNALS,
   RULES,
   type Rules,
   tableOf,
@@ -94,6 +96,9 @@ export function auditLedger(entries: Entries): Audit {
   const network = createNetworkBooks()
   const services = createServiceBooks()
   const single: { chain?: Chain; rules?: Rules; headers: bigint } = { headers: 0n }
+  const accounts = new Set<string>()
+  /** When each journal's head was anchored. */
+  const journals = new Map<string, number>()
   let balances = 0n
   const visitors = new Map<Table<unknown>, (value: never, id: string) => void>()
   const visit = <T>(table: Table<T>, take: (value: T, id: string) => void) => visitors.set(table as never, take)
@@ -106,9 +111,11 @@ export function auditLedger(entries: Entries): Audit {
   visit(HEADERS, ({ size }) => {
     single.headers = size
   })
-  visit(ACCOUNTS, ({ balance }) => {
+  visit(ACCOUNTS, ({ balance }, id) => {
     balances += balance
+    accounts.add(id)
   })
+  visit(JOURNALS, ({ at }, id) => journals.set(id, at))
   visit(DEALS, (deal, id) => deals.set(id, deal))
   visit(VALIDATORS, ({ all }) => stakes.validators.push(...all))
   visit(UNBONDING, ({ parts }, id) => stakes.unbonding.set(id, parts))
@@ -168,6 +175,10 @@ export function auditLedger(entries: Entries): Audit {
   for (const [id, deal] of deals) problems.push(...dealProblems(id, deal, chain?.time ?? 0))
   problems.push(...soldTwice(deals), ...stakeProblems(stakes, rules, chain?.time ?? 0))
   problems.push(...networkProblems(network, chain?.time ?? 0), ...serviceProblems(services, chain?.time ?? 0))
+  for (const [id, at] of journals) {
+    if (!accounts.has(id.split('/')[0]!)) problems.push({ code: 'audit.head-owner', journal: id })
+    if (at > (chain?.time ?? 0)) problems.push({ code: 'audit.head-time', journal: id, at })
+  }
   return {
     height: chain?.height ?? 0n,
     money: {

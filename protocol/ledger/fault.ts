@@ -110,6 +110,7 @@ export const REFUSAL_CODES = {
   'ledger.sealed-signature': 131,
   'ledger.quantity-taken': 132,
   'ledger.quantity-late': 133,
+  'ledger.head-back': 140,
 } as const
 
 export type RefusalCode = keyof typeof REFUSAL_CODES

@@ -1,8 +1,10 @@
 /** What the ledger's state is made of: kinds of record, and the prefix of their keys. */
 
+import { toHex } from '../bytes.ts'
 import { accumulatedCodec, HEADERS_KEY } from '../chain/accumulator.ts'
 import type { Money } from '../quantity.ts'
 import { big, bytes, type Codec, integer, list, record } from '../record.ts'
+import { frameNumber } from './body/journals.ts'
 import { type DealRecord, dealRecord } from './deal-record.ts'
 import { address, hash32, MAX_MONEY, meterFacts, money, name, price, sequence, signingKey, time } from './fields.ts'
 import { NETWORK_TABLES } from './network-tables.ts'
@@ -113,6 +115,9 @@ const role = record({
   since: [1, big(0n, 2n ** 63n - 1n)],
 })
 
+/** How far a journal has come, at the block time at which its gateway said so. */
+const journalHead = record({ frame: [1, frameNumber], hash: [2, hash32], at: [3, time] })
+
 type ValueOf<C> = C extends Codec<infer T> ? T : never
 export type Account = ValueOf<typeof account>
 export type EnrolledMeter = ValueOf<typeof meter>
@@ -123,6 +128,7 @@ export type StakingRules = ValueOf<typeof staking>
 export type StakedValidator = ValueOf<typeof validator>
 export type Unbonding = ValueOf<typeof unbonding>
 export type Chain = ValueOf<typeof chain>
+export type AnchoredHead = ValueOf<typeof journalHead>
 export type Bookings = ValueOf<typeof bookings>
 
 export const ACCOUNTS: Table<Account> = { prefix: 'account/', codec: account }
@@ -147,11 +153,15 @@ export const UNBONDING: Table<Unbonding> = {
 }
 /** Addresses of validator keys that misbehaved: they never stake again. */
 export const BARRED: Table<ValueOf<typeof barred>> = { prefix: 'barred/', codec: barred }
+/** Under the account and the journal. */
+export const JOURNALS: Table<AnchoredHead> = { prefix: 'journal/', codec: journalHead }
 export const RULES: Table<Rules> = { prefix: 'rules', codec: rules }
 export const CHAIN: Table<Chain> = { prefix: 'chain', codec: chain }
 
 /** The hashes of all headers to this height, as an accumulator. */
 export const HEADERS: Table<ValueOf<typeof accumulatedCodec>> = { prefix: HEADERS_KEY, codec: accumulatedCodec }
+
+export const journalId = (account: Uint8Array, journal: Uint8Array): string => `${toHex(account)}/${toHex(journal)}`
 
 export const MAX_WINDOWS_AHEAD = MAX_BOOKED
 
@@ -167,6 +177,7 @@ const TABLES = [
   VALIDATORS,
   UNBONDING,
   BARRED,
+  JOURNALS,
   RULES,
   CHAIN,
   HEADERS,

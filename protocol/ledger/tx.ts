@@ -14,6 +14,7 @@ import { big, type Codec, decodeAs, encodeAs, type RecordFault, record, text } f
 import { ok, type Result } from '../result.ts'
 import { accountBodies } from './body/accounts.ts'
 import { dealBodies } from './body/deals.ts'
+import { journalBodies } from './body/journals.ts'
 import { networkBodies } from './body/network.ts'
 import { registryBodies } from './body/registry.ts'
 import { serviceBodies } from './body/services.ts'
@@ -32,6 +33,7 @@ const bodies = {
   ...dealBodies,
   ...networkBodies,
   ...serviceBodies,
+  ...journalBodies,
 } as const
 
 export type TxKind = keyof typeof bodies

@@ -320,11 +320,18 @@ const accuse: Act = street => {
   return staked ? by(street, evidence(key, street.draw(3) === 0 ? { blocks: ['a', 'a'] } : {})) : undefined
 }
 
+const head: Act = street => {
+  const journal = new Uint8Array(16).fill(street.draw(2))
+  const frame = BigInt(1 + street.draw(200))
+  return by(street, { kind: 'head', body: { journal, frame, hash: sha256(Uint8Array.of(Number(frame))) } })
+}
+
 /** An act that comes more often stands here more often. */
 const ACTS: readonly Act[] = [
   ...[transfer, transfer, open, rekey, mint, burn, role, enrol, enrol, enrol, revoke, band],
   ...[commit, commit, commit, commit, receipt, receipt, receipt, receipt, receipt, both, word, word],
   ...[validate, validate, unvalidate, unvalidate, accuse, accuse],
+  head,
 ]
 
 /** How the deals of a street stand. */

@@ -13,10 +13,12 @@ import { auditLedger } from '../../../protocol/ledger/audit.ts'
 import { REFUSAL_CODES } from '../../../protocol/ledger/fault.ts'
 import { parseTx, type TxKind } from '../../../protocol/ledger/tx.ts'
 import { must } from '../../../protocol/result.ts'
+import { instant } from '../../../protocol/time.ts'
 import { assert, suite } from '../../harness.ts'
 import { createObjectTree } from '../chain/smt-objects.ts'
 import { Everyday, everydayGenesis } from './everyday.ts'
 import { type Came, cameOf, type History, headerHash, historyOf, readHistory, writeHistory } from './history.ts'
+import { seller, signTx, verifier } from './parties.ts'
 import { services, twoLedgers } from './scripted.ts'
 
 const test = suite('recorded history')
@@ -40,6 +42,27 @@ const MAKERS: Readonly<Record<string, () => History>> = {
     const bench = services()
     return historyOf(bench.genesis, bench.executed)
   },
+  journals: () => {
+    const street = new Everyday(1)
+    const heads: readonly [journal: number, frame: bigint][] = [
+      [1, 5n],
+      [1, 5n],
+      [1, 4n],
+      [1, 6n],
+      [2, 1n],
+      [1, 900n],
+    ]
+    let sequence = 0n
+    for (const [journal, frame] of heads) {
+      const height = street.app.height + 1n
+      const body = { journal: new Uint8Array(16).fill(journal), frame, hash: headerHash(frame) }
+      const txs = [signTx(seller, sequence, { kind: 'head', body })]
+      street.time += 1000
+      const block = { height, time: instant(street.time), hash: headerHash(height), txs, misbehaved: [], verifier }
+      if (street.run(block).results[0]!.code === 0) sequence++
+    }
+    return historyOf(everydayGenesis, street.executed)
+  },
 }
 
 /** Whether a kind of transaction is in some history, or why in none. */
@@ -52,6 +75,7 @@ const RECORDED: Readonly<Record<TxKind, true | string>> = {
   ...{ propose: true, answer: true, end: true, schedule: true, order: true },
   ...{ event: true, optIn: true, admit: true, optOut: true, report: true },
   ...{ issue: true, redeem: true, found: true, invite: true, join: true, leave: true, gateway: true },
+  head: true,
 }
 
 const reason = process.env['TIELINE_RECORD']
