@@ -233,6 +233,8 @@ function scanTail(bytes: Uint8Array, at: number, reason: string, last: ReadFrame
   return until > at ? { kind: 'torn', at, until, last } : { kind: 'whole', endsAt: at, last }
 }
 
-const isZero = (bytes: Uint8Array): boolean => bytes.every(byte => byte === 0)
+const ZEROS = new Uint8Array(BLOCK)
+/** Of at most a block. */
+const isZero = (bytes: Uint8Array): boolean => Buffer.compare(bytes, ZEROS.subarray(0, bytes.length)) === 0
 
 const sha256 = (bytes: Uint8Array): Uint8Array => new Uint8Array(createHash('sha256').update(bytes).digest())
