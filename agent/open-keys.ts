@@ -10,7 +10,7 @@ import { openTpm } from '../drivers/keys/tpm/tpm.ts'
 import type { Clock, Entropy, Timers } from '../drivers/ports.ts'
 import type { Alg, Verifier } from '../protocol/crypto/verify.ts'
 import { FILE_ATTESTATION } from '../protocol/identity/attestation.ts'
-import { done, fail, ok, type Result } from '../protocol/result.ts'
+import { done, type Fault, fail, ok, type Result } from '../protocol/result.ts'
 import type { KeyPlace, KeySource } from './config/site-config.ts'
 import type { SiteKeys } from './keys.ts'
 
@@ -50,7 +50,10 @@ export async function openKey(place: KeyPlace, world: KeyWorld): Promise<Result<
   return signer.ok ? ok({ signer: signer.value, attestation: FILE_ATTESTATION, close: async () => {} }) : signer
 }
 
-/** `keys.exists` or `tpm.handle-taken` where there is one already. */
+/** Whether a key was not made because there is one already. */
+export const isThere = ({ code }: Fault): boolean => code === 'keys.exists' || code === 'tpm.handle-taken'
+
+/** A fault for which `isThere` says so where there is one already. */
 export async function makeKey(place: KeyPlace, alg: Alg, world: KeyWorld): Promise<Result<void>> {
   if (place.kind === 'pkcs11') return makeTokenKey(place, alg)
   if (place.kind === 'tpm') return makeInTpm(place, alg, world)

@@ -9,14 +9,17 @@ import { systemEntropy } from '../drivers/crypto/entropy.ts'
 import { createSigner } from '../drivers/crypto/signer.ts'
 import { createVerifier } from '../drivers/crypto/verifier.ts'
 import { createRpcClient } from '../drivers/headers/rpc-client.ts'
-import type { Bus, Clock, Disk, Entropy, LedgerRpc, Line, Log, Signer, Timers } from '../drivers/ports.ts'
+import type { Bus, Clock, Disk, Entropy, Index, LedgerRpc, Line, Log, Signer, Timers } from '../drivers/ports.ts'
 import type { GpioBank } from '../drivers/relays/gpio-bank.ts'
 import type { GpioContact } from '../drivers/relays/johnny-five.ts'
 import { openDisk } from '../drivers/store/disk.ts'
 import { makeFolder } from '../drivers/store/folder.ts'
+import { openLevelIndex } from '../drivers/store/level-index.ts'
 import { hashSoftware } from '../drivers/store/software-hash.ts'
+import { zoneOffset } from '../drivers/time-zone.ts'
 import { sealingKey } from '../protocol/crypto/seal.ts'
 import type { Verifier } from '../protocol/crypto/verify.ts'
+import type { OffsetAt } from '../protocol/reading/calendar.ts'
 import { fail, ok, type Result } from '../protocol/result.ts'
 import type { TimeQuality } from '../protocol/time.ts'
 import type { KeySource, LineConfig, SiteConfig } from './config/site-config.ts'
@@ -35,6 +38,8 @@ export interface World {
   readonly timers: Timers
   readonly entropy: Entropy
   readonly verifier: Verifier
+  /** The site's time zone. */
+  readonly offsetAt: OffsetAt
   readonly log: Log
   /** SHA-256 of the software that measures. */
   readonly software: Uint8Array
@@ -43,6 +48,8 @@ export interface World {
   openLine(line: LineConfig): Line
   openBus(urls: readonly string[]): Promise<Result<Bus>>
   openLedger(url: string): LedgerRpc
+  /** An index in a folder of its own; what it holds may be lost. */
+  openIndex(folder: string): Promise<Result<Index>>
   openDisk(folder: string): Promise<Result<Disk & { close?(): Promise<void> }>>
   openKeys(source: KeySource): Promise<Result<SiteKeys>>
   openGpioBank(name: string): Result<WiredBank>
@@ -79,12 +86,14 @@ export function systemWorld(
     timers,
     entropy: systemEntropy,
     verifier,
+    offsetAt: zoneOffset(),
     log,
     software: hashSoftware(),
     answerFloorMs: config.clock === undefined ? undefined : HICCUP_MS * config.clock.speed,
     openLine: line => openSystemLine(line, clock, real.timers, log),
     openBus: urls => connectBus({ urls, timers, log }),
     openLedger: url => createRpcClient({ url }),
+    openIndex: openLevelIndex,
     openDisk: async folder => {
       const made = await makeFolder(folder)
       return made.ok ? openDisk(folder) : made

@@ -3,16 +3,13 @@ import { makeKeyFile } from '../../drivers/keys/file-signer.ts'
 import type { Alg } from '../../protocol/crypto/verify.ts'
 import { type Fault, faultLine, type Result } from '../../protocol/result.ts'
 import type { KeyPlace } from '../config/site-config.ts'
-import { makeKey } from '../open-keys.ts'
+import { isThere, makeKey } from '../open-keys.ts'
 import type { ExitCode } from './exit-codes.ts'
 import { exitOf } from './exit-codes.ts'
 import { placeText } from './key-report.ts'
 import { tellKeys } from './key-show.ts'
 import { type KeySite, readKeySite } from './key-site.ts'
 import type { Terminal } from './terminal.ts'
-
-/** What says that there is a key already. */
-const THERE: ReadonlySet<string> = new Set(['keys.exists', 'tpm.handle-taken'])
 
 /** `metering` is the algorithm of a new metering key; without it a file's is EdDSA, and ES256 is what chips can. */
 export async function initKeys(
@@ -25,7 +22,7 @@ export async function initKeys(
   if (typeof site === 'number') return site
   for (const { place, made } of await makeMissing(site, metering)) {
     if (made.ok) terminal.err(`${place}: made\n`)
-    else if (THERE.has(made.fault.code)) terminal.err(`${place}: kept as it is\n`)
+    else if (isThere(made.fault)) terminal.err(`${place}: kept as it is\n`)
     else return refuse(made.fault, terminal)
   }
   return tellKeys(site, json, terminal)
@@ -36,7 +33,7 @@ async function makeMissing({ keys, keyWorld, signing }: KeySite, metering: Alg |
   const done: { readonly place: string; readonly made: Result<void> }[] = []
   const note = (place: string, made: Result<void>): boolean => {
     done.push({ place, made })
-    return made.ok || THERE.has(made.fault.code)
+    return made.ok || isThere(made.fault)
   }
   for (const { use, place } of signing) {
     const alg = use === 'ocmf' ? 'ES256' : use === 'metering' ? (metering ?? usualAlg(place)) : 'EdDSA'

@@ -1,29 +1,19 @@
 /**
- * `tieline key rotate`: another key signs from the next start on.
- *
- * The new key is made first; then the statement, signed by both keys, and the event that tells of it go into the journal in one
- * commit. Stopped before, the same command goes on with the key that it has made; stopped after, all is done. The
- * old key is never touched, and the agent refuses to sign with it from then on.
+ * `tieline key rotate`: another key signs from the next start on. The new key is made first, then the journal is told of it.
+ * Stopped between the two, the same command goes on with the key that it has made. The old key is never touched.
  */
-import { signEnvelope } from '../../drivers/crypto/sign-envelope.ts'
 import type { StoredKey } from '../../drivers/keys/stored-key.ts'
 import type { Signer } from '../../drivers/ports.ts'
 import { type Journal, openJournal } from '../../drivers/store/journal.ts'
-import { equalBytes, fromUtf8, toHex } from '../../protocol/bytes.ts'
+import { toHex } from '../../protocol/bytes.ts'
 import type { Alg } from '../../protocol/crypto/verify.ts'
 import { ueidOf } from '../../protocol/identity/key.ts'
-import {
-  encodeKeyStatement,
-  KEY_PROOF_PURPOSE,
-  KEY_PURPOSE,
-  type KeyStatement,
-} from '../../protocol/identity/rotation.ts'
+import type { KeyStatement } from '../../protocol/identity/rotation.ts'
 import { fail, faultLine, ok, type Result } from '../../protocol/result.ts'
 import type { KeyPlace } from '../config/site-config.ts'
-import { BOOT, KEY_KIND, keepForRestart } from '../keeping.ts'
-import { checkOwnKey, readOwnHistory } from '../key-history.ts'
-import { createEventChain, EVENT_KIND, restoreEvents } from '../metering/events.ts'
-import { makeKey, openKey } from '../open-keys.ts'
+import { keepForRestart } from '../keeping.ts'
+import { isThere, makeKey, openKey } from '../open-keys.ts'
+import { nextNumber, type StatedRotation, stateRotation } from '../rotate-key.ts'
 import { EXIT, type ExitCode, exitOf } from './exit-codes.ts'
 import { jsonLine } from './json-line.ts'
 import { usualAlg } from './key-init.ts'
@@ -40,9 +30,7 @@ export interface RotateOptions {
   readonly json: boolean
 }
 
-interface Rotated {
-  readonly statement: KeyStatement
-  readonly hash: Uint8Array
+interface Rotated extends StatedRotation {
   readonly place: KeyPlace
 }
 
@@ -72,7 +60,12 @@ export async function rotateKey(
   return EXIT.ok
 }
 
-async function rotateIn(site: KeySite, use: 'metering' | 'ocmf', options: RotateOptions): Promise<Result<Rotated>> {
+/** Everything but what is said about it. */
+export async function rotateIn(
+  site: KeySite,
+  use: 'metering' | 'ocmf',
+  options: RotateOptions,
+): Promise<Result<Rotated>> {
   const { keyWorld, signing, world, config } = site
   const where = signing.find(one => one.use === use)?.place
   if (where === undefined) return fail({ code: 'keys.not-configured', use, hint: `name keys.${use} first` })
@@ -100,114 +93,52 @@ async function rotateIn(site: KeySite, use: 'metering' | 'ocmf', options: Rotate
     return await handOver(site, use, options, {
       device,
       account: account.value.signer,
-      old: old.value,
+      old: old.value.signer,
       events: metering.value.signer,
       journal: journal.value,
       where,
-      opened: key => void opened.push(key),
+      keep: key => void opened.push(key),
     })
   } finally {
     for (const each of opened.reverse()) await each.close()
   }
 }
 
-interface HandOver {
+interface Opened {
   readonly device: Uint8Array
   readonly account: Signer
-  readonly old: StoredKey
+  readonly old: Signer
   /** Signs the gateway's events. */
   readonly events: Signer
   readonly journal: Journal
   readonly where: KeyPlace
-  opened(key: StoredKey): void
+  keep(key: StoredKey): void
 }
 
 async function handOver(
   { keyWorld, world }: KeySite,
   use: 'metering' | 'ocmf',
   { to, alg, reason }: RotateOptions,
-  { device, account, old, events, journal, where, opened }: HandOver,
+  { device, account, old, events, journal, where, keep }: Opened,
 ): Promise<Result<Rotated>> {
-  const { clock, verifier } = world
-  const key = old.signer.publicKey
-  const kept = journal.kept()
-  const history = readOwnHistory(kept, { use, device, account: account.publicKey, key }, verifier)
-  if (!history.ok) return history
-  const current = checkOwnKey(history.value, key)
-  // A revoked key may still say which one follows it; nothing else is believed of it.
-  if (!current.ok && current.fault.code !== 'keys.revoked') return current
-  const number = history.value.periods.length + 1
-  const place = to ?? nextPlace(where, number)
+  const own = { use, device, account: account.publicKey, key: old.publicKey }
+  const number = nextNumber(journal.kept(), own, world.verifier)
+  if (!number.ok) return number
+  const place = to ?? nextPlace(where, number.value)
   if (place === undefined) return fail({ code: 'keys.no-place', use, hint: 'say --to where the new key is to be' })
-
   const made = await makeKey(place, use === 'ocmf' ? 'ES256' : (alg ?? usualAlg(place)), keyWorld)
   // One that is there was made by a rotation that did not come to its end.
-  if (!made.ok && made.fault.code !== 'keys.exists' && made.fault.code !== 'tpm.handle-taken') return made
+  if (!made.ok && !isThere(made.fault)) return made
   const next = await openKey(place, keyWorld)
   if (!next.ok) return next
-  opened(next.value)
-  const { signer } = next.value
-  if (history.value.periods.some(period => equalBytes(period.key, signer.publicKey))) {
-    return fail({
-      code: 'keys.reused',
-      place: placeText(place),
-      hint: 'this key has signed before; name another place',
-    })
-  }
-  if (use === 'ocmf' && signer.alg !== 'ES256') {
+  keep(next.value)
+  if (use === 'ocmf' && next.value.signer.alg !== 'ES256') {
     return fail({ code: 'keys.other-kind', key: placeText(place), expected: 'p256', received: 'ed25519' })
   }
-
-  let boots = 0
-  let lastEvent: Uint8Array | undefined
-  for (const { kind, bytes } of kept) {
-    if (kind === BOOT) boots = Number(fromUtf8(bytes))
-    if (kind === EVENT_KIND) lastEvent = bytes
-  }
-  const statement: KeyStatement = {
-    device,
-    use,
-    number,
-    before: key,
-    key: signer.publicKey,
-    trust: signer.trust,
-    boot: boots + 1,
-    time: clock.now(),
-    quality: clock.quality(),
-    reason,
-  }
-  const proven = await signEnvelope(signer, encodeKeyStatement(statement), KEY_PROOF_PURPOSE)
-  if (!proven.ok) return proven
-  const endorsed = await signEnvelope(old.signer, proven.value.envelope, KEY_PURPOSE)
-  if (!endorsed.ok) return endorsed
-  const { envelope, hash } = endorsed.value
-  // What a later start would refuse to read is not written.
-  const after = readOwnHistory(
-    [...kept, { kind: KEY_KIND, bytes: envelope }],
-    { use, device, account: account.publicKey, key },
-    verifier,
-  )
-  if (!after.ok) return after
-
-  const restored = lastEvent === undefined ? ok(undefined) : restoreEvents(lastEvent)
-  if (!restored.ok) return restored
-  const told = await createEventChain({
-    signer: events,
-    clock,
-    device,
-    boot: () => Math.max(1, boots),
-    restored: restored.value,
-    journal: {
-      // Handed over in one turn they share a commit: both are there after a power cut, or neither.
-      append: async (kind, bytes, how) => {
-        const first = journal.append(KEY_KIND, envelope)
-        const second = await journal.append(kind, bytes, how)
-        const kept = await first
-        return kept.ok ? second : kept
-      },
-    },
-  }).sign({ kind: 'key-rotated', statement: hash })
-  return told.ok ? ok({ statement, hash, place }) : told
+  const { clock, verifier } = world
+  const parts = { journal, own, number: number.value, old, next: next.value.signer, events, reason, clock, verifier }
+  const stated = await stateRotation(parts)
+  return stated.ok ? ok({ ...stated.value, place }) : stated
 }
 
 /** Beside the old one, by the number of the key; a TPM's handles are given out by a person. */

@@ -1,0 +1,100 @@
+/**
+ * Has the journal say that another key signs from the next boot on: the statement, signed by both keys, and the event that
+ * tells of it go into one commit. After a power cut both are there or neither; once they are, an agent refuses the old key.
+ */
+import { signEnvelope } from '../drivers/crypto/sign-envelope.ts'
+import type { Clock, Signer } from '../drivers/ports.ts'
+import type { Journal } from '../drivers/store/journal.ts'
+import type { JournalRecord } from '../drivers/store/journal-block.ts'
+import { equalBytes, fromUtf8, toHex } from '../protocol/bytes.ts'
+import type { Verifier } from '../protocol/crypto/verify.ts'
+import { encodeKeyStatement, KEY_PROOF_PURPOSE, KEY_PURPOSE, type KeyStatement } from '../protocol/identity/rotation.ts'
+import { fail, ok, type Result } from '../protocol/result.ts'
+import { BOOT, KEY_KIND } from './keeping.ts'
+import { checkOwnKey, type OwnKey, readOwnHistory } from './key-history.ts'
+import { createEventChain, EVENT_KIND, restoreEvents } from './metering/events.ts'
+
+/** The number that the next key of this use will have; a fault where the configured key is not the one that signs now. */
+export function nextNumber(kept: readonly JournalRecord[], own: OwnKey, verifier: Verifier): Result<number> {
+  const history = readOwnHistory(kept, own, verifier)
+  if (!history.ok) return history
+  const current = checkOwnKey(history.value, own.key)
+  // A revoked key may still say which one follows it; nothing else is believed of it.
+  if (!current.ok && current.fault.code !== 'keys.revoked') return current
+  return ok(history.value.periods.length + 1)
+}
+
+export interface RotationParts {
+  readonly journal: Pick<Journal, 'kept' | 'append'>
+  readonly own: OwnKey
+  /** As `nextNumber` says. */
+  readonly number: number
+  readonly old: Signer
+  readonly next: Signer
+  /** Signs the gateway's events. */
+  readonly events: Signer
+  readonly reason: KeyStatement['reason']
+  readonly clock: Clock
+  readonly verifier: Verifier
+}
+
+export interface StatedRotation {
+  readonly statement: KeyStatement
+  /** The statement's identity. */
+  readonly hash: Uint8Array
+}
+
+export async function stateRotation(parts: RotationParts): Promise<Result<StatedRotation>> {
+  const { journal, own, number, old, next, events, reason, clock, verifier } = parts
+  const kept = journal.kept()
+  let boots = 0
+  let lastEvent: Uint8Array | undefined
+  for (const { kind, bytes } of kept) {
+    if (kind === BOOT) boots = Number(fromUtf8(bytes))
+    if (kind === EVENT_KIND) lastEvent = bytes
+  }
+  const { device, use } = own
+  const statement: KeyStatement = {
+    device,
+    use,
+    number,
+    before: old.publicKey,
+    key: next.publicKey,
+    trust: next.trust,
+    boot: boots + 1,
+    time: clock.now(),
+    reason,
+    quality: clock.quality(),
+  }
+  const proven = await signEnvelope(next, encodeKeyStatement(statement), KEY_PROOF_PURPOSE)
+  if (!proven.ok) return proven
+  const endorsed = await signEnvelope(old, proven.value.envelope, KEY_PURPOSE)
+  if (!endorsed.ok) return endorsed
+  const { envelope, hash } = endorsed.value
+  // What the next start would refuse is not written: a key that signed before, or the same one again.
+  const after = readOwnHistory([...kept, { kind: KEY_KIND, bytes: envelope }], own, verifier)
+  if (!after.ok) return after
+  const last = after.value.periods.at(-1)!
+  if (!equalBytes(last.key, next.publicKey)) return fail({ code: 'keys.not-next', key: toHex(next.publicKey), number })
+
+  const restored = lastEvent === undefined ? ok(undefined) : restoreEvents(lastEvent)
+  if (!restored.ok) return restored
+  const chain = createEventChain({
+    signer: events,
+    clock,
+    device,
+    boot: () => Math.max(1, boots),
+    restored: restored.value,
+    journal: {
+      // Handed over in one turn, the two share a commit.
+      append: async (kind, bytes, how) => {
+        const stated = journal.append(KEY_KIND, envelope)
+        const told = await journal.append(kind, bytes, how)
+        const first = await stated
+        return first.ok ? told : first
+      },
+    },
+  })
+  const told = await chain.sign({ kind: 'key-rotated', statement: hash })
+  return told.ok ? ok({ statement, hash }) : told
+}
