@@ -60,8 +60,7 @@ export async function rotateKey(
   return EXIT.ok
 }
 
-/** Everything but what is said about it. */
-export async function rotateIn(
+async function rotateIn(
   site: KeySite,
   use: 'metering' | 'ocmf',
   options: RotateOptions,

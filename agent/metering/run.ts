@@ -66,10 +66,7 @@ export interface Latest {
 export interface Metering {
   /** Takes its own kinds of record out of the journal's replay; before `start`, every record, in order. */
   restore(record: JournalRecord): void
-  /**
-   * A fault where the journal holds something of ours that makes no sense. `boots` counts those of the gateway, this one
-   * included: readings and events of one boot say the same number, though a boot may pass without a reading.
-   */
+  /** `boots` counts the gateway's, this one included. A fault where the journal holds what makes no sense. */
   start(boots?: number): Result<void>
   /** Lets a meter with a rest period rest, or wakes it: then it is read at once. All are awake at the start. */
   rest(name: string, on: boolean): void
