@@ -60,11 +60,7 @@ export async function rotateKey(
   return EXIT.ok
 }
 
-async function rotateIn(
-  site: KeySite,
-  use: 'metering' | 'ocmf',
-  options: RotateOptions,
-): Promise<Result<Rotated>> {
+async function rotateIn(site: KeySite, use: 'metering' | 'ocmf', options: RotateOptions): Promise<Result<Rotated>> {
   const { keyWorld, signing, world, config } = site
   const where = signing.find(one => one.use === use)?.place
   if (where === undefined) return fail({ code: 'keys.not-configured', use, hint: `name keys.${use} first` })
