@@ -78,8 +78,9 @@ export interface TpmExpectation {
   readonly knownAttestationKeys?: readonly Uint8Array[]
 }
 
+/** Software could have made all of it, and would say the same. */
 const UNKNOWN_ATTESTATION_KEY =
-  'that the attestation key lives in a TPM: software could have made all of this; only the endorsement certificate of the maker, or having seen this board, shows it'
+  "that a TPM says so: its maker's certificate and a challenge, or having seen this board, would show it"
 
 /** Pure; the order of the checks is that of their cost. */
 export function verifyTpmEvidence(

@@ -14,7 +14,10 @@ export interface TpmTransport {
 }
 
 const HINTS: Readonly<Record<string, readonly [code: string, hint: string]>> = {
-  ENOENT: ['tpm.absent', 'there is no such device: enable the TPM in the firmware and its driver in the kernel'],
+  ENOENT: [
+    'tpm.absent',
+    'nothing is there: enable the TPM in the firmware and its driver in the kernel, or start the emulator',
+  ],
   ENODEV: ['tpm.absent', 'the kernel does not find the TPM that belongs to this device'],
   ECONNREFUSED: ['tpm.absent', 'nothing listens there: start it'],
   EACCES: ['tpm.permission', 'this user may not use the TPM: add it to the group of the device (tss)'],
