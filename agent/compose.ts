@@ -25,13 +25,17 @@ import { BOOT, DEAL, HEARD, INTENT, keepForRestart } from './keeping.ts'
 import { checkOwnKeys } from './key-history.ts'
 import { createLightAgent, type LightAgent } from './light/run.ts'
 import { unbondingFault } from './light/unbonding.ts'
+import { startAnchors } from './metering/anchors.ts'
 import { createEventChain, EVENT_KIND, restoreEvents } from './metering/events.ts'
 import { createFrameCounters } from './metering/frame-counters.ts'
+import { createHeads } from './metering/heads.ts'
+import type { History } from './metering/history.ts'
 import { signJournalEvents } from './metering/journal-events.ts'
 import { createOcmfBook, recordDeals } from './metering/ocmf.ts'
 import { createMetering, type Metering } from './metering/run.ts'
 import { createRelayControl, type RelayControl, type RelayEnd } from './relays/run.ts'
 import { readWelds, writeWelds } from './relays/welds.ts'
+import { openSiteHistory } from './site-history.ts'
 import { createLedgerAccount, type LedgerAccount } from './trading/account.ts'
 import { createPost, type Post } from './trading/post.ts'
 import { createTrading } from './trading/run.ts'
@@ -58,6 +62,8 @@ export interface Agent {
   readonly post: Post
   readonly account: LedgerAccount
   readonly health: Health
+  /** Undefined where its index cannot be opened; everything else goes on. */
+  readonly history: History | undefined
   readonly bootCount: number
   /** Opens every contact, finishes the journal, closes every line. */
   stop(): Promise<void>
@@ -183,6 +189,11 @@ export async function startAgent(config: SiteConfig, realWorld: World, seams: Se
   if (book !== undefined) {
     recordDeals(metering, book, health.set)
     closers.push(() => book.idle())
+  }
+  const history = await openSiteHistory(config, world, journal, health)
+  if (history !== undefined) {
+    closers.push(history.stop)
+    metering.onSigned(history.onSigned)
   }
   const metered = metering.start(bootCount)
   if (!metered.ok) return giveUp(metered)
@@ -334,7 +345,15 @@ export async function startAgent(config: SiteConfig, realWorld: World, seams: Se
   closers.push(() => relays.stop())
   made.restore(deals)
   made.start()
+  const peers = Object.entries(config.peers).map(([name, { account: publicKey }]) => ({ name, publicKey }))
+  const parts = { journal, clock, log, health: health.set }
+  const { verifier } = world
+  const heads = createHeads({ ...parts, signer: keys.value.account, peers, post, timers, verifier, evidence })
+  // A bench's segments are finished every minute, and its coins are counted.
+  if (!config.bench) startAnchors({ ...parts, account, light, heads })
+  heads.start()
   closers.push(() => {
+    heads.stop()
     made.stop()
     post.stop()
   })
@@ -347,6 +366,7 @@ export async function startAgent(config: SiteConfig, realWorld: World, seams: Se
     post,
     account,
     health,
+    history,
     bootCount,
     async stop() {
       for (const close of closers.reverse()) await close()

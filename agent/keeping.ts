@@ -5,6 +5,7 @@ import type { Keep } from '../drivers/store/journal-state.ts'
 import { toHex } from '../protocol/bytes.ts'
 import { sha256 } from '../protocol/crypto/hash.ts'
 import { EVENT_KIND } from './metering/events.ts'
+import { keepPeerHead, PEER_HEAD } from './metering/heads.ts'
 import { noteName, notesSaidBy } from './metering/journal-events.ts'
 import { keepMetering } from './metering/journal-form.ts'
 import { keepOcmf, OCMF_KIND } from './metering/ocmf.ts'
@@ -27,6 +28,7 @@ export function keepForRestart(record: JournalRecord): Keep | undefined {
   if (kind === DEAL) return keepDeal(bytes)
   if (kind === OCMF_KIND) return keepOcmf(record)
   if (kind === EVENT_KIND) return { as: kind, over: notesSaidBy(bytes) }
+  if (kind === PEER_HEAD) return keepPeerHead(record)
   const note = readNote(record)
   return note === undefined ? keepMetering(record) : { as: noteName(note) }
 }

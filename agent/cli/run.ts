@@ -9,6 +9,7 @@ import { type Agent, startAgent } from '../compose.ts'
 import { createLog, underJournal } from '../log.ts'
 import { CURVE_STEP_MS, createLogTail, joinViews, logInto, recordCurve, viewAgent } from '../web/agent-view.ts'
 import { acceptCurve, createCurveRing } from '../web/curve-ring.ts'
+import { historyRoute } from '../web/history-route.ts'
 import { readPageFiles } from '../web/page-files.ts'
 import { createWeb } from '../web/server.ts'
 import { systemWorld, type World } from '../world.ts'
@@ -98,6 +99,7 @@ async function openPage(agent: Agent, world: World, lines: ReturnType<typeof cre
         violations: [],
         log: lines(),
       }),
+    history: historyRoute(agent.history, new Set(Object.keys(config.meters))),
     everyMs: PAGE_EVERY_MS,
     timers,
     onBug: error => log('error', 'page', String(error)),

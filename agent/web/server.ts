@@ -1,5 +1,5 @@
 /** The page over HTTP: its three files, the newest snapshot, and a stream of snapshots while somebody looks. */
-import type { EventSink, HttpOptions, HttpReply, HttpServer, ListenFault } from '../../drivers/http/server.ts'
+import type { EventSink, Handler, HttpOptions, HttpReply, HttpServer, ListenFault } from '../../drivers/http/server.ts'
 import type { Cancel, Timers } from '../../drivers/ports.ts'
 import type { Result } from '../../protocol/result.ts'
 import type { PageFile } from './page-files.ts'
@@ -11,6 +11,8 @@ export interface WebOptions {
   readonly port: number
   readonly page: readonly PageFile[]
   readonly snapshot: () => Snapshot
+  /** Answers `GET /api/history`; absent where there is nothing to ask. */
+  readonly history?: Handler
   /** Between two snapshots, on `timers`. */
   readonly everyMs: number
   readonly timers: Timers
@@ -40,6 +42,7 @@ export async function createWeb(options: WebOptions): Promise<Result<HttpServer,
     routes: {
       ...Object.fromEntries(files),
       'GET /api/snapshot': () => ({ kind: 'json', status: 200, value: options.snapshot() }),
+      ...(options.history === undefined ? {} : { 'GET /api/history': options.history }),
       'GET /api/events': () => ({ kind: 'events', start: stream.join }),
     },
   })

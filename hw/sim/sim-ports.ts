@@ -16,6 +16,7 @@ import { createSimBroker, createSimBus, type SimBroker } from './bus.ts'
 import { createSimTime, type SimTime } from './clock.ts'
 import { createSimDisk, type SimDisk } from './disk.ts'
 import { createSimRpc, type NodeFaults, withFaults } from './ledger-rpc.ts'
+import { createMemoryIndex } from './memory-index.ts'
 import { createMemoryLine, type MemoryLine } from './memory-line.ts'
 import { seededRandom } from './random.ts'
 import type { SiteLine, StreetPace } from './site-config.ts'
@@ -100,6 +101,7 @@ export function createSimPorts(options: SimPortsOptions): SimPorts {
       timers: life.timers,
       entropy: sim.entropy,
       verifier,
+      offsetAt: () => 0,
       log: options.logOf(site.name),
       software: sha256(utf8('tieline simulated')),
       answerFloorMs: undefined,
@@ -125,6 +127,7 @@ export function createSimPorts(options: SimPortsOptions): SimPorts {
           },
         }
       },
+      openIndex: async () => ok(createMemoryIndex()),
       openDisk: async folder => ok(sim.diskOf(folder).mount()),
       openKeys: async source =>
         source.kind === 'kept'
