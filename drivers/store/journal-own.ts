@@ -12,6 +12,7 @@
  * origin first. So a restart reads from the newest checkpoint on, and what stands before it may be dropped.
  */
 import { concat, fromUtf8, utf8 } from '../../protocol/bytes.ts'
+import { JOURNAL_ID_BYTES } from '../../protocol/reading/head.ts'
 import { bytes, decodeAs, encodeAs, integer, record } from '../../protocol/record.ts'
 import { type JournalRecord, recordBytes } from './journal-block.ts'
 import type { Cut, Head } from './journal-recovery.ts'
@@ -30,10 +31,9 @@ export type Note =
   | ({ readonly kind: 'sealed'; readonly segment: number; readonly records: number } & Head)
   | ({ readonly kind: 'dropped'; readonly segment: number } & Head)
 
-export const ID_BYTES = 16
 const COUNT = integer(0, Number.MAX_SAFE_INTEGER)
 const HASH = bytes(32)
-const origin = record({ id: [1, bytes(ID_BYTES)], owner: [2, bytes(7, 33)], begun: [3, COUNT] })
+const origin = record({ id: [1, bytes(JOURNAL_ID_BYTES)], owner: [2, bytes(7, 33)], begun: [3, COUNT] })
 const checkpoint = record({ count: [1, COUNT], dropped: [2, COUNT] })
 const cut = record({ segment: [1, COUNT], offset: [2, COUNT], bytes: [3, COUNT], found: [4, COUNT] })
 const sealed = record({ segment: [1, COUNT], sequence: [2, COUNT], hash: [3, HASH], records: [4, COUNT] })

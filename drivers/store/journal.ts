@@ -5,6 +5,7 @@
  * says what a commit is. Each segment begins with what is in force (journal-own.ts), so that the oldest can be dropped.
  */
 import { equalBytes, toHex } from '../../protocol/bytes.ts'
+import { JOURNAL_ID_BYTES } from '../../protocol/reading/head.ts'
 import { fail, ok, type Result } from '../../protocol/result.ts'
 import type { Instant } from '../../protocol/time.ts'
 import type { Cancel, Clock, Disk, Entropy, Timers } from '../ports.ts'
@@ -22,7 +23,6 @@ import {
   carriedBytes,
   carriedRecord,
   checkpointRecord,
-  ID_BYTES,
   type Note,
   noteRecord,
   type Origin,
@@ -129,7 +129,7 @@ async function openHeld(options: JournalOptions, release: () => Promise<void>): 
   const restored = await restoreState(disk, found.value, keeping)
   if (!restored.ok) return restored
   const { state } = restored.value
-  const origin: Origin = state.origin ?? { id: entropy.bytes(ID_BYTES), owner, begun: clock.now() }
+  const origin: Origin = state.origin ?? { id: entropy.bytes(JOURNAL_ID_BYTES), owner, begun: clock.now() }
   if (!equalBytes(origin.owner, owner)) {
     const [theirs, ours] = [toHex(origin.owner), toHex(owner)]
     return fail({ code: 'journal.foreign', owner: theirs, expected: ours, hint: "give this device's own data folder" })
