@@ -55,8 +55,12 @@ export async function rotateKey(
   } else {
     terminal.out(`${use}: key ${number} signs from boot ${boot} on: ${toHex(key)}\n`)
   }
-  terminal.err(`now write in ${options.config}:\n  keys:\n    ${use}: ${placeSetting(place)}\n`)
-  if (use === 'metering') terminal.err(`and give the neighbours their peers' metering key: ${toHex(key)}\n`)
+  terminal.err(`Now write in ${options.config}:\n  keys:\n    ${use}: ${placeSetting(place)}\n`)
+  if (use === 'metering') {
+    terminal.err(
+      `Give the neighbours the new key for their peers, and have the ledger's enroller enrol the meters with it.\n`,
+    )
+  }
   return EXIT.ok
 }
 
