@@ -164,7 +164,8 @@ export type Visitor = (record: JournalRecord, at: At) => void
 
 /**
  * Every record in the frames from `from` on, in order, each segment verified before any of it is visited. Of carried records
- * only those of the oldest segment are: behind it they would come twice.
+ * only those of the oldest segment are, or, where that was given up before its checkpoint was whole, of the one behind it:
+ * any further they would come twice.
  */
 export async function visitRecords(
   disk: ReadableDisk,
@@ -172,15 +173,21 @@ export async function visitRecords(
   visit: Visitor,
   from = 0n,
 ): Promise<Result<void, SegmentFault<'journal'>>> {
+  let carriedDue = true
   for (const segment of segments) {
-    if (segment.seal !== undefined && segment.seal.sequence < from) continue
+    if (segment.seal !== undefined && segment.seal.sequence < from) {
+      carriedDue = false
+      continue
+    }
     const found: { readonly record: JournalRecord; readonly frame: ReadFrame }[] = []
     const visited = await visitSegment(disk, LAYOUT, segment, frame => {
       for (const record of recordsIn(frame)) found.push({ record, frame })
     })
     if (!visited.ok) return visited
     const first = Number(segment.next) - 1
-    const begins = segment === segments[0] ? carriedFrom(found.map(({ record }) => record)) : found.length
+    const records = found.map(({ record }) => record)
+    const begins = carriedDue ? carriedFrom(records) : found.length
+    if (beginning(records) !== 'unfinished') carriedDue = false
     for (const [i, { record: written, frame }] of found.entries()) {
       const { record, carried } = unwrap(written)
       if (frame.sequence < from || (carried && i < begins)) continue

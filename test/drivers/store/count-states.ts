@@ -1,6 +1,6 @@
 /** Crash states by the hundred: traces of many runs, each cut at every point. */
-
-import { countLost, judgeCrash, runTrial, type Workload } from './journal-trials.ts'
+import { seededRandom } from '../../../hw/sim/random.ts'
+import { countLost, judgeCrash, resume, runTrial, type Workload } from './journal-trials.ts'
 import { judgeLogCrash, runLogTrial } from './log-trials.ts'
 import { crashPoints } from './traced-disk.ts'
 
@@ -11,11 +11,13 @@ export interface Count {
   readonly undone: number
   readonly cuts: number
   readonly acknowledged: number
+  /** States of a second cut, after the first. */
+  readonly again: number
 }
 
 /** Cuts runs of a workload until there are so many states; every one must pass. */
 export async function countCrashStates(workload: Workload, atLeast: number): Promise<Count> {
-  let [states, unsettled, undone, cuts, acknowledged] = [0, 0, 0, 0, 0]
+  let [states, unsettled, undone, cuts, acknowledged, again] = [0, 0, 0, 0, 0, 0]
   for (let seed = 1; states < atLeast; seed++) {
     const trial = await runTrial(workload, seed)
     for (const point of crashPoints(trial.events)) {
@@ -25,9 +27,16 @@ export async function countCrashStates(workload: Workload, atLeast: number): Pro
       undone += verdict.state.undone
       cuts += verdict.cuts
       acknowledged += verdict.acknowledged
+      if (states % 4 !== 0) continue
+      // Opened and written on, and the power goes again, perhaps while it is being opened.
+      const resumed = await resume(trial, point, seed * 100_000 + point)
+      const random = seededRandom(point)
+      const points = crashPoints(resumed.events).filter(at => at > verdict.state.files.size * 2)
+      await judgeCrash(resumed, points[Math.floor(random() * points.length)]!, point)
+      again++
     }
   }
-  return { states, unsettled, undone, cuts, acknowledged }
+  return { states, unsettled, undone, cuts, acknowledged, again }
 }
 
 export async function countLogStates(atLeast: number): Promise<number> {

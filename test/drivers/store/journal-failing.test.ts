@@ -17,6 +17,7 @@ import { must } from '../../../protocol/result.ts'
 import { assert, suite } from '../../harness.ts'
 import { type Failure, failFiles, memoryFolder } from './failing-files.ts'
 import { append, BLOCK, newTime, open, readBack } from './journal-trials.ts'
+import { numberOf } from './trial-record.ts'
 
 const test = suite('journal on failing disks')
 
@@ -168,6 +169,34 @@ for (const strike of ['io', 'full', 'short'] as const) {
     assert.ok(operations > 60 && refused > 100, `${operations} operations, ${refused} refused`)
   }, 120_000)
 }
+
+test('a limit: died between a failed sync and the wiping that failed too, then a power cut: refused by name, nothing wrong read', async () => {
+  let failing: ReadonlySet<DiskOperation> = new Set()
+  const sim = createSimDisk({
+    random: seededRandom(1),
+    strike: operation => (failing.has(operation) ? 'io' : undefined),
+  })
+  const time = newTime()
+  const life = newLife()
+  const first = must(await open(sim.mount(), time, SEGMENT))
+  assert.ok(await appendNext(first, life))
+  // The write of this record goes well and its sync does not; then nothing does until the process is gone.
+  failing = new Set(['sync', 'create'])
+  const struck = appendNext(first, life)
+  await Promise.resolve()
+  failing = new Set(['sync', 'create', 'write'])
+  assert.not.ok(await struck)
+  failing = new Set()
+  // The kernel gives back what is on no disk; the next process cannot tell and goes on behind it.
+  const second = must(await open(sim.mount(), time, SEGMENT))
+  const there: number[] = []
+  must(await second.visit(({ bytes, kind }) => kind === 'r' && there.push(numberOf(bytes))))
+  assert.ok(there.includes(1), 'the record that was refused is read back')
+  assert.ok(await appendNext(second, life))
+  sim.cut()
+  const third = await open(sim.mount(), time, SEGMENT)
+  assert.is(third.ok ? 'ok' : third.fault.code, 'journal.corrupt')
+})
 
 for (const failure of ['EIO', 'ENOSPC', 'late', 'short'] as const satisfies readonly Failure[]) {
   test(`real files, every call in turn meets ${failure}: nothing acknowledged is lost, and it goes on`, async () => {

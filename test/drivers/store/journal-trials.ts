@@ -146,22 +146,23 @@ export async function diskOf(state: Pick<CrashState, 'files'>): Promise<SimDisk>
   return sim
 }
 
-/** Where the caller's records are: in the bytes that were written, found by themselves. */
+/**
+ * Where the caller's records are: in the bytes that were written, found by themselves. The last write before a record was
+ * acknowledged is the one that counted; of files that were there at first, the oldest has it, later ones carry copies.
+ */
 function homesOf(events: Trial['events'], sizes: readonly number[]): Map<number, string> {
   const homes = new Map<number, string>()
   for (const [at, event] of events.entries()) {
-    if (event.kind !== 'told' || event.told.kind !== 'acknowledged') continue
+    if (event.kind !== 'told' || event.told.kind !== 'acknowledged' || homes.has(event.told.number)) continue
     const { number } = event.told
-    const bytes = recordOf(number, sizes[number]!)
-    const home = events
-      .slice(0, at)
-      .findLast(
-        before =>
-          before.kind === 'end' &&
-          before.operation.kind === 'write' &&
-          Buffer.from(before.operation.bytes.buffer).includes(Buffer.from(bytes.buffer)),
-      )
-    if (home?.kind === 'end') homes.set(number, home.operation.name)
+    const bytes = Buffer.from(recordOf(number, sizes[number]!))
+    const holding = events.slice(0, at).flatMap(({ kind, ...rest }) => {
+      const operation = kind === 'end' && 'operation' in rest ? rest.operation : undefined
+      const holds = operation !== undefined && 'bytes' in operation && Buffer.from(operation.bytes).includes(bytes)
+      return holds ? [operation] : []
+    })
+    const home = holding.findLast(({ kind }) => kind === 'write') ?? holding[0]
+    if (home !== undefined) homes.set(number, home.name)
   }
   return homes
 }
@@ -281,7 +282,9 @@ export async function judgeCrash(trial: Trial, point: number, seed: number): Pro
   const first = await opening()
   const { cuts } = first
   // Where nothing had failed, what is half there can only be told from a record by being cut.
-  const calm = trial.events.slice(0, point).every(event => event.kind !== 'end' || event.ok)
+  const calm = trial.events
+    .slice(0, point)
+    .every(event => event.kind !== 'end' || (event.ok && event.operation.kind !== 'replace'))
   if (calm) assert.is(cuts.length, state.damaged, `${where}: ${cuts.length} cuts told`)
   const numbers = await check(first)
   const noted: unknown[] = []
@@ -304,7 +307,7 @@ function removedBy(trial: Trial, point: number): Set<string> {
     if (event.kind !== 'begin') continue
     const { operation } = event
     if (operation.kind === 'remove') removed.add(operation.name)
-    if (operation.kind !== 'write') continue
+    if (operation.kind !== 'write' && operation.kind !== 'replace') continue
     for (let number = announcedDrop(operation.bytes); number > 0; number--) {
       removed.add(`journal-${String(number).padStart(8, '0')}.seg`)
     }
@@ -312,12 +315,39 @@ function removedBy(trial: Trial, point: number): Set<string> {
   return removed
 }
 
-/** The segment up to which a record in these bytes says that all are dropped: its length (u32), a3 01, and below 24 the number itself. */
+/** The last segment of which these bytes say that it and all before are dropped: the record's length (u32), a3 01, and below 24 the number itself. */
 function announcedDrop(bytes: Uint8Array): number {
   const name = 'journal.dropped'
-  const at = Buffer.from(bytes).indexOf(name)
+  const at = Buffer.from(bytes).lastIndexOf(name)
   const number = at + name.length + 4 + 2
   return at === -1 ? 0 : bytes[number]! < 24 ? bytes[number]! : bytes[number + 1]!
+}
+
+/** Life goes on after a crash: what that left is opened and written on, on a traced disk again. */
+export async function resume(trial: Trial, point: number, seed: number): Promise<Trial> {
+  const { events, disk } = traceDisk<Told>(createSimDisk({ random: () => 0 }).mount())
+  const { files } = crashAt(trial.events, point, seededRandom(seed))
+  for (const name of [...files.keys()].sort()) must(await disk.replace(name, files.get(name)!))
+  const sizes = trial.sizes.slice(0, toldBy(trial, point, 'asked').length)
+  const tell = (kind: Told['kind'], number: number) => events.push({ kind: 'told', told: { kind, number } })
+  for (const number of sizes.keys()) tell('asked', number)
+  const removed = removedBy(trial, point)
+  for (const number of toldBy(trial, point, 'acknowledged')) {
+    if (!removed.has(trial.homes.get(number)!)) tell('acknowledged', number)
+  }
+  const journal = must(await open(disk, newTime(), trial.segmentBytes, trial.segmentsKept))
+  // What was found is believed from now on, acknowledged before or not.
+  for (const number of (await readBack(journal, disk, each => sizes[each], 'resumed')).numbers)
+    tell('acknowledged', number)
+  for (let i = 0; i < 6; i++) {
+    const number = sizes.length
+    sizes.push(i * 700)
+    tell('asked', number)
+    must(await append(journal, number, i * 700, true))
+    tell('acknowledged', number)
+  }
+  await journal.close()
+  return { ...trial, events, sizes, homes: homesOf(events, sizes) }
 }
 
 /** For the control, where the ruin may be anything: how many of the acknowledged records cannot be read back as they were. */
