@@ -134,7 +134,7 @@ export async function runTrial(workload: Workload, seed: number): Promise<Trial>
 }
 
 /** Numbers that the caller was told by a point of the trace. */
-export const toldBy = (trial: Trial, point: number, kind: Told['kind']): number[] =>
+const toldBy = (trial: Trial, point: number, kind: Told['kind']): number[] =>
   trial.events
     .slice(0, point)
     .flatMap(event => (event.kind === 'told' && event.told.kind === kind ? [event.told.number] : []))
