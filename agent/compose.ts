@@ -5,7 +5,6 @@
 
 import { createMqttProvider } from '../drivers/headers/mqtt-provider.ts'
 import { startMqttRelay } from '../drivers/headers/mqtt-relay.ts'
-import type { Relay } from '../drivers/ports.ts'
 import { openHeaderStore } from '../drivers/store/headers.ts'
 import { openJournal } from '../drivers/store/journal.ts'
 import { isRefusing } from '../drivers/store/journal-state.ts'
@@ -25,6 +24,7 @@ import { BOOT, DEAL, HEARD, INTENT, keepForRestart } from './keeping.ts'
 import { checkOwnKeys } from './key-history.ts'
 import { createLightAgent, type LightAgent } from './light/run.ts'
 import { unbondingFault } from './light/unbonding.ts'
+import { endOf } from './line-end.ts'
 import { startAnchors } from './metering/anchors.ts'
 import { createEventChain, EVENT_KIND, restoreEvents } from './metering/events.ts'
 import { createFrameCounters } from './metering/frame-counters.ts'
@@ -33,13 +33,14 @@ import type { History } from './metering/history.ts'
 import { signJournalEvents } from './metering/journal-events.ts'
 import { createOcmfBook, recordDeals } from './metering/ocmf.ts'
 import { createMetering, type Metering } from './metering/run.ts'
-import { createRelayControl, type RelayControl, type RelayEnd } from './relays/run.ts'
+import { createRelayControl, type RelayControl } from './relays/run.ts'
 import { readWelds, writeWelds } from './relays/welds.ts'
 import { openSiteHistory } from './site-history.ts'
 import { createLedgerAccount, type LedgerAccount } from './trading/account.ts'
 import { createPost, type Post } from './trading/post.ts'
 import { createTrading } from './trading/run.ts'
 import type { Trading } from './trading/trading.ts'
+import { type Wear, watchWear } from './wear.ts'
 import type { World } from './world.ts'
 
 /** The control loop of the relays must come round this often, or the watchdog is not fed. */
@@ -65,6 +66,8 @@ export interface Agent {
   /** Undefined where its index cannot be opened; everything else goes on. */
   readonly history: History | undefined
   readonly bootCount: number
+  /** What writing the journal costs its card. */
+  wear(): Wear
   /** Opens every contact, finishes the journal, closes every line. */
   stop(): Promise<void>
 }
@@ -110,8 +113,9 @@ export async function startAgent(config: SiteConfig, realWorld: World, seams: Se
     keeping: keepForRestart,
     retention: { ms: config.journal.keepMs, bytes: config.journal.bytes },
     onHealth: fault => {
-      health.set('journal', fault)
       unwritable = isRefusing(fault) ? fault : undefined
+      health.set('journal', unwritable)
+      health.set('disk.journal', unwritable === undefined ? fault : undefined)
       trading?.onJournal(unwritable)
     },
     ...(config.bench ? { segmentBytes: BENCH_SEGMENT_BYTES } : {}),
@@ -197,7 +201,8 @@ export async function startAgent(config: SiteConfig, realWorld: World, seams: Se
   }
   const metered = metering.start(bootCount)
   if (!metered.ok) return giveUp(metered)
-  closers.push(() => metering.stop())
+  const worn = watchWear({ journal, metering, clock, timers, log })
+  closers.push(() => metering.stop(), worn.stop)
 
   // --- Ledger
   const bus = await world.openBus(config.brokers)
@@ -368,27 +373,9 @@ export async function startAgent(config: SiteConfig, realWorld: World, seams: Se
     health,
     history,
     bootCount,
+    wear: worn.wear,
     async stop() {
       for (const close of closers.reverse()) await close()
     },
   })
-}
-
-/** One line's end for the relay control. What the configuration leaves out keeps the interlock's own limits. */
-function endOf(
-  { id, side, contacts, circuit }: DirectLineConfig,
-  limits: Limits,
-  relay: (contact: DirectLineConfig['contacts']['line']) => Relay,
-): RelayEnd {
-  return {
-    line: id,
-    side,
-    limits,
-    contacts: {
-      line: relay(contacts.line),
-      ...(contacts.upstream === undefined ? {} : { upstream: relay(contacts.upstream) }),
-      ...(contacts.own === undefined ? {} : { own: relay(contacts.own) }),
-    },
-    ...(circuit === undefined ? {} : { circuit: circuit.name }),
-  }
 }

@@ -51,6 +51,11 @@ const SOLAR = 'solar'
 export const kindOfSite = ({ role, meters }: SiteConfig): SiteView['kind'] =>
   role === 'charger' ? 'charger' : role === 'storage' ? 'battery-home' : SOLAR in meters ? 'solar-home' : 'home'
 
+function viewWear(agent: Agent): Pick<SiteView, 'wear'> {
+  const { bytesPerReading: perReading, bytesPerDay: perDay } = agent.wear()
+  return perReading === undefined || perDay === undefined ? {} : { wear: { perReading, perDay } }
+}
+
 /** Adds every reading of the grid meter to the curve for as long as the agent runs. */
 export function recordCurve(agent: Agent, clock: Clock, ring: CurveRing): void {
   const grid = gridMeter(agent.config)
@@ -82,6 +87,7 @@ export function viewAgent(agent: Agent, clock: Clock, ring: CurveRing, kind = ki
           level: levelOf(item.name, item.fault.code),
         }),
       ),
+      ...viewWear(agent),
     },
     ends: config.directLines.map(line => viewEnd(agent, line)),
     deals: agent.trading.deals().map(({ runner, peer }) => viewDeal(config.site, peer, runner)),

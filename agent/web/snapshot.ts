@@ -50,6 +50,8 @@ export interface SiteView {
   readonly walletMicro: string | null
   readonly contacts: readonly ContactView[]
   readonly health: readonly HealthItem[]
+  /** Bytes written to the journal's card for each signed reading, and in a day at this pace; absent while not known. */
+  readonly wear?: { readonly perReading: number; readonly perDay: number }
 }
 
 export interface MeterView {

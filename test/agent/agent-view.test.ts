@@ -87,6 +87,7 @@ function agentLike(
     },
     light: { head: () => undefined },
     account: { balance: () => micros(5n) },
+    wear: () => ({ bytesWritten: 6760, bytesPerReading: 676, bytesPerDay: 9000 }),
     health: { items: () => [{ name: 'light', fault: { code: 'light.halted' }, since: instant(1) }] },
     relays: {
       view: () => ({
@@ -153,6 +154,10 @@ test('a silent meter is null and stale, never 0; health that stops trading is a 
   assert.ok(!line!.stale && grid!.stale && grid!.ageMs === null)
   assert.is(site.health[0]?.level, 'fault')
   assert.is(site.walletMicro, '5')
+})
+
+test("what the journal costs its card stands with the site's health", () => {
+  assert.equal(view(agentLike('maple', 'seller', 'cedar', -2_000_000, 1)).site.wear, { perReading: 676, perDay: 9000 })
 })
 
 test('one end alone does not know the other contact', () => {
