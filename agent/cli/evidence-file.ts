@@ -3,10 +3,13 @@
  * one, or the JSON lines of `tieline journal export`), charging records as text or XML, or a snapshot of a BAUER meter.
  */
 import { fromHex, fromUtf8, toHex } from '../../protocol/bytes.ts'
-import type { Broken } from '../../protocol/reading/audit.ts'
+import { type Json, readJson } from '../../protocol/ocmf/json.ts'
+import { shown } from '../../protocol/ocmf/values.ts'
+import { type BrokenList, collectBroken } from '../../protocol/reading/audit.ts'
 import { splitEnvelope } from '../../protocol/reading/envelopes.ts'
-import { type Fault, fail, ok, type Result } from '../../protocol/result.ts'
+import { type Fault, fail, faultLine, ok, type Result } from '../../protocol/result.ts'
 import { envelopeJson } from './envelope-json.ts'
+import { jsonLine } from './json-line.ts'
 
 export interface Placed {
   readonly envelope: Uint8Array
@@ -15,7 +18,7 @@ export interface Placed {
 }
 
 export type EvidenceFile =
-  | { readonly kind: 'envelopes'; readonly envelopes: readonly Placed[]; readonly broken: readonly Broken[] }
+  | { readonly kind: 'envelopes'; readonly envelopes: readonly Placed[]; readonly broken: BrokenList }
   | { readonly kind: 'charging'; readonly text: string }
   | { readonly kind: 'bsm-snapshot'; readonly bytes: Uint8Array }
 
@@ -47,19 +50,19 @@ function base64(text: string): Uint8Array | undefined {
 
 function sequence(bytes: Uint8Array): EvidenceFile {
   const envelopes: Placed[] = []
-  const broken: Broken[] = []
+  const broken = collectBroken()
   /** One fault for a stretch of junk, however long it is. */
   let junk: { readonly from: number; readonly fault: Fault } | undefined
   let at = 0
   const endJunk = () => {
-    if (junk !== undefined) broken.push({ where: `byte ${junk.from}`, fault: { ...junk.fault, bytes: at - junk.from } })
+    if (junk !== undefined) broken.add(`byte ${junk.from}`, { ...junk.fault, bytes: at - junk.from })
     junk = undefined
   }
   while (at < bytes.length) {
     const found = splitEnvelope(bytes.subarray(at))
     if (found.kind === 'need') {
       endJunk()
-      broken.push({ where: `byte ${at}`, fault: { code: 'verify.cut', missing: found.bytes } })
+      broken.add(`byte ${at}`, { code: 'verify.cut', missing: found.bytes })
       break
     }
     if (found.kind === 'junk') {
@@ -77,34 +80,58 @@ function sequence(bytes: Uint8Array): EvidenceFile {
 
 function jsonLines(text: string): Result<EvidenceFile> {
   const envelopes: Placed[] = []
-  const broken: Broken[] = []
+  const broken = collectBroken()
   for (const [i, line] of text.split('\n').entries()) {
     if (line.trim() === '') continue
     const where = `line ${i + 1}`
-    const said = parseLine(line)
-    const envelope = typeof said?.['envelope'] === 'string' ? fromHex(said['envelope']) : undefined
+    const read = readJson(line)
+    const said = read.ok && read.value.kind === 'object' ? read.value.members : undefined
+    if (said === undefined) {
+      broken.add(where, { code: 'verify.no-json', ...(read.ok ? {} : { why: faultLine(read.fault) }) })
+      continue
+    }
+    const hex = said.get('envelope')
+    const envelope = hex?.kind === 'text' ? fromHex(hex.text) : undefined
     if (envelope === undefined) {
-      broken.push({ where, fault: { code: said === undefined ? 'verify.no-json' : 'verify.no-envelope' } })
+      broken.add(where, { code: 'verify.no-envelope' })
       continue
     }
     envelopes.push({ envelope, where })
-    // What a person reads in the line must be what was signed.
-    const signed = envelopeJson(envelope)
-    const differs = Object.keys(said!).filter(key => JSON.stringify(said![key]) !== JSON.stringify(signed?.[key]))
-    if (signed !== undefined && differs.length > 0)
-      broken.push({ where, fault: { code: 'verify.line-differs', fields: differs } })
+    const differs = differing(said, envelope)
+    if (differs.length > 0) broken.add(where, { code: 'verify.line-differs', fields: differs })
   }
   if (envelopes.length > 0) return ok({ kind: 'envelopes', envelopes, broken })
   return fail({ code: 'verify.unknown-form', hint: 'JSON lines of `tieline journal export` each hold an envelope' })
 }
 
-function parseLine(line: string): Readonly<Record<string, unknown>> | undefined {
-  try {
-    const value: unknown = JSON.parse(line)
-    return typeof value === 'object' && value !== null && !Array.isArray(value)
-      ? (value as Readonly<Record<string, unknown>>)
-      : undefined
-  } catch {
-    return undefined
-  }
+/** Of a line that says more than was signed, so many fields are named. */
+const FIELDS_NAMED = 20
+
+/**
+ * What a person reads in a line must be what was signed, all of it: the fields that are other, too many or left out. A
+ * line with an envelope alone says nothing; of what is no envelope of ours the audit tells.
+ */
+function differing(said: Members, envelope: Uint8Array): readonly string[] {
+  const json = envelopeJson(envelope)
+  const signed = json === undefined ? undefined : readJson(jsonLine(json))
+  if (said.size === 1 || signed?.ok !== true || signed.value.kind !== 'object') return []
+  const { members } = signed.value
+  const names = [...new Set([...members.keys(), ...said.keys()])]
+  return names
+    .filter(name => !isSame(said.get(name), members.get(name)))
+    .slice(0, FIELDS_NAMED)
+    .map(shown)
+}
+
+type Members = ReadonlyMap<string, Json>
+
+/** Numbers by their digits; the order of an object's members and blanks are nothing that is said. */
+function isSame(a: Json | undefined, b: Json | undefined): boolean {
+  if (a?.kind === 'object' && b?.kind === 'object')
+    return (
+      a.members.size === b.members.size && [...a.members].every(([name, value]) => isSame(value, b.members.get(name)))
+    )
+  if (a?.kind === 'list' && b?.kind === 'list')
+    return a.items.length === b.items.length && a.items.every((item, i) => isSame(item, b.items[i]))
+  return a !== undefined && JSON.stringify(a) === JSON.stringify(b)
 }

@@ -3,6 +3,7 @@ import { createEcdsaVerifier } from '../../drivers/crypto/ecdsa.ts'
 import { readTransparencyXml } from '../../drivers/ocmf/transparency-xml.ts'
 import { type ChargingRun, judgeCharging, splitSignedTexts } from '../../protocol/ocmf/report.ts'
 import type { BrokenRule } from '../../protocol/ocmf/verdict.ts'
+import { collectBroken } from '../../protocol/reading/audit.ts'
 import { faultLine, ok, type Result } from '../../protocol/result.ts'
 import { isoTime } from '../../protocol/time.ts'
 import { valueText } from './meter-text.ts'
@@ -13,6 +14,8 @@ export function judgeChargingFile(text: string, key: string | undefined): Result
   const entries = text.startsWith('<') ? readTransparencyXml(text) : splitSignedTexts(text)
   if (!entries.ok) return entries
   const { ok: holds, complete, runs } = judgeCharging(entries.value, key, createEcdsaVerifier())
+  const broken = collectBroken()
+  for (const run of runs) for (const fault of run.broken) broken.add(placeOf(run, fault), fault)
   return ok({
     what: `signed charging records (${[...new Set(runs.map(({ format }) => format))].join(', ')})`,
     said: runs.flatMap(runText),
@@ -23,9 +26,8 @@ export function judgeChargingFile(text: string, key: string | undefined): Result
         : []),
       ...(holds && !complete ? ['not every transaction is whole: no energy can be billed of those'] : []),
     ],
-    broken: runs.flatMap(run => run.broken.map(fault => ({ where: placeOf(run, fault), fault }))),
-    unlisted: 0,
-    json: { complete, runs: runs.map(({ broken, notes, ...run }) => ({ ...run, transactions: run.transactions })) },
+    broken,
+    json: { complete, runs: runs.map(({ broken: _, notes: __, ...run }) => run) },
   })
 }
 

@@ -4,7 +4,7 @@ import { openFolder } from '../../drivers/store/disk.ts'
 import { openJournalReader } from '../../drivers/store/journal-reader.ts'
 import { surveyJournal } from '../../drivers/store/journal-survey.ts'
 import { toHex } from '../../protocol/bytes.ts'
-import { type Broken, createReadingAudit } from '../../protocol/reading/audit.ts'
+import { collectBroken, createReadingAudit } from '../../protocol/reading/audit.ts'
 import { ok, type Result } from '../../protocol/result.ts'
 import { visitSigned } from './journal-records.ts'
 import { auditVerdict, type Verdict } from './verify-report.ts'
@@ -14,10 +14,9 @@ export async function judgeJournal(folder: string, keys: readonly Uint8Array[]):
   if (!disk.ok) return disk
   const survey = await surveyJournal(disk.value)
   if (!survey.ok) return survey
-  const broken: Broken[] = survey.value.broken.map(({ segment, offset, bytes, reason }) => ({
-    where: `${segment} byte ${offset}`,
-    fault: { code: 'journal.corrupt', bytes, reason },
-  }))
+  const broken = collectBroken()
+  for (const { segment, offset, bytes, reason } of survey.value.broken)
+    broken.add(`${segment} byte ${offset}`, { code: 'journal.corrupt', bytes, reason })
   const audit = createReadingAudit({ verifier: createVerifier(), ...(keys.length > 0 ? { keys } : {}) })
   const reader = await openJournalReader(disk.value)
   const visited = reader.ok
@@ -27,7 +26,7 @@ export async function judgeJournal(folder: string, keys: readonly Uint8Array[]):
       })
     : reader
   // What the survey found is said once, and with every place.
-  if (!visited.ok && broken.length === 0) broken.push({ where: 'journal', fault: visited.fault })
+  if (!visited.ok && broken.listed.length === 0) broken.add('journal', visited.fault)
   const { origin, segments, cuts, head } = survey.value
   const verdict = auditVerdict('journal', audit.end(), broken)
   const id = origin === undefined ? undefined : toHex(origin.id)

@@ -1,7 +1,7 @@
 /** What `tieline verify` found, as one JSON object and in words. Every kind of evidence answers in this form. */
 import { toHex } from '../../protocol/bytes.ts'
-import type { Audit, AuditedMeter, Broken } from '../../protocol/reading/audit.ts'
-import { faultLine } from '../../protocol/result.ts'
+import type { Audit, AuditedMeter, BrokenList } from '../../protocol/reading/audit.ts'
+import { type Fault, faultLine } from '../../protocol/result.ts'
 import { findValue, type MeterValue } from '../../protocol/telegram/obis.ts'
 import { isoTime } from '../../protocol/time.ts'
 import { oneLine } from '../log.ts'
@@ -15,49 +15,60 @@ export interface Verdict {
   readonly said: readonly string[]
   /** What a reader must know before relying on it, though no rule is broken. */
   readonly notes: readonly string[]
-  readonly broken: readonly Broken[]
-  /** Rules broken beyond those. */
-  readonly unlisted: number
+  readonly broken: BrokenList
   /** The same as `said` for programs. */
   readonly json: Readonly<Record<string, unknown>>
 }
 
-export const holds = ({ broken, unlisted }: Verdict): boolean => broken.length + unlisted === 0
+const countOf = ({ listed, unlisted }: BrokenList): number => listed.length + unlisted
+
+export const holds = ({ broken }: Verdict): boolean => countOf(broken) === 0
+
+/** A list of one. */
+export const brokenBy = (where: string, fault: Fault): BrokenList => ({ listed: [{ where, fault }], unlisted: 0 })
+export const NONE_BROKEN: BrokenList = { listed: [], unlisted: 0 }
 
 export function verdictJson(file: string, verdict: Verdict): object {
-  const { what, notes, broken, unlisted, json } = verdict
+  const { what, notes, broken, json } = verdict
   return {
     ok: holds(verdict),
     file,
     what,
     ...json,
     notes,
-    broken: broken.map(({ where, fault }) => ({ where, ...fault })),
-    unlisted,
+    broken: broken.listed.map(({ where, fault }) => ({ where, ...fault })),
+    unlisted: broken.unlisted,
   }
 }
 
 export function verdictText(file: string, verdict: Verdict, { colour }: Pick<Terminal, 'colour'>): string {
-  const { what, said, notes, broken, unlisted } = verdict
-  const count = broken.length + unlisted
+  const { what, said, notes, broken } = verdict
+  const count = countOf(broken)
+  // What others wrote must not drive the terminal; our own colour does.
+  const marked = (word: string, style: 'yellow' | 'red', text: string) =>
+    `  ${paint(word, style, colour)}  ${oneLine(text)}`
   const lines = [
-    `${file}: ${what}`,
-    ...said.map(line => `  ${line}`),
-    ...notes.map(line => `  ${paint('note', 'yellow', colour)}  ${line}`),
-    ...broken.map(({ where, fault }) => `  ${paint('broken', 'red', colour)}  ${where}: ${faultLine(fault)}`),
-    ...(unlisted > 0 ? [`  and ${unlisted} more`] : []),
+    oneLine(`${file}: ${what}`),
+    ...said.map(line => oneLine(`  ${line}`)),
+    ...notes.map(line => marked('note', 'yellow', line)),
+    ...broken.listed.map(({ where, fault }) => marked('broken', 'red', `${where}: ${faultLine(fault)}`)),
+    ...(broken.unlisted > 0 ? [`  and ${broken.unlisted} more`] : []),
     count === 0 ? 'every rule holds' : count === 1 ? '1 rule is broken' : `${count} rules are broken`,
   ]
-  return lines.map(line => `${oneLine(line)}\n`).join('')
+  return lines.map(line => `${line}\n`).join('')
 }
 
 /** Nobody who finds a key inside the evidence knows whose it is. */
 const UNVOUCHED = 'nobody has vouched for the key: compare it with the one you know, or name that with --key'
 
-export function auditVerdict(what: string, audit: Audit, before: readonly Broken[] = []): Verdict {
-  const { signers, meters, events, heads, contexts, unlisted } = audit
-  const broken = [...before, ...audit.broken]
-  const nothing = meters.length + events.length + heads.length + contexts === 0 && broken.length === 0
+/** `before`: what was broken in the form, before anything signed was looked at. */
+export function auditVerdict(what: string, audit: Audit, before: BrokenList): Verdict {
+  const { signers, meters, events, heads, contexts } = audit
+  const broken = {
+    listed: [...before.listed, ...audit.broken.listed],
+    unlisted: before.unlisted + audit.broken.unlisted,
+  }
+  const nothing = meters.length + events.length + heads.length + contexts + countOf(broken) === 0
   return {
     what,
     said: [
@@ -75,9 +86,8 @@ export function auditVerdict(what: string, audit: Audit, before: readonly Broken
     ],
     notes: signers.some(({ expected }) => !expected) ? [UNVOUCHED] : [],
     broken: nothing
-      ? [{ where: 'all of it', fault: { code: 'verify.nothing', hint: 'it holds nothing that is signed' } }]
+      ? brokenBy('all of it', { code: 'verify.nothing', hint: 'it holds nothing that is signed' })
       : broken,
-    unlisted,
     json: {
       signers: signers.map(({ key, kid, device, trust, expected }) => ({
         key: toHex(key),

@@ -17,7 +17,7 @@ import type { Terminal } from './terminal.ts'
 import { misused } from './usage.ts'
 import { judgeChargingFile } from './verify-charging.ts'
 import { judgeJournal } from './verify-journal.ts'
-import { auditVerdict, holds, type Verdict, verdictJson, verdictText } from './verify-report.ts'
+import { auditVerdict, brokenBy, holds, NONE_BROKEN, type Verdict, verdictJson, verdictText } from './verify-report.ts'
 
 export interface VerifyOptions {
   /** Public keys that may have signed, as they were typed. */
@@ -91,7 +91,7 @@ function judgeSnapshot(bytes: Uint8Array, keys: readonly Uint8Array[]): Result<V
   const found = tried.find(({ read }) => read.ok) ?? tried[0]!
   const { key, read } = found
   if (!read.ok) {
-    return ok({ what, said: [], notes: [], broken: [{ where: 'snapshot', fault: read.fault }], unlisted: 0, json: {} })
+    return ok({ what, said: [], notes: [], broken: brokenBy('snapshot', read.fault), json: {} })
   }
   const { type, meterId, counter, operatingSeconds, epoch, values, meta } = read.value
   const time = epoch === undefined ? undefined : isoTime(instant(epoch * 1000))
@@ -104,8 +104,7 @@ function judgeSnapshot(bytes: Uint8Array, keys: readonly Uint8Array[]): Result<V
       ...meta.filter(text => text !== '').map(text => `says: ${text}`),
     ],
     notes: [],
-    broken: [],
-    unlisted: 0,
+    broken: NONE_BROKEN,
     json: {
       signers: [{ key: toHex(key), expected: true }],
       snapshot: {

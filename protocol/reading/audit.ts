@@ -30,6 +30,28 @@ export interface Broken {
   readonly fault: Fault
 }
 
+/** Rules broken: the first of them, and how many more there are. */
+export interface BrokenList {
+  readonly listed: readonly Broken[]
+  readonly unlisted: number
+}
+
+/** Keeps of any number of broken rules those that are read. */
+export function collectBroken(): BrokenList & { add(where: string, fault: Fault): void } {
+  const listed: Broken[] = []
+  let unlisted = 0
+  return {
+    listed,
+    get unlisted() {
+      return unlisted
+    },
+    add(where, fault) {
+      if (listed.length < LISTED_MOST) listed.push({ where, fault })
+      else unlisted++
+    },
+  }
+}
+
 export interface AuditedSigner {
   readonly key: Uint8Array
   readonly kid: Uint8Array
@@ -70,9 +92,7 @@ export interface Audit {
   /** The last of them, so many as a dispute reads. */
   readonly events: readonly AuditedEvent[]
   readonly heads: readonly JournalHead[]
-  readonly broken: readonly Broken[]
-  /** Rules broken beyond those that are listed. */
-  readonly unlisted: number
+  readonly broken: BrokenList
 }
 
 export interface AuditOptions {
@@ -109,13 +129,7 @@ export function createReadingAudit({ verifier, keys }: AuditOptions): ReadingAud
   const eventChecks = new Map<string, ChainCheck<VerifiedEvent>>()
   const events: AuditedEvent[] = []
   const heads: JournalHead[] = []
-  const broken: Broken[] = []
-  let unlisted = 0
-
-  function refuse(where: string, fault: Fault): void {
-    if (broken.length < LISTED_MOST) broken.push({ where, fault })
-    else unlisted++
-  }
+  const broken = collectBroken()
 
   const isExpected = (key: Uint8Array) => keys?.some(one => equalBytes(one, key)) === true
 
@@ -146,7 +160,7 @@ export function createReadingAudit({ verifier, keys }: AuditOptions): ReadingAud
     const name = toHex(device)
     const check = eventChecks.get(name) ?? createEventChainCheck()
     eventChecks.set(name, check)
-    for (const fault of check.add(verified.value)) refuse(where, { ...fault, of: 'events' })
+    for (const fault of check.add(verified.value)) broken.add(where, { ...fault, of: 'events' })
     const { time, boot, what } = verified.value.event
     events.push({ time, boot, what })
     if (events.length > EVENTS_MOST) events.shift()
@@ -197,7 +211,7 @@ export function createReadingAudit({ verifier, keys }: AuditOptions): ReadingAud
       chain = { check: createChainCheck(), meter }
       chains.set(name, chain)
     }
-    for (const fault of chain.check.add(verified)) refuse(where, { ...fault, meter: context.meterId })
+    for (const fault of chain.check.add(verified)) broken.add(where, { ...fault, meter: context.meterId })
     const { meter } = chain
     const isGap = reading.reason === 'gap'
     chain.meter = {
@@ -216,28 +230,28 @@ export function createReadingAudit({ verifier, keys }: AuditOptions): ReadingAud
   return {
     add(envelope, where) {
       const opened = parseSign1(envelope)
-      if (!opened.ok) return refuse(where, opened.fault)
+      if (!opened.ok) return broken.add(where, opened.fault)
       const { payload } = opened.value
       const reading = parseReading(payload)
       if (reading.ok) {
         const verified = addReading(envelope, reading.value)
-        return verified.ok ? follow(verified.value, where) : refuse(where, verified.fault)
+        return verified.ok ? follow(verified.value, where) : broken.add(where, verified.fault)
       }
       const context = parseContext(payload)
       if (context.ok) {
         const added = addContext(envelope, context.value)
-        return added.ok ? undefined : refuse(where, added.fault)
+        return added.ok ? undefined : broken.add(where, added.fault)
       }
       const event = parseEvent(payload)
       if (event.ok) {
         const added = addEvent(envelope, event.value, where)
-        return added.ok ? undefined : refuse(where, added.fault)
+        return added.ok ? undefined : broken.add(where, added.fault)
       }
       if (parseHead(payload).ok) {
         const added = addHead(envelope, opened.value.kid)
-        return added.ok ? undefined : refuse(where, added.fault)
+        return added.ok ? undefined : broken.add(where, added.fault)
       }
-      refuse(where, { code: 'audit.unknown-payload', reading: reading.fault.code, context: context.fault.code })
+      broken.add(where, { code: 'audit.unknown-payload', reading: reading.fault.code, context: context.fault.code })
     },
     end: () => ({
       signers: [...signers.values()],
@@ -246,7 +260,6 @@ export function createReadingAudit({ verifier, keys }: AuditOptions): ReadingAud
       events,
       heads,
       broken,
-      unlisted,
     }),
   }
 }

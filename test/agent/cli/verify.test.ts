@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { envelopeJson } from '../../../agent/cli/envelope-json.ts'
+import { verdictText } from '../../../agent/cli/verify-report.ts'
 import { concat, toHex } from '../../../protocol/bytes.ts'
 import { noSharedData } from '../../data.ts'
 import { assert, suite } from '../../harness.ts'
@@ -94,6 +95,51 @@ test('what was left out, changed, cut or put between is named where it stands, a
     const broken = json()[0].broken.map((one: { where: string; code: string }) => `${one.where} ${one.code}`)
     assert.ok(broken.includes(`${where} ${code}`), `${what}: ${broken.join(', ')}`)
   }
+})
+
+test('a line says what was signed, all of it and once: nothing twice, added, left out or in other digits', async () => {
+  const line = lines[2]!.trim()
+  const deep = (n: number) => `${'['.repeat(n)}${']'.repeat(n)}`
+  const cases: [what: string, line: string, code: string, fields?: readonly string[]][] = [
+    ['a register that a person reads first', line.replace('{', '{"registers":[],'), 'verify.no-json'],
+    ['the same within a register', line.replace('{"obis":', '{"value":"1","obis":'), 'verify.no-json'],
+    ['the flags left out', line.replace('"errors":[],', ''), 'verify.line-differs', ['errors']],
+    ['a field added', line.replace('{', '{"energy":"1 kWh",'), 'verify.line-differs', ['energy']],
+    ['one that every object has', line.replace('{', '{"__proto__":{},'), 'verify.line-differs', ['__proto__']],
+    ['a number in other digits', line.replace('"sequence":2', '"sequence":2.0'), 'verify.line-differs', ['sequence']],
+    ['a name that turns the line around', line.replace('{', '{"\u202ex":1,'), 'verify.line-differs', ['?x']],
+    ['a value too deep for any of ours', line.replace('{', `{"x":${deep(100_000)},`), 'verify.no-json'],
+  ]
+  for (const [what, changed, code, fields] of cases) {
+    assert.is.not(changed, line, what)
+    const content = [lines[0]!.trim(), lines[1]!.trim(), changed, ...lines.slice(3)].join('\n')
+    const { exit, json } = await runTieline(['verify', write('l', content), '--json'])
+    const [first] = json()[0].broken
+    assert.equal([exit, first.where, first.code, first.fields], [1, 'line 3', code, fields], what)
+  }
+  const same = [
+    line.replaceAll(',"', ' , "'),
+    line.replace('"kind":"reading",', '').replace(/}$/, ',"kind":"reading"}'),
+    `{"envelope":"${toHex(readings[1]!)}"}`,
+  ]
+  for (const said of same) {
+    const { exit, err, out } = await runTieline(['verify', write('l', [lines[0], lines[1], said].join('\n'))])
+    assert.is(exit, 0, `${said}: ${out}${err}`)
+  }
+})
+
+test('a file that is wrong from end to end is told by its first rules, and how many there are', async () => {
+  const noise = Buffer.from('d28440a0404000'.repeat(3000), 'hex')
+  const { exit, json, out } = await runTieline(['verify', write('n', concat(context, noise)), '--json'])
+  // 3,000 envelopes that are none, and 3,000 stretches of noise.
+  assert.equal([exit, json()[0].broken.length + json()[0].unlisted], [1, 6000])
+  assert.ok(out.length < 400_000, String(out.length))
+})
+
+test('on a terminal a broken rule is red, and what others wrote has no colour of its own', () => {
+  const broken = { listed: [{ where: 'line 1', fault: { code: 'a.b', found: '\u001b[2K' } }], unlisted: 0 }
+  const text = verdictText('f', { what: 'w', said: [], notes: [], broken, json: {} }, { colour: true })
+  assert.ok(text.includes('\u001b[31mbroken\u001b[0m  line 1: a.b (found=\\u001b[2K)'), text)
 })
 
 test('keys are taken raw, in DER or PEM; a key that did not sign breaks the rule, one that is none is a usage mistake', async () => {
