@@ -1,6 +1,7 @@
 /**
- * Has the journal say that another key signs from the next boot on: the statement, signed by both keys, and the event that
- * tells of it go into one commit. After a power cut both are there or neither; once they are, an agent refuses the old key.
+ * Has the journal say that another key signs from the next boot on: the statement, signed by both keys, the old key's
+ * revocation where it was stolen, and the event that tells of it go into one commit. After a power cut all are there or
+ * none; once they are, an agent refuses the old key.
  */
 import { signEnvelope } from '../drivers/crypto/sign-envelope.ts'
 import type { Clock, Signer } from '../drivers/ports.ts'
@@ -8,8 +9,16 @@ import type { Journal } from '../drivers/store/journal.ts'
 import type { JournalRecord } from '../drivers/store/journal-block.ts'
 import { equalBytes, fromUtf8, toHex } from '../protocol/bytes.ts'
 import type { Verifier } from '../protocol/crypto/verify.ts'
-import { encodeKeyStatement, KEY_PROOF_PURPOSE, KEY_PURPOSE, type KeyStatement } from '../protocol/identity/rotation.ts'
+import {
+  encodeKeyStatement,
+  encodeRevocation,
+  KEY_PROOF_PURPOSE,
+  KEY_PURPOSE,
+  type KeyStatement,
+  REVOCATION_PURPOSE,
+} from '../protocol/identity/rotation.ts'
 import { fail, ok, type Result } from '../protocol/result.ts'
+import type { Instant } from '../protocol/time.ts'
 import { BOOT, KEY_KIND } from './keeping.ts'
 import { checkOwnKey, type OwnKey, readOwnHistory } from './key-history.ts'
 import { createEventChain, EVENT_KIND, restoreEvents } from './metering/events.ts'
@@ -34,6 +43,8 @@ export interface RotationParts {
   /** Signs the gateway's events. */
   readonly events: Signer
   readonly reason: KeyStatement['reason']
+  /** The account revokes the old key: nothing that it signed since then is believed. */
+  readonly revoke?: { readonly since: Instant; readonly account: Signer }
   readonly clock: Clock
   readonly verifier: Verifier
 }
@@ -45,7 +56,7 @@ export interface StatedRotation {
 }
 
 export async function stateRotation(parts: RotationParts): Promise<Result<StatedRotation>> {
-  const { journal, own, number, old, next, events, reason, clock, verifier } = parts
+  const { journal, own, number, old, next, events, reason, revoke, clock, verifier } = parts
   const kept = journal.kept()
   let boots = 0
   let lastEvent: Uint8Array | undefined
@@ -71,8 +82,16 @@ export async function stateRotation(parts: RotationParts): Promise<Result<Stated
   const endorsed = await signEnvelope(old, proven.value.envelope, KEY_PURPOSE)
   if (!endorsed.ok) return endorsed
   const { envelope, hash } = endorsed.value
+  const said = [envelope]
+  if (revoke !== undefined) {
+    const { since, account } = revoke
+    const revocation = { device, use, key: old.publicKey, since, time: statement.time, reason }
+    const revoked = await signEnvelope(account, encodeRevocation(revocation), REVOCATION_PURPOSE)
+    if (!revoked.ok) return revoked
+    said.push(revoked.value.envelope)
+  }
   // What the next start would refuse is not written: a key that signed before, or the same one again.
-  const after = readOwnHistory([...kept, { kind: KEY_KIND, bytes: envelope }], own, verifier)
+  const after = readOwnHistory([...kept, ...said.map(bytes => ({ kind: KEY_KIND, bytes }))], own, verifier)
   if (!after.ok) return after
   const last = after.value.periods.at(-1)!
   if (!equalBytes(last.key, next.publicKey)) return fail({ code: 'keys.not-next', key: toHex(next.publicKey), number })
@@ -86,12 +105,11 @@ export async function stateRotation(parts: RotationParts): Promise<Result<Stated
     boot: () => Math.max(1, boots),
     restored: restored.value,
     journal: {
-      // Handed over in one turn, the two share a commit.
+      // Handed over in one turn, all share a commit.
       append: async (kind, bytes, how) => {
-        const stated = journal.append(KEY_KIND, envelope)
+        const stated = said.map(each => journal.append(KEY_KIND, each))
         const told = await journal.append(kind, bytes, how)
-        const first = await stated
-        return first.ok ? told : first
+        return (await Promise.all(stated)).find(each => !each.ok) ?? told
       },
     },
   })

@@ -10,10 +10,19 @@ type Add = (name: string, description: string, examples: readonly string[]) => C
 
 const ALGS = { eddsa: 'EdDSA', es256: 'ES256' } as const
 const USES = ['metering', 'ocmf'] as const
+/** A key that is lost cannot sign who follows it. */
+const REASONS = ['planned', 'moved', 'stolen'] as const
 
 interface Options {
   readonly config: string
   readonly json?: true
+}
+
+interface RotateArguments extends Options {
+  readonly to?: string
+  readonly alg?: string
+  readonly reason: string
+  readonly since?: string
 }
 
 export function addKeys(add: Add, terminal: Terminal, configFile: string, leave: (exit: ExitCode) => void): void {
@@ -61,7 +70,7 @@ export function addKeys(add: Add, terminal: Terminal, configFile: string, leave:
 
   sub('rotate', 'Have another key sign from the next start on, and say so in the journal. The agent must not run.', [
     'tieline key rotate metering',
-    'tieline key rotate metering --reason stolen',
+    'tieline key rotate metering --reason stolen --since 2026-11-01T10:00',
     'tieline key rotate metering --reason moved --to "{tpm: {handle: 0x81020001, auth_file: metering.auth}}"',
   ])
     .argument('<use>', 'metering or ocmf')
@@ -70,17 +79,26 @@ export function addKeys(add: Add, terminal: Terminal, configFile: string, leave:
       'where the new key is to be, as under keys in the configuration; beside the old one when left out',
     )
     .option('--alg <alg>', 'eddsa or es256, as for init')
-    .option('--reason <why>', 'planned, moved, stolen or lost', 'planned')
+    .option('--reason <why>', 'planned, moved or stolen', 'planned')
+    .option(
+      '--since <time>',
+      'of a stolen key: nothing that it signed since then is believed; from now on when left out',
+    )
     .addHelpText('after', ROTATE_HELP)
-    .action(async (named: string, options: Options & { to?: string; alg?: string; reason: string }) => {
+    .action(async (named: string, options: RotateArguments) => {
       const wrong = (what: string) => leave(misused('key rotate', what, terminal))
       const use = USES.find(one => one === named)
       if (use === undefined) return wrong(NOT_ROTATED[named] ?? `${named} is neither metering nor ocmf`)
       const alg = readAlg(options.alg)
       if (alg === null) return wrong(`${options.alg} is neither eddsa nor es256`)
-      const { KEY_REASONS } = await import('../../protocol/identity/rotation.ts')
-      const reason = KEY_REASONS.find(one => one === options.reason)
-      if (reason === undefined) return wrong(`${options.reason} is none of ${KEY_REASONS.join(', ')}`)
+      const reason = REASONS.find(one => one === options.reason)
+      if (reason === undefined) return wrong(`${options.reason} is none of ${REASONS.join(', ')}`)
+      if (options.since !== undefined && reason !== 'stolen') return wrong('--since is for --reason stolen')
+      const { parseMoment } = await import('./moment.ts')
+      const { createSystemTime } = await import('../../drivers/clock.ts')
+      const now = createSystemTime().clock.now()
+      const since = options.since === undefined ? undefined : parseMoment(options.since, now)
+      if (since?.ok === false) return wrong(`--since: ${since.fault.hint}`)
       const { readKeyPlace } = await import('../config/key-schema.ts')
       const to = options.to === undefined ? undefined : readKeyPlace(options.to)
       if (to?.ok === false) return wrong(`--to: ${faultLine(to.fault)}`)
@@ -95,6 +113,7 @@ export function addKeys(add: Add, terminal: Terminal, configFile: string, leave:
             json: options.json === true,
             ...(to === undefined ? {} : { to: keyPlacedIn(dirname(resolve(options.config)), to.value) }),
             ...(alg === undefined ? {} : { alg }),
+            ...(since === undefined ? {} : { since: since.value }),
           },
           terminal,
         ),

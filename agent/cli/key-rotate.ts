@@ -10,6 +10,7 @@ import type { Alg } from '../../protocol/crypto/verify.ts'
 import { ueidOf } from '../../protocol/identity/key.ts'
 import type { KeyStatement } from '../../protocol/identity/rotation.ts'
 import { fail, faultLine, ok, type Result } from '../../protocol/result.ts'
+import type { Instant } from '../../protocol/time.ts'
 import type { KeyPlace } from '../config/site-config.ts'
 import { keepForRestart } from '../keeping.ts'
 import { isThere, makeKey, openKey } from '../open-keys.ts'
@@ -27,6 +28,8 @@ export interface RotateOptions {
   readonly to?: KeyPlace
   readonly alg?: Alg
   readonly reason: KeyStatement['reason']
+  /** Of a stolen key: nothing that it signed since then is believed; without it, from now on. */
+  readonly since?: Instant
   readonly json: boolean
 }
 
@@ -117,7 +120,7 @@ interface Opened {
 async function handOver(
   { keyWorld, world }: KeySite,
   use: 'metering' | 'ocmf',
-  { to, alg, reason }: RotateOptions,
+  { to, alg, reason, since }: RotateOptions,
   { device, account, old, events, journal, where, keep }: Opened,
 ): Promise<Result<Rotated>> {
   const own = { use, device, account: account.publicKey, key: old.publicKey }
@@ -135,8 +138,18 @@ async function handOver(
     return fail({ code: 'keys.other-kind', key: placeText(place), expected: 'p256', received: 'ed25519' })
   }
   const { clock, verifier } = world
-  const parts = { journal, own, number: number.value, old, next: next.value.signer, events, reason, clock, verifier }
-  const stated = await stateRotation(parts)
+  const stated = await stateRotation({
+    journal,
+    own,
+    number: number.value,
+    old,
+    next: next.value.signer,
+    events,
+    reason,
+    ...(reason === 'stolen' ? { revoke: { since: since ?? clock.now(), account } } : {}),
+    clock,
+    verifier,
+  })
   return stated.ok ? ok({ ...stated.value, place }) : stated
 }
 

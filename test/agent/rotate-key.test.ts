@@ -1,5 +1,5 @@
 import { BOOT, keepForRestart } from '../../agent/keeping.ts'
-import { checkOwnKeys } from '../../agent/key-history.ts'
+import { checkOwnKeys, readOwnHistory } from '../../agent/key-history.ts'
 import { nextNumber, stateRotation } from '../../agent/rotate-key.ts'
 import { signEnvelope } from '../../drivers/crypto/sign-envelope.ts'
 import { createP256Signer, createSigner } from '../../drivers/crypto/signer.ts'
@@ -12,9 +12,10 @@ import { seededRandom } from '../../hw/sim/random.ts'
 import { utf8 } from '../../protocol/bytes.ts'
 import { nobleVerifier } from '../../protocol/crypto/verify.ts'
 import { ueidOf } from '../../protocol/identity/key.ts'
-import { encodeRevocation, REVOCATION_PURPOSE } from '../../protocol/identity/rotation.ts'
+import { encodeRevocation, judgeKey, REVOCATION_PURPOSE } from '../../protocol/identity/rotation.ts'
 import { verifyEvent } from '../../protocol/reading/verify.ts'
 import { must, type Result } from '../../protocol/result.ts'
+import { instant } from '../../protocol/time.ts'
 import { assert, suite } from '../harness.ts'
 
 const test = suite('rotation in the journal')
@@ -115,6 +116,30 @@ test('a revoked key signs nothing more but who follows it', async () => {
   assert.is(entitled(journal, one), 'keys.revoked')
   must(await rotate(journal, one, two))
   assert.is(entitled(journal, two), 'ok')
+  await journal.close()
+})
+
+test('with a stolen key its revocation is written, signed by the account', async () => {
+  const journal = must(await open((await ranBefore()).mount()))
+  const since = time.clock.now()
+  must(
+    await stateRotation({
+      journal,
+      own: own(one),
+      number: 2,
+      old: one,
+      next: two,
+      events: one,
+      reason: 'stolen',
+      revoke: { since, account },
+      clock: time.clock,
+      verifier: nobleVerifier,
+    }),
+  )
+  assert.is(entitled(journal, two), 'ok')
+  const history = must(readOwnHistory(journal.kept(), own(two), nobleVerifier))
+  const judged = (ms: number) => codeOf(judgeKey(history, one.publicKey, { boot: 3, time: instant(since + ms) }))
+  assert.equal([judged(-1), judged(0)], ['ok', 'key.revoked'])
   await journal.close()
 })
 

@@ -92,7 +92,7 @@ interface Shown {
     readonly public: string
     readonly trust?: string
   }[]
-  readonly history: readonly { readonly number: number; readonly key: string }[]
+  readonly history: readonly { readonly what: string; readonly number: number; readonly key: string }[]
 }
 const shown = async (site: ReturnType<typeof newSite>): Promise<Shown> =>
   JSON.parse((await site.run('key show --json')).out)
@@ -169,14 +169,15 @@ test('rotate makes a key beside the old one, and both sign what the journal says
   must(await makeKeyFile(site.key('metering-2.key'), 'ed25519', PASSPHRASE, systemEntropy))
   const made = readFileSync(site.key('metering-2.key'))
   const old = readFileSync(site.key('metering.key'))
-  const rotated = await site.run('key rotate metering --reason stolen')
+  const rotated = await site.run('key rotate metering --reason stolen --since 1h')
   assert.is(rotated.exit, EXIT.ok, rotated.err)
   assert.match(rotated.err, /metering: .*keys\/metering-2\.key\n/)
   assert.equal(readFileSync(site.key('metering.key')), old, 'the old one stays')
   assert.equal(readFileSync(site.key('metering-2.key')), made)
   const disk = must(await openDisk(join(site.folder, 'data/journal')))
   const records = await recordsOf(disk, 'key')
-  const root = { device: fromHex(before.device)!, use: 'metering', first: publicOf(before, 'metering') } as const
+  const [account, first] = [publicOf(before, 'account'), publicOf(before, 'metering')]
+  const root = { device: fromHex(before.device)!, use: 'metering', first, account } as const
   const history = must(readKeyHistory(root, records, nobleVerifier))
   assert.is(history.periods.length, 2)
   const { statement, hash } = history.periods[1]!.by!
@@ -198,7 +199,10 @@ test('rotate makes a key beside the old one, and both sign what the journal says
   site.write('keys/metering-2.key')
   const json = await shown(site)
   assert.equal([...publicOf(json, 'metering')], [...statement.key])
-  assert.is(json.history.length, 1)
+  assert.equal(
+    json.history.map(({ what }) => what),
+    ['rotated', 'revoked'],
+  )
   const back = await site.run('key rotate metering --to keys/metering.key')
   assert.match(back.err, /key\.reused/, 'a key that has signed before is never taken again')
   const moved = await site.run('key rotate metering --reason moved --alg es256 --to keys/chip.key --json')
@@ -227,9 +231,11 @@ test('what cannot be rotated, and what is no use, reason or place, is a mistake 
     ['key rotate account', /changes its key on the ledger/],
     ['key rotate sealing', /signs nothing/],
     ['key rotate readings', /neither metering nor ocmf/],
-    ['key rotate metering --reason fun', /none of planned, moved, stolen, lost/],
+    ['key rotate metering --reason fun', /none of planned, moved, stolen;/],
     ['key rotate metering --alg rsa', /neither eddsa nor es256/],
     ['key rotate metering --to {file:x}', /--to: /],
+    ['key rotate metering --since 7d', /--since is for --reason stolen/],
+    ['key rotate metering --reason stolen --since soon', /--since: as in 2026-11-01/],
     ['key init --alg rsa', /neither eddsa nor es256/],
   ] as const) {
     const { exit, err } = await site.run(command)
