@@ -11,6 +11,7 @@
  */
 import type { KeyRange } from '../../drivers/ports.ts'
 import { fromHex, fromUtf8, toHex, utf8 } from '../../protocol/bytes.ts'
+import { JOURNAL_ID_BYTES } from '../../protocol/reading/head.ts'
 import { joinSpans, QUARTER_MS, spanCodec } from '../../protocol/reading/rollup.ts'
 import {
   bytes,
@@ -30,7 +31,7 @@ const COUNT = integer(0, Number.MAX_SAFE_INTEGER)
 /** A span of 256 counters has 30 kB. */
 const MAX_BYTES = 1 << 16
 
-const CURSOR = { journal: [2, bytes(16)], frame: [3, COUNT], hash: [4, bytes(32)] } as const
+const CURSOR = { journal: [2, bytes(JOURNAL_ID_BYTES)], frame: [3, COUNT], hash: [4, bytes(32)] } as const
 /** Another form is another index: its reader finds none. */
 const cursorCodec = record({ form: [1, integer(1, 1)], ...CURSOR })
 /** The last frame whose readings are in the index. */

@@ -1,9 +1,10 @@
 /** What transactions about journals carry. */
+import { JOURNAL_ID_BYTES } from '../../reading/head.ts'
 import { big, bytes, record } from '../../record.ts'
 import { hash32 } from '../fields.ts'
 
 /** What tells one journal of a gateway from another (reading/head.ts). */
-export const journal = bytes(16)
+const journal = bytes(JOURNAL_ID_BYTES)
 /** Frames of a journal are numbered from 1. */
 export const frameNumber = big(1n, 2n ** 53n)
 

@@ -288,6 +288,29 @@ test('what could not be written is written later, and answered meanwhile', async
   assert.equal(must(await history.energy(asked(BEGIN, END))).buckets, expected(site.readings, BEGIN, END))
 })
 
+test('the index is written once in a quarter of an hour, however many readings there are, and not where there are none', async () => {
+  const site = await bench()
+  const index = createMemoryIndex()
+  let [writes, bytes] = [0, 0]
+  const counted: Index = {
+    ...index,
+    write: entries => {
+      writes++
+      for (const [key, value] of entries) bytes += key.length + (value?.length ?? 0)
+      return index.write(entries)
+    },
+  }
+  const history = must(await openOver(site, counted))
+  // Ten readings a second are 9,000 in a quarter; here a tenth of that.
+  for (const told of await sign(site, 900, n => ({ time: instant(BEGIN + 1000 * (n + 1)) })))
+    history.onSigned(METER, told)
+  await site.time.advance(QUARTER + 1000)
+  assert.is(writes, 1)
+  assert.ok(bytes < 900, `${bytes} bytes`)
+  await history.stop()
+  assert.is(writes, 1)
+})
+
 test('a time that nobody knew is counted apart until one is known, also over a restart', async () => {
   const site = await bench()
   const index = createMemoryIndex()

@@ -5,7 +5,7 @@ import { openLevelIndex } from '../../../drivers/store/level-index.ts'
 import { createMemoryIndex } from '../../../hw/sim/memory-index.ts'
 import { utf8 } from '../../../protocol/bytes.ts'
 import { must } from '../../../protocol/result.ts'
-import { indexCases } from '../../contracts/index.ts'
+import { indexCases } from '../../contracts/ordered-index.ts'
 import { assert, suite } from '../../harness.ts'
 
 const test = suite('level index')
