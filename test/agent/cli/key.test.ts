@@ -19,6 +19,8 @@ import { assert, suite } from '../../harness.ts'
 
 const test = suite('tieline key')
 
+/** Each sealed file that is opened takes a quarter of a second of scrypt, and more on a busy machine. */
+const SLOW_MS = 60_000
 const PASSPHRASE = 'correct horse battery staple'
 const folders: string[] = []
 process.once('exit', () => {
@@ -101,129 +103,149 @@ const publicOf = ({ keys }: Shown, use: string): Uint8Array => fromHex(keys.find
 /** With all four keys; made by the first test, looked at by those after it. */
 const maple = newSite('ocmf: keys/ocmf.key, passphrase_file: passphrase')
 
-test('init makes what is missing, for its owner alone, never touches what is there, and shows each key', async () => {
-  const first = await maple.run('key init')
-  assert.is(first.exit, EXIT.ok, first.err)
-  const names = readdirSync(join(maple.folder, 'keys')).sort()
-  assert.equal(names, ['account.key', 'metering.key', 'ocmf.key', 'sealing.key'])
-  for (const name of names) assert.is(statSync(maple.key(name)).mode & 0o777, 0o600)
-  assert.is(first.err.match(/: made$/gm)?.length, 4)
-  assert.match(
-    first.out,
-    /^maple, device 01[0-9a-f]{32}:\n {2}account {3}EdDSA [0-9a-f]{64}\n {12}kid [0-9a-f]{16}, .*account\.key\n/,
-  )
-  assert.match(first.out, /ocmf {6}ES256 0[23][0-9a-f]{64}\n/)
-  assert.match(first.out, /trust sealed-file: opened from a sealed file; nothing shows that there is no copy\n/)
-  const before = names.map(name => readFileSync(maple.key(name)))
-  const second = await maple.run('key init --json')
-  assert.is(second.err.match(/: kept as it is$/gm)?.length, 4)
-  for (const [i, name] of names.entries()) assert.equal(readFileSync(maple.key(name)), before[i])
-  const json: Shown = JSON.parse(second.out)
-  assert.is(json.ok, true)
-  assert.equal(
-    json.keys.map(key => key.use),
-    ['account', 'metering', 'ocmf', 'sealing'],
-  )
-  assert.equal(
-    json.keys.map(key => key.trust),
-    ['sealed-file', 'sealed-file', 'sealed-file', undefined],
-  )
-  assert.equal(json.history, [])
-})
+test(
+  'init makes what is missing, for its owner alone, never touches what is there, and shows each key',
+  async () => {
+    const first = await maple.run('key init')
+    assert.is(first.exit, EXIT.ok, first.err)
+    const names = readdirSync(join(maple.folder, 'keys')).sort()
+    assert.equal(names, ['account.key', 'metering.key', 'ocmf.key', 'sealing.key'])
+    for (const name of names) assert.is(statSync(maple.key(name)).mode & 0o777, 0o600)
+    assert.is(first.err.match(/: made$/gm)?.length, 4)
+    assert.match(
+      first.out,
+      /^maple, device 01[0-9a-f]{32}:\n {2}account {3}EdDSA [0-9a-f]{64}\n {12}kid [0-9a-f]{16}, .*account\.key\n/,
+    )
+    assert.match(first.out, /ocmf {6}ES256 0[23][0-9a-f]{64}\n/)
+    assert.match(first.out, /trust sealed-file: opened from a sealed file; nothing shows that there is no copy\n/)
+    const before = names.map(name => readFileSync(maple.key(name)))
+    const second = await maple.run('key init --json')
+    assert.is(second.err.match(/: kept as it is$/gm)?.length, 4)
+    for (const [i, name] of names.entries()) assert.equal(readFileSync(maple.key(name)), before[i])
+    const json: Shown = JSON.parse(second.out)
+    assert.is(json.ok, true)
+    assert.equal(
+      json.keys.map(key => key.use),
+      ['account', 'metering', 'ocmf', 'sealing'],
+    )
+    assert.equal(
+      json.keys.map(key => key.trust),
+      ['sealed-file', 'sealed-file', 'sealed-file', undefined],
+    )
+    assert.equal(json.history, [])
+  },
+  SLOW_MS,
+)
 
-test('a key that others could have read is named, and the others are shown all the same', async () => {
-  chmodSync(maple.key('metering.key'), 0o644)
-  const { exit, out } = await maple.run('key show')
-  assert.is(exit, EXIT.permission)
-  assert.match(out, /metering {2}keys\.exposed \(file=.*metering\.key why=its mode is 644\): .*chmod 600\n/)
-  assert.match(out, /account {3}EdDSA/)
-  chmodSync(maple.key('metering.key'), 0o600)
-  chmodSync(join(maple.folder, 'passphrase'), 0o640)
-  assert.is((await maple.run('key show')).exit, EXIT.permission)
-  chmodSync(join(maple.folder, 'passphrase'), 0o600)
-})
+test(
+  'a key that others could have read is named, and the others are shown all the same',
+  async () => {
+    chmodSync(maple.key('metering.key'), 0o644)
+    const { exit, out } = await maple.run('key show')
+    assert.is(exit, EXIT.permission)
+    assert.match(out, /metering {2}keys\.exposed \(file=.*metering\.key why=its mode is 644\): .*chmod 600\n/)
+    assert.match(out, /account {3}EdDSA/)
+    chmodSync(maple.key('metering.key'), 0o600)
+    chmodSync(join(maple.folder, 'passphrase'), 0o640)
+    assert.is((await maple.run('key show')).exit, EXIT.permission)
+    chmodSync(join(maple.folder, 'passphrase'), 0o600)
+  },
+  SLOW_MS,
+)
 
-test('a new passphrase is asked for twice, and two that differ make nothing', async () => {
-  const site = newSite('ocmf: keys/ocmf.key')
-  const differ = await site.run('key init', ['one thing', 'another'])
-  assert.is(differ.exit, EXIT.configuration)
-  assert.match(differ.err, /keys\.passphrases-differ/)
-  assert.not.ok(existsSync(site.key('account.key')))
-  must(await makeKeyFile(site.key('account.key'), 'ed25519', PASSPHRASE, systemEntropy))
-  const right = await site.run('key show', [PASSPHRASE])
-  assert.match(right.out, /account {3}EdDSA/)
-  assert.match(right.out, /metering {2}keys\.missing .*: make the keys of this site with `tieline key init`\n/)
-  const wrong = await site.run('key show', ['wrong'])
-  assert.is(wrong.exit, EXIT.configuration)
-  assert.match(wrong.out, /account {3}keys\.wrong-passphrase/)
-  const nobody = await site.run('key show')
-  assert.is(nobody.exit, EXIT.configuration)
-  assert.match(nobody.out, /keys\.no-passphrase: name a passphrase_file/)
-})
+test(
+  'a new passphrase is asked for twice, and two that differ make nothing',
+  async () => {
+    const site = newSite('ocmf: keys/ocmf.key')
+    const differ = await site.run('key init', ['one thing', 'another'])
+    assert.is(differ.exit, EXIT.configuration)
+    assert.match(differ.err, /keys\.passphrases-differ/)
+    assert.not.ok(existsSync(site.key('account.key')))
+    must(await makeKeyFile(site.key('account.key'), 'ed25519', PASSPHRASE, systemEntropy))
+    const right = await site.run('key show', [PASSPHRASE])
+    assert.match(right.out, /account {3}EdDSA/)
+    assert.match(right.out, /metering {2}keys\.missing .*: make the keys of this site with `tieline key init`\n/)
+    const wrong = await site.run('key show', ['wrong'])
+    assert.is(wrong.exit, EXIT.configuration)
+    assert.match(wrong.out, /account {3}keys\.wrong-passphrase/)
+    const nobody = await site.run('key show')
+    assert.is(nobody.exit, EXIT.configuration)
+    assert.match(nobody.out, /keys\.no-passphrase: name a passphrase_file/)
+  },
+  SLOW_MS,
+)
 
-test('rotate makes a key beside the old one, and both sign what the journal says of it', async () => {
-  const site = newSite()
-  await site.run('key init')
-  const before = await shown(site)
-  // Made by a rotation that was stopped before it said so: the next one goes on with it.
-  must(await makeKeyFile(site.key('metering-2.key'), 'ed25519', PASSPHRASE, systemEntropy))
-  const made = readFileSync(site.key('metering-2.key'))
-  const old = readFileSync(site.key('metering.key'))
-  const rotated = await site.run('key rotate metering --reason stolen --since 1h')
-  assert.is(rotated.exit, EXIT.ok, rotated.err)
-  assert.match(rotated.err, /metering: .*keys\/metering-2\.key\n/)
-  assert.equal(readFileSync(site.key('metering.key')), old, 'the old one stays')
-  assert.equal(readFileSync(site.key('metering-2.key')), made)
-  const disk = must(await openDisk(join(site.folder, 'data/journal')))
-  const records = await recordsOf(disk, 'key')
-  const [account, first] = [publicOf(before, 'account'), publicOf(before, 'metering')]
-  const root = { device: fromHex(before.device)!, use: 'metering', first, account } as const
-  const history = must(readKeyHistory(root, records, nobleVerifier))
-  assert.is(history.periods.length, 2)
-  const { statement, hash } = history.periods[1]!.by!
-  assert.is(statement.reason, 'stolen')
-  assert.is(statement.boot, 1, 'it has not run yet')
-  const [event] = await recordsOf(disk, 'event')
-  const told = must(verifyEvent(event!, root.first, nobleVerifier)).event.what
-  assert.equal(told, { kind: 'key-rotated', statement: hash })
-  await disk.close()
-  // With the old key still configured it is refused, by this command and by the agent.
-  const again = await site.run('key rotate metering')
-  assert.is(again.exit, EXIT.configuration)
-  assert.match(
-    again.err,
-    /keys\.superseded .*: the journal says that key 2 signs now: name that one under keys\.metering/,
-  )
-  assert.match((await site.run('run')).err, /^maple does not start: keys\.superseded/m)
-  assert.not.ok(existsSync(site.key('metering-3.key')))
-  site.write('keys/metering-2.key')
-  const json = await shown(site)
-  assert.equal([...publicOf(json, 'metering')], [...statement.key])
-  assert.equal(
-    json.history.map(({ what }) => what),
-    ['rotated', 'revoked'],
-  )
-  const back = await site.run('key rotate metering --to keys/metering.key')
-  assert.match(back.err, /key\.reused/, 'a key that has signed before is never taken again')
-  const moved = await site.run('key rotate metering --reason moved --alg es256 --to keys/chip.key --json')
-  assert.is(moved.exit, EXIT.ok, moved.err)
-  const said = JSON.parse(moved.out)
-  assert.is(said.number, 3)
-  assert.is(said.key.length, 66)
-  site.write('keys/chip.key')
-  assert.match((await site.run('run')).err, /^maple does not start: (?!key)/m)
-}, 60_000)
+test(
+  'rotate makes a key beside the old one, and both sign what the journal says of it',
+  async () => {
+    const site = newSite()
+    await site.run('key init')
+    const before = await shown(site)
+    // Made by a rotation that was stopped before it said so: the next one goes on with it.
+    must(await makeKeyFile(site.key('metering-2.key'), 'ed25519', PASSPHRASE, systemEntropy))
+    const made = readFileSync(site.key('metering-2.key'))
+    const old = readFileSync(site.key('metering.key'))
+    const rotated = await site.run('key rotate metering --reason stolen --since 1h')
+    assert.is(rotated.exit, EXIT.ok, rotated.err)
+    assert.match(rotated.err, /metering: .*keys\/metering-2\.key\n/)
+    assert.equal(readFileSync(site.key('metering.key')), old, 'the old one stays')
+    assert.equal(readFileSync(site.key('metering-2.key')), made)
+    const disk = must(await openDisk(join(site.folder, 'data/journal')))
+    const records = await recordsOf(disk, 'key')
+    const [account, first] = [publicOf(before, 'account'), publicOf(before, 'metering')]
+    const root = { device: fromHex(before.device)!, use: 'metering', first, account } as const
+    const history = must(readKeyHistory(root, records, nobleVerifier))
+    assert.is(history.periods.length, 2)
+    const { statement, hash } = history.periods[1]!.by!
+    assert.is(statement.reason, 'stolen')
+    assert.is(statement.boot, 1, 'it has not run yet')
+    const [event] = await recordsOf(disk, 'event')
+    const told = must(verifyEvent(event!, root.first, nobleVerifier)).event.what
+    assert.equal(told, { kind: 'key-rotated', statement: hash })
+    await disk.close()
+    // With the old key still configured it is refused, by this command and by the agent.
+    const again = await site.run('key rotate metering')
+    assert.is(again.exit, EXIT.configuration)
+    assert.match(
+      again.err,
+      /keys\.superseded .*: the journal says that key 2 signs now: name that one under keys\.metering/,
+    )
+    assert.match((await site.run('run')).err, /^maple does not start: keys\.superseded/m)
+    assert.not.ok(existsSync(site.key('metering-3.key')))
+    site.write('keys/metering-2.key')
+    const json = await shown(site)
+    assert.equal([...publicOf(json, 'metering')], [...statement.key])
+    assert.equal(
+      json.history.map(({ what }) => what),
+      ['rotated', 'revoked'],
+    )
+    const back = await site.run('key rotate metering --to keys/metering.key')
+    assert.match(back.err, /key\.reused/, 'a key that has signed before is never taken again')
+    const moved = await site.run('key rotate metering --reason moved --alg es256 --to keys/chip.key --json')
+    assert.is(moved.exit, EXIT.ok, moved.err)
+    const said = JSON.parse(moved.out)
+    assert.is(said.number, 3)
+    assert.is(said.key.length, 66)
+    site.write('keys/chip.key')
+    assert.match((await site.run('run')).err, /^maple does not start: (?!key)/m)
+  },
+  SLOW_MS,
+)
 
-test('while the agent runs nothing is rotated, and no key is made', async () => {
-  const disk = must(await openDisk(join(maple.folder, 'data/journal')))
-  const release = must(await disk.hold('journal'))
-  const refused = await maple.run('key rotate metering')
-  assert.is(refused.exit, EXIT.unavailable)
-  assert.match(refused.err, /^tieline key rotate: disk\.held .*end it first\n$/)
-  assert.not.ok(existsSync(maple.key('metering-2.key')))
-  await release()
-  await disk.close()
-})
+test(
+  'while the agent runs nothing is rotated, and no key is made',
+  async () => {
+    const disk = must(await openDisk(join(maple.folder, 'data/journal')))
+    const release = must(await disk.hold('journal'))
+    const refused = await maple.run('key rotate metering')
+    assert.is(refused.exit, EXIT.unavailable)
+    assert.match(refused.err, /^tieline key rotate: disk\.held .*end it first\n$/)
+    assert.not.ok(existsSync(maple.key('metering-2.key')))
+    await release()
+    await disk.close()
+  },
+  SLOW_MS,
+)
 
 test('what cannot be rotated, and what is no use, reason or place, is a mistake of usage', async () => {
   const site = newSite()
@@ -278,25 +300,29 @@ test('what a person types is not shown, may be corrected and given up', async ()
   assert.is(await type('\u007f\u007f\r'), '')
 })
 
-test('nothing that any of these commands said holds a private byte or the passphrase', async () => {
-  let secrets = 0
-  for (const folder of folders) {
-    if (!existsSync(join(folder, 'keys'))) continue
-    for (const name of readdirSync(join(folder, 'keys'))) {
-      const { bytes } = must(await unsealKey(name, readFileSync(join(folder, 'keys', name)), PASSPHRASE))
-      secrets++
-      const base64 = Buffer.from(bytes).toString('base64')
-      for (const form of [toHex(bytes), base64, base64.replaceAll('+', '-').replaceAll('/', '_').replace('=', '')])
-        assert.not.ok(heard.includes(form))
-      for (let at = 0; at + 6 <= bytes.length; at++) {
-        assert.not.ok(heard.includes(toHex(bytes.subarray(at, at + 6))))
-        assert.not.ok(heard.includes(bytes.subarray(at, at + 6).join(',')))
+test(
+  'nothing that any of these commands said holds a private byte or the passphrase',
+  async () => {
+    let secrets = 0
+    for (const folder of folders) {
+      if (!existsSync(join(folder, 'keys'))) continue
+      for (const name of readdirSync(join(folder, 'keys'))) {
+        const { bytes } = must(await unsealKey(name, readFileSync(join(folder, 'keys', name)), PASSPHRASE))
+        secrets++
+        const base64 = Buffer.from(bytes).toString('base64')
+        for (const form of [toHex(bytes), base64, base64.replaceAll('+', '-').replaceAll('/', '_').replace('=', '')])
+          assert.not.ok(heard.includes(form))
+        for (let at = 0; at + 6 <= bytes.length; at++) {
+          assert.not.ok(heard.includes(toHex(bytes.subarray(at, at + 6))))
+          assert.not.ok(heard.includes(bytes.subarray(at, at + 6).join(',')))
+        }
       }
     }
-  }
-  assert.is(secrets, 10)
-  assert.ok(heard.length > 5000)
-  assert.not.ok(heard.includes(PASSPHRASE))
-})
+    assert.is(secrets, 10)
+    assert.ok(heard.length > 5000)
+    assert.not.ok(heard.includes(PASSPHRASE))
+  },
+  SLOW_MS,
+)
 
 test.run()
