@@ -55,7 +55,7 @@ export interface Opening {
   readonly endsAt: number
   /** Number of the first record that ends in this segment or later. */
   readonly next: bigint
-  /** Unix ms when it was begun; 0 where the clock had not been set yet. */
+  /** Unix ms when it was begun; 0 where the clock was not synchronised. */
   readonly begun: number
 }
 

@@ -46,7 +46,7 @@ export interface Segment {
   readonly endsAt: number
   /** Number of the first record that ends in it or later. */
   readonly next: bigint
-  /** Unix ms when it was begun; 0 where the clock had not been set yet. */
+  /** Unix ms when it was begun; 0 where the clock was not synchronised. */
   readonly begun: number
   /** Number of the segment that it continues, 0 for none, and the last frame of that. */
   readonly after: number

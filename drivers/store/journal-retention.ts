@@ -33,7 +33,7 @@ export function lastToDrop(
   for (const [i, segment] of segments.slice(0, DROPS_AT_ONCE).entries()) {
     if (segment.number >= checkpoint) break
     const isTooMuch = (segments.length - i) * segmentBytes > retention.bytes
-    const isOld = now !== undefined && now - endedBy(segments.slice(i + 1)) > retention.ms
+    const isOld = now !== undefined && now - endOf(segments, i) > retention.ms
     if (!isTooMuch && !isOld) break
     last = segment
   }
@@ -41,8 +41,11 @@ export function lastToDrop(
 }
 
 /**
- * When what stands before these segments had ended at the latest: the earliest that any of them was begun, so that one begun
- * by a clock that stood too late makes nothing look younger for long, and one begun by an unset clock says nothing.
+ * When a segment ended at the latest, in Unix ms: when the next one of a known time was begun. Nothing is begun before what
+ * stands in front of it, so a clock that once stood years back makes nothing look old; one that stood years ahead keeps
+ * what was written then, up to the size.
  */
-const endedBy = (later: readonly Segment[]): number =>
-  Math.min(...later.map(({ begun }) => (begun === 0 ? Number.POSITIVE_INFINITY : begun)))
+function endOf(segments: readonly Segment[], index: number): number {
+  const next = segments.findIndex(({ begun }, i) => i > index && begun > 0)
+  return next === -1 ? Number.POSITIVE_INFINITY : Math.max(...segments.slice(0, next + 1).map(({ begun }) => begun))
+}

