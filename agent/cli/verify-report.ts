@@ -72,7 +72,9 @@ export function auditVerdict(what: string, audit: Audit, before: BrokenList): Ve
   return {
     what,
     said: [
-      ...signers.map(({ key, trust, device }) => `signed by ${toHex(key)} (${trust}), gateway ${toHex(device)}`),
+      ...signers.map(
+        ({ key, trust = 'events alone', device }) => `signed by ${toHex(key)} (${trust}), gateway ${toHex(device)}`,
+      ),
       ...meters.flatMap(meter => [
         meterText(meter),
         ...meter.last.map(value => `  ${counterText(findValue(meter.first, value.obis), value)}`),
@@ -81,10 +83,14 @@ export function auditVerdict(what: string, audit: Audit, before: BrokenList): Ve
         ({ time, boot, what: { kind, ...details } }) => `${isoTime(time)} boot ${boot}: ${kind}${detailsText(details)}`,
       ),
       ...heads.map(
-        ({ sequence, hash, time }) => `${isoTime(time)} head of the journal: frame ${sequence}, ${toHex(hash)}`,
+        ({ device, journal, sequence, hash, time }) =>
+          `${isoTime(time)} head of journal ${toHex(journal)} of gateway ${toHex(device)}: frame ${sequence}, ${toHex(hash)}`,
       ),
     ],
-    notes: signers.some(({ expected }) => !expected) ? [UNVOUCHED] : [],
+    notes: [
+      ...(signers.some(({ expected }) => !expected) ? [UNVOUCHED] : []),
+      ...(heads.length > 0 ? ['heads are listed: verify the journal itself, and compare its frames with them'] : []),
+    ],
     broken: nothing
       ? brokenBy('all of it', { code: 'verify.nothing', hint: 'it holds nothing that is signed' })
       : broken,
@@ -93,7 +99,7 @@ export function auditVerdict(what: string, audit: Audit, before: BrokenList): Ve
         key: toHex(key),
         kid: toHex(kid),
         device: toHex(device),
-        trust,
+        trust: trust ?? null,
         expected,
       })),
       meters: meters.map(({ meterId, time, first, last, ...meter }) => ({

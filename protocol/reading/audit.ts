@@ -12,7 +12,7 @@ import type { Instant, TimeQuality } from '../time.ts'
 import { type ChainCheck, createChainCheck, createEventChainCheck, isCounter } from './chain.ts'
 import { CONTEXT_REFERENCE_BYTES, type Context, parseContext } from './context.ts'
 import { type Event, parseEvent, type What } from './event.ts'
-import { type JournalHead, parseHead } from './head.ts'
+import { compareHeads, type JournalHead, parseHead } from './head.ts'
 import { parseReading, type Reading } from './reading.ts'
 import {
   type VerifiedContext,
@@ -56,8 +56,8 @@ export interface AuditedSigner {
   readonly key: Uint8Array
   readonly kid: Uint8Array
   readonly device: Uint8Array
-  /** As the context claims. */
-  readonly trust: KeyTrust
+  /** As the context claims; absent where the key signed events alone. */
+  readonly trust?: KeyTrust
   /** Whether it is one of the keys that were expected; false too where none was. */
   readonly expected: boolean
 }
@@ -73,7 +73,7 @@ export interface AuditedMeter {
   readonly time: readonly [first: Instant, last: Instant]
   /** The least trusted time of all. */
   readonly quality: TimeQuality
-  /** Counters of the first and of the last reading that hold any. */
+  /** Counters of the first and of the last reading that hold any and do not say that they are not to be settled on. */
   readonly first: readonly MeterValue[]
   readonly last: readonly MeterValue[]
 }
@@ -124,11 +124,11 @@ const worse = (a: TimeQuality, b: TimeQuality): TimeQuality => (QUALITIES.indexO
 
 export function createReadingAudit({ verifier, keys }: AuditOptions): ReadingAudit {
   const contexts = new Map<string, VerifiedContext>()
-  const signers = new Map<string, AuditedSigner>()
+  const signers = new Map<string, readonly AuditedSigner[]>()
   const chains = new Map<string, Chain>()
   const eventChecks = new Map<string, ChainCheck<VerifiedEvent>>()
   const events: AuditedEvent[] = []
-  const heads: JournalHead[] = []
+  const heads = new Map<string, JournalHead>()
   const broken = collectBroken()
 
   const isExpected = (key: Uint8Array) => keys?.some(one => equalBytes(one, key)) === true
@@ -138,6 +138,15 @@ export function createReadingAudit({ verifier, keys }: AuditOptions): ReadingAud
       ? undefined
       : { code: 'audit.other-key', key: toHex(key), hint: 'none of the keys that were expected' }
 
+  function noteSigner(key: Uint8Array, device: Uint8Array, trust?: KeyTrust): void {
+    const name = `${toHex(key)} ${toHex(device)}`
+    const before = signers.get(name) ?? []
+    if (trust === undefined ? before.length > 0 : before.some(one => one.trust === trust)) return
+    const signer = { key, kid: kidOf(algOfKey(key)!, key), device, expected: isExpected(key) }
+    const claimed = before.filter(one => one.trust !== undefined)
+    signers.set(name, [...claimed, trust === undefined ? signer : { ...signer, trust }])
+  }
+
   function addContext(envelope: Uint8Array, { key }: Context): Result<void> {
     const other = keyFault(key)
     if (other !== undefined) return fail(other)
@@ -146,9 +155,7 @@ export function createReadingAudit({ verifier, keys }: AuditOptions): ReadingAud
     const { context, hash } = verified.value
     if (contexts.size >= CONTEXTS_MOST) return fail({ code: 'audit.too-many-contexts', limit: CONTEXTS_MOST })
     contexts.set(toHex(hash.subarray(0, CONTEXT_REFERENCE_BYTES)), verified.value)
-    const { device, trust } = context
-    const kid = kidOf(algOfKey(key)!, key)
-    signers.set(`${toHex(key)} ${toHex(device)} ${trust}`, { key, kid, device, trust, expected: isExpected(key) })
+    noteSigner(key, context.device, context.trust)
     return done
   }
 
@@ -157,6 +164,7 @@ export function createReadingAudit({ verifier, keys }: AuditOptions): ReadingAud
     if (other !== undefined) return fail(other)
     const verified = verifyEvent(envelope, key, verifier)
     if (!verified.ok) return verified
+    noteSigner(key, device)
     const name = toHex(device)
     const check = eventChecks.get(name) ?? createEventChainCheck()
     eventChecks.set(name, check)
@@ -167,14 +175,21 @@ export function createReadingAudit({ verifier, keys }: AuditOptions): ReadingAud
     return done
   }
 
-  /** A head names no key: it is by one that signed a context before it, or that was expected. */
-  function addHead(envelope: Uint8Array, kid: Uint8Array): Result<void> {
-    const known = [...(keys ?? []), ...[...signers.values()].map(signer => signer.key)]
+  /** A head names no key: it is by one that signed for its gateway before it, or that was expected. */
+  function addHead(envelope: Uint8Array, head: JournalHead, kid: Uint8Array): Result<void> {
+    const ofGateway = [...signers.values()].flat().filter(({ device }) => equalBytes(device, head.device))
+    const known = [...(keys ?? []), ...ofGateway.map(signer => signer.key)]
     const key = known.find(one => equalBytes(kidOf(algOfKey(one)!, one), kid))
     if (key === undefined) return fail({ code: 'audit.unknown-signer', kid: toHex(kid), hint: 'name its key' })
     const verified = verifyHead(envelope, key, verifier)
     if (!verified.ok) return verified
-    heads.push(verified.value.head)
+    const name = `${toHex(head.device)} ${toHex(head.journal)} ${head.sequence}`
+    const before = heads.get(name)
+    if (before !== undefined && compareHeads(before, head) === 'forked') {
+      const hint = 'a journal has one frame of a number: this one was written anew'
+      return fail({ code: 'audit.head-forked', frame: head.sequence, hash: toHex(before.hash), hint })
+    }
+    heads.set(name, head)
     return done
   }
 
@@ -194,7 +209,7 @@ export function createReadingAudit({ verifier, keys }: AuditOptions): ReadingAud
     const { sequence, time, quality } = reading
     const name = `${toHex(context.device)} ${context.meterId}`
     let chain = chains.get(name)
-    const counters = reading.registers.filter(({ obis }) => isCounter(obis))
+    const counters = reading.errors.includes('energy') ? [] : reading.registers.filter(({ obis }) => isCounter(obis))
     if (chain === undefined) {
       const meter: AuditedMeter = {
         meterId: context.meterId,
@@ -247,18 +262,19 @@ export function createReadingAudit({ verifier, keys }: AuditOptions): ReadingAud
         const added = addEvent(envelope, event.value, where)
         return added.ok ? undefined : broken.add(where, added.fault)
       }
-      if (parseHead(payload).ok) {
-        const added = addHead(envelope, opened.value.kid)
+      const head = parseHead(payload)
+      if (head.ok) {
+        const added = addHead(envelope, head.value, opened.value.kid)
         return added.ok ? undefined : broken.add(where, added.fault)
       }
       broken.add(where, { code: 'audit.unknown-payload', reading: reading.fault.code, context: context.fault.code })
     },
     end: () => ({
-      signers: [...signers.values()],
+      signers: [...signers.values()].flat(),
       meters: [...chains.values()].map(({ meter }) => meter),
       contexts: contexts.size,
       events,
-      heads,
+      heads: [...heads.values()],
       broken,
     }),
   }

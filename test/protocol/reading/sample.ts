@@ -3,6 +3,7 @@
 import { signEnvelope } from '../../../drivers/crypto/sign-envelope.ts'
 import { createSigner } from '../../../drivers/crypto/signer.ts'
 import { createVerifier } from '../../../drivers/crypto/verifier.ts'
+import type { Signer } from '../../../drivers/ports.ts'
 import { ueidOf } from '../../../protocol/identity/key.ts'
 import { CONTEXT_PURPOSE, type Context, encodeContext } from '../../../protocol/reading/context.ts'
 import { encodeReading, READING_PURPOSE, type Reading } from '../../../protocol/reading/reading.ts'
@@ -49,8 +50,8 @@ export const firstReading = (context: Uint8Array): Reading => ({
   reason: 'periodic',
 })
 
-export const sealContext = async (context: Context): Promise<Uint8Array> =>
-  must(await signEnvelope(signer, encodeContext(context), CONTEXT_PURPOSE)).envelope
+export const sealContext = async (context: Context, by: Signer = signer): Promise<Uint8Array> =>
+  must(await signEnvelope(by, encodeContext(context), CONTEXT_PURPOSE)).envelope
 
 export const sealReading = async (reading: Reading): Promise<Uint8Array> =>
   must(await signEnvelope(signer, encodeReading(reading), READING_PURPOSE)).envelope
