@@ -2,6 +2,8 @@
 import { assert, suite } from '../../harness.ts'
 import { countCrashStates, countLogStates, shareLostWithoutSync } from './count-states.ts'
 import { MIXED, PLAIN } from './journal-trials.ts'
+import { judgeLogCrash, runFailedOpening } from './log-trials.ts'
+import { crashPoints } from './traced-disk.ts'
 
 const test = suite('crash states')
 
@@ -19,6 +21,17 @@ test('urgent and long records, checkpoints, dropped segments, failed syncs, open
 
 test('a log with long records, failed syncs and dropped segments, 1,500 states: the same', async () => {
   assert.ok((await countLogStates(1500)) >= 1500)
+}, 60_000)
+
+test('an opening whose sync failed, left on the disk all the same: what it seals is not written on', async () => {
+  const trial = await runFailedOpening()
+  const acknowledged = trial.events.flatMap(event =>
+    event.kind === 'told' && event.told.kind === 'acknowledged' ? [event.told.number] : [],
+  )
+  assert.equal(acknowledged, [0, 1, 3])
+  for (const point of crashPoints(trial.events)) {
+    for (let seed = 0; seed < 40; seed++) await judgeLogCrash(trial, point, seed)
+  }
 }, 60_000)
 
 test('control: on a disk whose sync does nothing at least nine states in ten lose what was acknowledged', async () => {

@@ -60,6 +60,34 @@ export async function runLogTrial(seed: number): Promise<LogTrial> {
   return { events, sizes }
 }
 
+/**
+ * The second segment's opening is written and its sync fails, so it is removed again; then comes a record that would still
+ * fit into the first. A cut may leave the opening on the disk and undo the remove.
+ */
+export async function runFailedOpening(): Promise<LogTrial> {
+  const time = newTime()
+  let syncs = 0
+  const sim = createSimDisk({
+    random: () => 0,
+    // Of the first opening, two records, the second opening.
+    strike: operation => (operation === 'sync' && ++syncs === 4 ? 'io' : undefined),
+    latency: { timers: time.timers, ms: () => 10 },
+  })
+  const { disk, events } = traceDisk<Told>(sim.mount())
+  const opening = open(disk, time)
+  await time.advance(1000)
+  const log = must(await opening)
+  const sizes = [100, 100, 6000, 100]
+  for (const [number, size] of sizes.entries()) {
+    events.push({ kind: 'told', told: { kind: 'asked', number } })
+    void log.append(recordOf(number, size)).then(answer => {
+      if (answer.ok) events.push({ kind: 'told', told: { kind: 'acknowledged', number, place: answer.value } })
+    })
+    await time.advance(11_000)
+  }
+  return { events, sizes }
+}
+
 /** As `judgeCrash` of the journal; records below what was to be dropped may be gone, all the older ones with them. */
 export async function judgeLogCrash(trial: LogTrial, point: number, seed: number): Promise<void> {
   const where = `point ${point}, seed ${seed}`
