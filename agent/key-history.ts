@@ -1,6 +1,7 @@
 /** A device's own keys over time, from the statements in its journal. */
 import type { JournalRecord } from '../drivers/store/journal-block.ts'
 import { equalBytes, toHex } from '../protocol/bytes.ts'
+import { parseSign1 } from '../protocol/crypto/cose.ts'
 import type { Verifier } from '../protocol/crypto/verify.ts'
 import { ueidOf } from '../protocol/identity/key.ts'
 import {
@@ -10,9 +11,11 @@ import {
   readKeyHistory,
   type SigningUse,
 } from '../protocol/identity/rotation.ts'
+import { parseContext } from '../protocol/reading/context.ts'
 import { done, fail, type Result } from '../protocol/result.ts'
 import { KEY_KIND } from './keeping.ts'
 import type { SiteKeys } from './keys.ts'
+import { readMeteringRecord } from './metering/journal-form.ts'
 
 export interface OwnKey {
   readonly use: SigningUse
@@ -22,14 +25,14 @@ export interface OwnKey {
   readonly key: Uint8Array
 }
 
-/** The keys of one use; where nothing was ever said of them, the configured key is the first. */
+/** The keys of one use; where nothing was ever signed or said of them, the configured key is the first. */
 export function readOwnHistory(
   kept: readonly JournalRecord[],
   { use, device, account, key }: OwnKey,
   verifier: Verifier,
 ): Result<KeyHistory, KeyHistoryFault> {
   const records = kept.filter(({ kind }) => kind === KEY_KIND).map(({ bytes }) => bytes)
-  let first = key
+  let first = (use === 'metering' ? signedWith(kept) : undefined) ?? key
   for (const bytes of records) {
     const parsed = parseKeyRecord(bytes)
     if (!parsed.ok) return parsed
@@ -40,12 +43,33 @@ export function readOwnHistory(
   return readKeyHistory({ device, use, first, account }, records, verifier)
 }
 
+/** The key that signed what a journal without statements holds: its contexts say so. */
+function signedWith(kept: readonly JournalRecord[]): Uint8Array | undefined {
+  const found = kept.find(({ kind }) => kind === 'context')
+  const record = found === undefined ? undefined : readMeteringRecord(found.bytes)
+  const envelope = record === undefined ? undefined : parseSign1(record.envelope)
+  const context = envelope?.ok ? parseContext(envelope.value.payload) : undefined
+  return context?.ok ? context.value.key : undefined
+}
+
+/** The raw key that signs now by what the journal holds; undefined where nothing was signed yet, or it does not hold. */
+export function keyInForce(
+  kept: readonly JournalRecord[],
+  own: Omit<OwnKey, 'key'>,
+  verifier: Verifier,
+): Uint8Array | undefined {
+  const nobody = new Uint8Array(0)
+  const history = readOwnHistory(kept, { ...own, key: nobody }, verifier)
+  const last = history.ok ? history.value.periods.at(-1)!.key : nobody
+  return last === nobody ? undefined : last
+}
+
 /** Why this key must not sign on: another one took over, or it was revoked. */
 export function checkOwnKey(history: KeyHistory, key: Uint8Array): Result<void> {
   const last = history.periods.at(-1)!
   const { use } = history
   if (!equalBytes(last.key, key)) {
-    const hint = `the journal says that key ${last.number} signs now: name that one under keys.${use}`
+    const hint = `by the journal key ${last.number} signs now: name that one under keys.${use}, or rotate from it`
     return fail({ code: 'keys.superseded', use, configured: toHex(key), inForce: toHex(last.key), hint })
   }
   if (last.revoked !== undefined) {

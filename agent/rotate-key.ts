@@ -38,7 +38,8 @@ export interface RotationParts {
   readonly own: OwnKey
   /** As `nextNumber` says. */
   readonly number: number
-  readonly old: Signer
+  /** Says that the next key is the device's: the old key, or the account's where that is lost. */
+  readonly endorser: Signer
   readonly next: Signer
   /** Signs the gateway's events. */
   readonly events: Signer
@@ -56,7 +57,7 @@ export interface StatedRotation {
 }
 
 export async function stateRotation(parts: RotationParts): Promise<Result<StatedRotation>> {
-  const { journal, own, number, old, next, events, reason, revoke, clock, verifier } = parts
+  const { journal, own, number, endorser, next, events, reason, revoke, clock, verifier } = parts
   const kept = journal.kept()
   let boots = 0
   let lastEvent: Uint8Array | undefined
@@ -64,12 +65,12 @@ export async function stateRotation(parts: RotationParts): Promise<Result<Stated
     if (kind === BOOT) boots = Number(fromUtf8(bytes))
     if (kind === EVENT_KIND) lastEvent = bytes
   }
-  const { device, use } = own
+  const { device, use, key } = own
   const statement: KeyStatement = {
     device,
     use,
     number,
-    before: old.publicKey,
+    before: key,
     key: next.publicKey,
     trust: next.trust,
     boot: boots + 1,
@@ -79,13 +80,13 @@ export async function stateRotation(parts: RotationParts): Promise<Result<Stated
   }
   const proven = await signEnvelope(next, encodeKeyStatement(statement), KEY_PROOF_PURPOSE)
   if (!proven.ok) return proven
-  const endorsed = await signEnvelope(old, proven.value.envelope, KEY_PURPOSE)
+  const endorsed = await signEnvelope(endorser, proven.value.envelope, KEY_PURPOSE)
   if (!endorsed.ok) return endorsed
   const { envelope, hash } = endorsed.value
   const said = [envelope]
   if (revoke !== undefined) {
     const { since, account } = revoke
-    const revocation = { device, use, key: old.publicKey, since, time: statement.time, reason }
+    const revocation = { device, use, key, since, time: statement.time, reason }
     const revoked = await signEnvelope(account, encodeRevocation(revocation), REVOCATION_PURPOSE)
     if (!revoked.ok) return revoked
     said.push(revoked.value.envelope)

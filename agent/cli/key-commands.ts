@@ -10,8 +10,7 @@ type Add = (name: string, description: string, examples: readonly string[]) => C
 
 const ALGS = { eddsa: 'EdDSA', es256: 'ES256' } as const
 const USES = ['metering', 'ocmf'] as const
-/** A key that is lost cannot sign who follows it. */
-const REASONS = ['planned', 'moved', 'stolen'] as const
+const REASONS = ['planned', 'moved', 'stolen', 'lost'] as const
 
 interface Options {
   readonly config: string
@@ -79,7 +78,7 @@ export function addKeys(add: Add, terminal: Terminal, configFile: string, leave:
       'where the new key is to be, as under keys in the configuration; beside the old one when left out',
     )
     .option('--alg <alg>', 'eddsa or es256, as for init')
-    .option('--reason <why>', 'planned, moved or stolen', 'planned')
+    .option('--reason <why>', 'planned, moved, stolen or lost; for a lost key the account signs', 'planned')
     .option(
       '--since <time>',
       'of a stolen key: nothing that it signed since then is believed; from now on when left out',

@@ -13,6 +13,7 @@ import { fail, faultLine, ok, type Result } from '../../protocol/result.ts'
 import type { Instant } from '../../protocol/time.ts'
 import type { KeyPlace } from '../config/site-config.ts'
 import { keepForRestart } from '../keeping.ts'
+import { keyInForce } from '../key-history.ts'
 import { isThere, makeKey, openKey } from '../open-keys.ts'
 import { nextNumber, type StatedRotation, stateRotation } from '../rotate-key.ts'
 import { EXIT, type ExitCode, exitOf } from './exit-codes.ts'
@@ -79,10 +80,11 @@ async function rotateIn(site: KeySite, use: 'metering' | 'ocmf', options: Rotate
   try {
     const account = keep(await openKey(signing[0]!.place, keyWorld))
     if (!account.ok) return account
-    const old = keep(await openKey(where, keyWorld))
-    if (!old.ok) return old
+    // A key that is lost cannot be opened: what it signed says which one it was.
+    const old = options.reason === 'lost' ? undefined : keep(await openKey(where, keyWorld))
+    if (old?.ok === false) return old
     const metering = use === 'metering' ? old : keep(await openKey(site.keys.metering, keyWorld))
-    if (!metering.ok) return metering
+    if (metering?.ok === false) return metering
     const disk = await world.openDisk(`${config.data}/journal`)
     if (!disk.ok) return disk
     opened.push({ close: async () => disk.value.close?.() })
@@ -95,8 +97,8 @@ async function rotateIn(site: KeySite, use: 'metering' | 'ocmf', options: Rotate
     return await handOver(site, use, options, {
       device,
       account: account.value.signer,
-      old: old.value.signer,
-      events: metering.value.signer,
+      old: old?.value.signer,
+      events: metering?.value.signer,
       journal: journal.value,
       where,
       keep: key => void opened.push(key),
@@ -109,9 +111,10 @@ async function rotateIn(site: KeySite, use: 'metering' | 'ocmf', options: Rotate
 interface Opened {
   readonly device: Uint8Array
   readonly account: Signer
-  readonly old: Signer
-  /** Signs the gateway's events. */
-  readonly events: Signer
+  /** Absent where it is lost. */
+  readonly old: Signer | undefined
+  /** Signs the gateway's events; the new key where the old one did and is lost. */
+  readonly events: Signer | undefined
   readonly journal: Journal
   readonly where: KeyPlace
   keep(key: StoredKey): void
@@ -123,7 +126,11 @@ async function handOver(
   { to, alg, reason, since }: RotateOptions,
   { device, account, old, events, journal, where, keep }: Opened,
 ): Promise<Result<Rotated>> {
-  const own = { use, device, account: account.publicKey, key: old.publicKey }
+  const known = { use, device, account: account.publicKey }
+  const key = old?.publicKey ?? keyInForce(journal.kept(), known, world.verifier)
+  if (key === undefined)
+    return fail({ code: 'keys.none-signed', use, hint: 'nothing was signed yet: key init is enough' })
+  const own = { ...known, key }
   const number = nextNumber(journal.kept(), own, world.verifier)
   if (!number.ok) return number
   const place = to ?? nextPlace(where, number.value)
@@ -142,9 +149,9 @@ async function handOver(
     journal,
     own,
     number: number.value,
-    old,
+    endorser: old ?? account,
     next: next.value.signer,
-    events,
+    events: events ?? next.value.signer,
     reason,
     ...(reason === 'stolen' ? { revoke: { since: since ?? clock.now(), account } } : {}),
     clock,

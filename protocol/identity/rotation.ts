@@ -3,6 +3,7 @@
  *
  * A key statement says that another key signs from now on. It is two envelopes, one in the other: the new key signs the
  * statement, which proves that somebody has it, and the old key signs that envelope, which says that it is the device's.
+ * For an old key that is lost, as with a token that broke, the account key signs in its place.
  *
  *     COSE_Sign1 by the old key, external_aad tieline/key/1:
  *       COSE_Sign1 by the new key, external_aad tieline/key-proof/1:
@@ -43,7 +44,7 @@ export const REVOCATION_PURPOSE = utf8('tieline/key-revocation/1')
 const KEY_USES = ['account', 'metering', 'ocmf'] as const
 export type SigningUse = (typeof KEY_USES)[number]
 /** Its time had come; it moved to another store; somebody else may have it; it is lost. */
-export const KEY_REASONS = ['planned', 'moved', 'stolen', 'lost'] as const
+const KEY_REASONS = ['planned', 'moved', 'stolen', 'lost'] as const
 
 /** Two envelopes around a statement of 190 bytes. */
 const MAX_ENVELOPE = 512
@@ -180,7 +181,7 @@ export function readKeyHistory(
   statements.sort((a, b) => a.statement.number - b.statement.number)
   const periods: KeyPeriod[] = [{ number: 1, key: first }]
   for (const next of statements) {
-    const added = handOver(periods, next, verifier)
+    const added = handOver(periods, next, account, verifier)
     if (!added.ok) return added
   }
   const history = { device, use, periods }
@@ -207,6 +208,7 @@ function signedBy(envelope: Sign1, key: Uint8Array, purpose: Uint8Array, verifie
 function handOver(
   periods: KeyPeriod[],
   { statement, outer, inner, hash }: Extract<Parsed, { kind: 'statement' }>,
+  account: Uint8Array | undefined,
   verifier: Verifier,
 ): Result<void, KeyHistoryFault> {
   const { number, before, key, boot } = statement
@@ -217,7 +219,8 @@ function handOver(
   }
   const inadmissible = admissionFault(key)
   if (inadmissible !== undefined) return fail(inadmissible)
-  const endorsed = signedBy(outer, before, KEY_PURPOSE, verifier)
+  const isLost = statement.reason === 'lost' && account !== undefined && names(outer, account)
+  const endorsed = signedBy(outer, isLost ? account : before, KEY_PURPOSE, verifier)
   if (!endorsed.ok) return endorsed
   const proven = signedBy(inner, key, KEY_PROOF_PURPOSE, verifier)
   if (!proven.ok) return proven

@@ -1,5 +1,6 @@
 import { BOOT, keepForRestart } from '../../agent/keeping.ts'
 import { checkOwnKeys, readOwnHistory } from '../../agent/key-history.ts'
+import { encodeMeteringRecord } from '../../agent/metering/journal-form.ts'
 import { nextNumber, stateRotation } from '../../agent/rotate-key.ts'
 import { signEnvelope } from '../../drivers/crypto/sign-envelope.ts'
 import { createP256Signer, createSigner } from '../../drivers/crypto/signer.ts'
@@ -13,10 +14,12 @@ import { utf8 } from '../../protocol/bytes.ts'
 import { nobleVerifier } from '../../protocol/crypto/verify.ts'
 import { ueidOf } from '../../protocol/identity/key.ts'
 import { encodeRevocation, judgeKey, REVOCATION_PURPOSE } from '../../protocol/identity/rotation.ts'
+import { CONTEXT_PURPOSE, encodeContext } from '../../protocol/reading/context.ts'
 import { verifyEvent } from '../../protocol/reading/verify.ts'
 import { must, type Result } from '../../protocol/result.ts'
 import { instant } from '../../protocol/time.ts'
 import { assert, suite } from '../harness.ts'
+import { sampleContext } from '../protocol/reading/sample.ts'
 
 const test = suite('rotation in the journal')
 
@@ -49,7 +52,7 @@ async function rotate(journal: Journal, old: Signer, next: Signer) {
     journal,
     own: own(old),
     number: number.value,
-    old,
+    endorser: old,
     next,
     events: old,
     reason: 'planned',
@@ -119,6 +122,42 @@ test('a revoked key signs nothing more but who follows it', async () => {
   await journal.close()
 })
 
+test('for a lost key the account speaks, and for no other reason', async () => {
+  for (const [reason, code] of [
+    ['lost', 'ok'],
+    ['planned', 'key.kid'],
+  ] as const) {
+    const journal = must(await open((await ranBefore()).mount()))
+    const stated = await stateRotation({
+      journal,
+      own: own(one),
+      number: 2,
+      endorser: account,
+      next: two,
+      events: two,
+      reason,
+      clock: time.clock,
+      verifier: nobleVerifier,
+    })
+    assert.is(codeOf(stated), code)
+    assert.is(entitled(journal, two), 'ok')
+    await journal.close()
+  }
+})
+
+test('a key that the journal was not signed with, and of which nothing is said, is refused', async () => {
+  const journal = must(await open((await ranBefore()).mount()))
+  const context = must(
+    await signEnvelope(one, encodeContext({ ...sampleContext, key: one.publicKey }), CONTEXT_PURPOSE),
+  )
+  const record = encodeMeteringRecord({ name: 'grid', meterId: 'x', envelope: context.envelope })
+  must(await journal.append('context', record, { urgent: true }))
+  assert.equal([entitled(journal, one), entitled(journal, two)], ['ok', 'keys.superseded'])
+  must(await rotate(journal, one, two))
+  assert.equal([entitled(journal, one), entitled(journal, two)], ['keys.superseded', 'ok'])
+  await journal.close()
+})
+
 test('with a stolen key its revocation is written, signed by the account', async () => {
   const journal = must(await open((await ranBefore()).mount()))
   const since = time.clock.now()
@@ -127,7 +166,7 @@ test('with a stolen key its revocation is written, signed by the account', async
       journal,
       own: own(one),
       number: 2,
-      old: one,
+      endorser: one,
       next: two,
       events: one,
       reason: 'stolen',

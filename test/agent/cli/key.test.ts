@@ -206,10 +206,7 @@ test(
     // With the old key still configured it is refused, by this command and by the agent.
     const again = await site.run('key rotate metering')
     assert.is(again.exit, EXIT.configuration)
-    assert.match(
-      again.err,
-      /keys\.superseded .*: the journal says that key 2 signs now: name that one under keys\.metering/,
-    )
+    assert.match(again.err, /keys\.superseded .*: by the journal key 2 signs now: name that one under keys\.metering/)
     assert.match((await site.run('run')).err, /^maple does not start: keys\.superseded/m)
     assert.not.ok(existsSync(site.key('metering-3.key')))
     site.write('keys/metering-2.key')
@@ -227,6 +224,10 @@ test(
     assert.is(said.number, 3)
     assert.is(said.key.length, 66)
     site.write('keys/chip.key')
+    rmSync(site.key('chip.key'))
+    const lost = await site.run('key rotate metering --reason lost --to keys/after.key')
+    assert.is(lost.exit, EXIT.ok, lost.err)
+    site.write('keys/after.key')
     assert.match((await site.run('run')).err, /^maple does not start: (?!key)/m)
   },
   SLOW_MS,
@@ -253,7 +254,7 @@ test('what cannot be rotated, and what is no use, reason or place, is a mistake 
     ['key rotate account', /changes its key on the ledger/],
     ['key rotate sealing', /signs nothing/],
     ['key rotate readings', /neither metering nor ocmf/],
-    ['key rotate metering --reason fun', /none of planned, moved, stolen;/],
+    ['key rotate metering --reason fun', /none of planned, moved, stolen, lost;/],
     ['key rotate metering --alg rsa', /neither eddsa nor es256/],
     ['key rotate metering --to {file:x}', /--to: /],
     ['key rotate metering --since 7d', /--since is for --reason stolen/],
@@ -318,7 +319,7 @@ test(
         }
       }
     }
-    assert.is(secrets, 10)
+    assert.is(secrets, 10, 'each that was kept')
     assert.ok(heard.length > 5000)
     assert.not.ok(heard.includes(PASSPHRASE))
   },

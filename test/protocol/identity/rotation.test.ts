@@ -179,6 +179,19 @@ test("a statement without the old key's signature, or without proof of the new k
   assert.is(codeOf(read(await handOver(said, one, borrowed))), 'cose.signature')
 })
 
+test('for a key that is lost, and for no other, the account may say which one follows', async () => {
+  const spoken = async (reason: KeyStatement['reason'], by: Signer) =>
+    handOver(statement(2, one, two, { reason }), by, two)
+  assert.is(codeOf(read(await spoken('lost', account))), 'ok')
+  assert.is(codeOf(read(await spoken('lost', one))), 'ok')
+  assert.is(codeOf(read(await spoken('lost', stranger))), 'key.kid')
+  for (const reason of ['planned', 'moved', 'stolen'] as const) {
+    assert.is(codeOf(read(await spoken(reason, account))), 'key.kid')
+  }
+  const { account: _, ...withoutAccount } = root
+  assert.is(codeOf(readKeyHistory(withoutAccount, [await spoken('lost', account)], nobleVerifier)), 'key.kid')
+})
+
 test('a signature made for something else is none: not one of a reading, nor the two of a statement for each other', async () => {
   const said = encodeKeyStatement(statement(2, one, two))
   const proofElsewhere = must(await signEnvelope(two, said, KEY_PURPOSE)).envelope
