@@ -64,15 +64,17 @@ export type EventKind = keyof typeof DETAILS
 type DetailsOf<K extends EventKind> = (typeof DETAILS)[K] extends Codec<infer T> ? T : never
 export type What = { [K in EventKind]: { readonly kind: K } & DetailsOf<K> }[EventKind]
 
+const kinds = word(...EVENT_KINDS)
+
 const what: Codec<What> = {
-  write: ({ kind, ...details }) => [EVENT_KINDS.indexOf(kind), (DETAILS[kind] as Codec<unknown>).write(details)],
+  write: ({ kind, ...details }) => [kinds.write(kind), (DETAILS[kind] as Codec<unknown>).write(details)],
   read: (item, field) => {
     const shape = (reason: string) => fail({ code: 'record.shape', field, reason } as const)
     if (!Array.isArray(item) || item.length !== 2) return shape('not [kind, details]')
-    const kind = EVENT_KINDS[item[0] as number]
-    if (kind === undefined) return shape('a kind that is not one of ours')
-    const details = DETAILS[kind].read(item[1]!, `${field}.${kind}`)
-    return details.ok ? ok({ kind, ...details.value } as What) : details
+    const kind = kinds.read(item[0]!, `${field}.kind`)
+    if (!kind.ok) return kind
+    const details = DETAILS[kind.value].read(item[1]!, `${field}.${kind.value}`)
+    return details.ok ? ok({ kind: kind.value, ...details.value } as What) : details
   },
 }
 

@@ -158,6 +158,8 @@ test('what no gateway would say is refused by field', () => {
   for (const bad of [0, [0], [7, new Map()], [-1, new Map()], [0.5 - 0.5, 1], ['0', new Map()], [0, new Map(), 0]]) {
     assert.match(change(7, bad as Cbor), /^event\.what/)
   }
+  // Names of what every list has, where a place in one is expected.
+  for (const kind of ['length', 'map', '__proto__']) assert.is(change(7, [kind, new Map()]), 'event.what.kind')
   const details = new Map([
     [1, 2],
     [2, 3],
