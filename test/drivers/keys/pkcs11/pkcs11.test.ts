@@ -151,6 +151,20 @@ on('a token that comes back with another key of that label is not signed with', 
   await close()
 })
 
+on('a signature that is not of the public half is given to nobody, at the start and later', async () => {
+  const place = hsm.place('erring')
+  must(await makeTokenKey(place, 'ES256'))
+  let right = false
+  const judge = { verify: (...asked: Parameters<typeof verifier.verify>) => right && verifier.verify(...asked) }
+  assert.is(codeOf(await openTokenKey(place, judge)), 'keys.not-a-pair')
+  right = true
+  const { signer, close } = must(await openTokenKey(place, judge))
+  must(await signer.sign(Uint8Array.of(1)))
+  right = false
+  assert.is(codeOf(await signer.sign(Uint8Array.of(2))), 'keys.bad-signature')
+  await close()
+})
+
 on('no module, a file that is no library, and a library that is no module are told apart from keys', async () => {
   for (const module of ['/nowhere/libnothing.so', write('text.so', 'not a library'), 'libc.so.6']) {
     const refused = await openTokenKey(hsm.place('x', { module }), verifier)
