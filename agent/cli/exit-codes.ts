@@ -25,6 +25,8 @@ export function exitOf({ code }: Fault): ExitCode {
   if (/permission|denied/.test(code) || /^keys\.(exposed|pin-)/.test(code)) return EXIT.permission
   if (/^keys\.(no-token|token-)/.test(code)) return EXIT.unavailable
   if (/^(keys?|gpio|profile)\./.test(code)) return EXIT.configuration
+  // The data folder is another device's.
+  if (code === 'journal.foreign') return EXIT.configuration
   if (code === 'disk.held') return EXIT.unavailable
   if (code === 'serial.busy' || code === 'modbus.second-master') return EXIT.temporary
   if (/^(meter\.(vanished|garbled)|(modbus|mbus)\.(garbled|early|crc))$/.test(code)) return EXIT.io

@@ -1,6 +1,7 @@
 import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { exitOf } from '../../../agent/cli/exit-codes.ts'
 import { drainPromises } from '../../../drivers/drain.ts'
 import type { Disk } from '../../../drivers/ports.ts'
 import { openDisk, openFolder } from '../../../drivers/store/disk.ts'
@@ -71,13 +72,13 @@ test("the first record of all is the origin: id, the owner's ueid, when it was b
 
 test("another device's journal is refused by name and not a byte of it is touched", async () => {
   const sim = await filled()
-  // Half a commit at the end, which its own writer would cut off.
   const before = await bytesOf(sim.mount())
   const stranger = ueidOf(new Uint8Array(32).fill(9))
   const fault = faultOf(await open(sim.mount(), { owner: stranger }))
   assert.is(fault?.code, 'journal.foreign')
   assert.is(fault?.['owner'], toHex(OWNED.owner))
   assert.is(fault?.['expected'], toHex(stranger))
+  assert.is(exitOf(fault!), 78, 'a mistake in the configuration: it names the wrong folder')
   assert.equal(await bytesOf(sim.mount()), before)
   assert.ok((await open(sim.mount())).ok)
 })
