@@ -29,16 +29,25 @@ export interface WallClockParts {
   readonly clock: Clock
   readonly log: Log
   readonly health: (what: string, fault: Fault | undefined) => void
-  /** Hears what is to go on record: `clock-step` and `clock-quality`. */
+  /** Hears what is to go on record, `clock-step` and `clock-quality`: a few at once, and some twenty an hour at most. */
   readonly onEvent: (what: What) => void
 }
+
+/** A clock that flaps writes no more than this in any hour, each a block of its own; what comes meanwhile is told as one. */
+const MOST_EVENTS = 20
+const EVENTS_WITHIN_MS = 3_600_000
 
 export function createWallClock({ clock, log, health, onEvent }: WallClockParts): WallClock {
   let offset = clock.now() - clock.mono()
   let clockSets = 0
   let notBefore: Instant | undefined
-  let quality: TimeQuality | undefined
   let synchronisedOnce = false
+  /** Since the last step on record: by how much the clock was set, all steps together; undefined where it was not. */
+  let setBy: number | undefined
+  /** On record, or what it was at the first look. */
+  let quality: TimeQuality | undefined
+  /** When the last events were told. */
+  let told: readonly Mono[] = []
 
   /** A time before the last that was signed cannot be; only a source that is in control may say otherwise. */
   function qualityNow(now: Instant): TimeQuality {
@@ -46,19 +55,33 @@ export function createWallClock({ clock, log, health, onEvent }: WallClockParts)
     return found === 'informative' && notBefore !== undefined && now < notBefore ? 'unknown' : found
   }
 
+  function mayTell(at: Mono): boolean {
+    told = told.filter(before => at - before < EVENTS_WITHIN_MS)
+    if (told.length >= MOST_EVENTS) return false
+    told = [...told, at]
+    return true
+  }
+
   function look(): void {
-    const now = clock.now()
-    const offsetNow = now - clock.mono()
+    const [now, at] = [clock.now(), clock.mono()]
+    const offsetNow = now - at
     if (Math.abs(offsetNow - offset) > CLOCK_STEP_MS) {
       clockSets++
-      log('warn', 'metering', `the wall clock was set by ${offsetNow - offset} ms`)
-      onEvent({ kind: 'clock-step', from: instant(now - offsetNow + offset), to: now })
+      setBy = (setBy ?? 0) + offsetNow - offset
     }
     // Followed, not fixed: a slow correction over days is no step.
     offset = offsetNow
+    if (setBy !== undefined && mayTell(at)) {
+      log('warn', 'metering', `the wall clock was set by ${setBy} ms`)
+      onEvent({ kind: 'clock-step', from: instant(now - setBy), to: now })
+      setBy = undefined
+    }
     const found = qualityNow(now)
-    if (quality !== undefined && quality !== found) onEvent({ kind: 'clock-quality', from: quality, to: found })
-    quality = found
+    quality ??= found
+    if (quality !== found && mayTell(at)) {
+      onEvent({ kind: 'clock-quality', from: quality, to: found })
+      quality = found
+    }
     if (found === 'synchronised') synchronisedOnce = true
     const hint = 'the time is before anything that this gateway can have seen; set the clock or let NTP reach it'
     health('clock', found === 'unknown' ? { code: 'clock.not-set', now: isoTime(now), hint } : undefined)

@@ -45,7 +45,7 @@ const DETAILS = {
   sealed: record({ segment: [1, COUNT], sequence: [2, COUNT], hash: [3, HASH], records: [4, COUNT] }),
   /** Everything up to this segment was dropped because its time of keeping was over; the last frame dropped. */
   dropped: record({ segment: [1, COUNT], sequence: [2, COUNT], hash: [3, HASH] }),
-  /** The wall clock was set: where it would have stood, and where it stood then. */
+  /** The wall clock was set, once or, where it flaps, again and again: where it would have stood, and where it stood then. */
   'clock-step': record({ from: [1, WALL], to: [2, WALL] }),
   /** The wall clock came under control of a time source, or left it. */
   'clock-quality': record({ from: [1, quality()], to: [2, quality()] }),

@@ -133,6 +133,31 @@ test('after a restart a clock behind the last signed time is unknown, until it i
   assert.equal((await signedBy(second)).errors, [])
 })
 
+test('a clock that flaps for hours is told of now and then, whole, and counted every time', async () => {
+  let quality: TimeQuality = 'synchronised'
+  const { site, told } = await siteAt(NOW, () => quality)
+  await site.time.advance(1000)
+  // An hour there and a little less back, every second, and its source with it.
+  for (let i = 0; i < 5000; i++) {
+    site.time.stepWall(i % 2 === 0 ? 3_600_000 : -3_597_000)
+    quality = i % 2 === 0 ? 'informative' : 'synchronised'
+    await site.time.advance(1000)
+  }
+  assert.ok(told.length >= 20 && told.length <= 40, `${told.length}`)
+  await site.time.advance(3_600_000)
+  const steps = told.flatMap(what => (what.kind === 'clock-step' ? [what.to - what.from] : []))
+  assert.is(
+    steps.reduce((sum, ms) => sum + ms, 0),
+    2500 * 3000,
+  )
+  const qualities = told.flatMap(what => (what.kind === 'clock-quality' ? [[what.from, what.to]] : []))
+  for (const [i, [from]] of qualities.entries()) assert.is(from, i === 0 ? 'synchronised' : qualities[i - 1]![1])
+  assert.is(qualities.at(-1)![1], 'synchronised')
+  await signedBy(site)
+  await site.journal.close()
+  assert.is((await chainIn(site.journal)).at(-1)!.context.clockSets, 5000)
+})
+
 test('what a meter gave and was refused is told by the next signed reading, and by that one only', async () => {
   const site = await newSite()
   await site.time.advance(5000)
