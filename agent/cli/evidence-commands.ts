@@ -15,6 +15,7 @@ export function addEvidence(add: Add, terminal: Terminal, leave: (exit: ExitCode
   add('verify', 'Say what signed evidence proves: who signed, when, what is missing, and every rule that it breaks.', [
     'tieline verify readings.jsonl --key 6f1a...',
     'tieline verify /var/lib/tieline/journal --key 6f1a...',
+    'tieline verify /var/lib/tieline/journal --key METERING --key ACCOUNT --head head-from-neighbour.cbor',
     'tieline verify session.xml',
     'tieline verify receipt.ocmf --key 3059301306...',
     'tieline verify snapshot.bin --key 3059301306... --json | jq .ok',
@@ -29,6 +30,7 @@ export function addEvidence(add: Add, terminal: Terminal, leave: (exit: ExitCode
       several,
       [],
     )
+    .option('--head <file>', 'heads of the journal that neighbours or the ledger hold: shows what was cut off its end')
     .option('--json', 'one JSON object')
     .addHelpText('after', VERIFY_JSON)
     .action(async (file: string, options: VerifyOptions) => {

@@ -7,9 +7,17 @@ import { toHex } from '../../protocol/bytes.ts'
 import { collectBroken, createReadingAudit } from '../../protocol/reading/audit.ts'
 import { ok, type Result } from '../../protocol/result.ts'
 import { visitSigned } from './journal-records.ts'
+import { holdAgainst, readHeads } from './verify-heads.ts'
 import { auditVerdict, type Verdict } from './verify-report.ts'
 
-export async function judgeJournal(folder: string, keys: readonly Uint8Array[]): Promise<Result<Verdict>> {
+/** `headFile` holds heads of it that others kept. */
+export async function judgeJournal(
+  folder: string,
+  keys: readonly Uint8Array[],
+  headFile?: string,
+): Promise<Result<Verdict>> {
+  const heads = headFile === undefined ? ok([]) : await readHeads(headFile, keys)
+  if (!heads.ok) return heads
   const disk = await openFolder(folder)
   if (!disk.ok) return disk
   const survey = await surveyJournal(disk.value)
@@ -27,6 +35,15 @@ export async function judgeJournal(folder: string, keys: readonly Uint8Array[]):
     : reader
   // What the survey found is said once, and with every place.
   if (!visited.ok && broken.listed.length === 0) broken.add('journal', visited.fault)
+  const against: string[] = []
+  if (reader.ok) {
+    for (const known of heads.value) {
+      const held = await holdAgainst(reader.value, known)
+      if (!held.ok) return held
+      if (held.value.fault === undefined) against.push(held.value.said)
+      else broken.add('end of the journal', held.value.fault)
+    }
+  }
   const { origin, segments, cuts, head } = survey.value
   const verdict = auditVerdict('journal', audit.end(), broken)
   const id = origin === undefined ? undefined : toHex(origin.id)
@@ -36,6 +53,7 @@ export async function judgeJournal(folder: string, keys: readonly Uint8Array[]):
     said: [
       `journal ${id ?? 'without an origin'} of gateway ${owner ?? 'unknown'}: ${segments.length} segments, ${head?.records ?? 0} records`,
       ...(head === undefined ? [] : [`its last frame is ${head.sequence}, ${toHex(head.hash)}`]),
+      ...against,
       ...verdict.said,
     ],
     notes: [
@@ -43,7 +61,7 @@ export async function judgeJournal(folder: string, keys: readonly Uint8Array[]):
         ({ segment, offset }) =>
           `a commit was cut short at segment ${segment} byte ${offset}; nothing in it was acknowledged`,
       ),
-      'records cut off the end show only against a head in other hands',
+      ...(heads.value.length > 0 ? [] : ['records cut off the end show only against a head in other hands: --head']),
       ...verdict.notes,
     ],
     json: {
@@ -54,6 +72,7 @@ export async function judgeJournal(folder: string, keys: readonly Uint8Array[]):
         records: head?.records ?? 0,
         head: head === undefined ? null : { sequence: Number(head.sequence), hash: toHex(head.hash) },
         cuts,
+        heads: heads.value.length,
       },
       ...verdict.json,
     },

@@ -8,7 +8,7 @@ import { type Fault, fail, faultLine, ok, type Result } from '../../protocol/res
 import { verifyBsmSnapshot } from '../../protocol/sunspec/bsm-snapshot.ts'
 import { instant, isoTime } from '../../protocol/time.ts'
 import { type EvidenceFile, readEvidence } from './evidence-file.ts'
-import { EXIT, type ExitCode } from './exit-codes.ts'
+import { EXIT, type ExitCode, exitOf } from './exit-codes.ts'
 import { jsonLine } from './json-line.ts'
 import { valueJson, valueText } from './meter-text.ts'
 import { readSigningKey } from './public-key.ts'
@@ -22,6 +22,8 @@ import { auditVerdict, brokenBy, holds, NONE_BROKEN, type Verdict, verdictJson, 
 export interface VerifyOptions {
   /** Public keys that may have signed, as they were typed. */
   readonly key: readonly string[]
+  /** A file with heads that others kept, for a journal. */
+  readonly head?: string
   readonly json?: true
 }
 
@@ -29,9 +31,12 @@ export async function verify(file: string, options: VerifyOptions, terminal: Ter
   const refuse = (fault: Fault): ExitCode => {
     if (options.json) terminal.out(jsonLine({ ok: false, file, fault }))
     terminal.err(`tieline verify: ${file}: ${faultLine(fault)}\n`)
-    return EXIT.no
+    return isOfFolder(fault) ? exitOf(fault) : EXIT.no
   }
-  const verdict = (await isFolder(file)) ? await judgeFolder(file, options.key) : await judgeFile(file, options.key)
+  const isJournal = await isFolder(file)
+  if (options.head !== undefined && !isJournal)
+    return misused('verify', '--head is for the folder of a journal', terminal)
+  const verdict = isJournal ? await judgeFolder(file, options) : await judgeFile(file, options.key)
   if (!verdict.ok) {
     const { fault } = verdict
     if (isFileFault(fault)) return tellFile(fault, 'tieline verify', terminal)
@@ -42,6 +47,8 @@ export async function verify(file: string, options: VerifyOptions, terminal: Ter
   return holds(verdict.value) ? EXIT.ok : EXIT.no
 }
 
+/** What kept a journal from being looked at, and is no answer about it. */
+const isOfFolder = ({ code }: Fault): boolean => /^disk\./.test(code) || code === 'journal.io'
 const isFileFault = (fault: Fault): fault is FileFault => fault.code.startsWith('file.')
 
 async function judgeFile(file: string, typed: readonly string[]): Promise<Result<Verdict>> {
@@ -50,12 +57,12 @@ async function judgeFile(file: string, typed: readonly string[]): Promise<Result
   const evidence = readEvidence(read.value)
   if (!evidence.ok) return evidence
   return evidence.value.kind === 'charging'
-    ? judgeChargingFile(evidence.value.text, typed[0])
+    ? judgeChargingFile(evidence.value.text, typed)
     : withKeys(typed, keys => judge(evidence.value as Exclude<EvidenceFile, { kind: 'charging' }>, keys))
 }
 
-const judgeFolder = (folder: string, typed: readonly string[]): Promise<Result<Verdict>> =>
-  withKeys(typed, keys => judgeJournal(folder, keys))
+const judgeFolder = (folder: string, { key, head }: VerifyOptions): Promise<Result<Verdict>> =>
+  withKeys(key, keys => judgeJournal(folder, keys, head))
 
 async function withKeys(
   typed: readonly string[],

@@ -1,13 +1,18 @@
 /** `tieline journal` and a journal as evidence, on real folders that a real writer left. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { encodeMeteringRecord } from '../../../agent/metering/journal-form.ts'
 import { createSystemTime } from '../../../drivers/clock.ts'
-import { openDisk } from '../../../drivers/store/disk.ts'
+import { signEnvelope } from '../../../drivers/crypto/sign-envelope.ts'
+import { createSigner } from '../../../drivers/crypto/signer.ts'
+import { openDisk, openFolder } from '../../../drivers/store/disk.ts'
 import { openJournal } from '../../../drivers/store/journal.ts'
+import { openJournalReader } from '../../../drivers/store/journal-reader.ts'
 import { toHex } from '../../../protocol/bytes.ts'
+import { encodeHead, HEAD_PURPOSE } from '../../../protocol/reading/head.ts'
 import { must } from '../../../protocol/result.ts'
+import { instant } from '../../../protocol/time.ts'
 import { assert, suite } from '../../harness.ts'
 import { chainOf, sampleContext, sealContext, sealReading } from '../../protocol/reading/sample.ts'
 import { runTieline } from './cli-run.ts'
@@ -141,6 +146,56 @@ test('every broken place is named, and everything before the first is saved into
   assert.is(whole.json()[0].journal.cuts.length, 1, 'the next start reports where it was cut')
   const twice = await runTieline(['journal', 'repair', folder, '--into', target])
   assert.is(twice.exit === 0, false, 'a folder with something in it is not written into')
+})
+
+test('an end cut off, or written anew, shows against a head in other hands, and only against that', async () => {
+  const account = createSigner(new Uint8Array(32).fill(3))
+  const folder = await writeJournal()
+  const reader = must(await openJournalReader(must(await openFolder(folder))))
+  const { sequence, hash, records } = reader.head
+  const head = {
+    device: sampleContext.device,
+    journal: reader.id,
+    sequence: Number(sequence),
+    hash,
+    records,
+    time: instant(1_795_000_000_000),
+  }
+  const write = async (name: string, change: Partial<typeof head>) => {
+    const { envelope } = must(await signEnvelope(account, encodeHead({ ...head, ...change }), HEAD_PURPOSE))
+    const file = join(root, name)
+    writeFileSync(file, envelope)
+    return file
+  }
+  const keys = ['--key', KEY, '--key', toHex(account.publicKey)]
+  const against = async (file: string, of = folder) => {
+    const said = await runTieline(['verify', of, ...keys, '--head', file, '--json'])
+    const [report] = said.json()
+    return `${said.exit} ${(report.broken ?? [report.fault]).map((one: { code: string }) => one.code).join(' ')}`
+  }
+  assert.is(await against(await write('h1', {})), '0 ')
+  assert.is(await against(await write('h2', { hash: new Uint8Array(32) })), '1 journal.forked')
+  assert.is(await against(await write('h3', { journal: new Uint8Array(16) })), '1 journal.other')
+  const anchor = join(root, 'anchor.json')
+  writeFileSync(anchor, JSON.stringify({ journal: toHex(reader.id), frame: String(sequence), hash: toHex(hash) }))
+  assert.is(await against(anchor), '0 ')
+
+  // The same folder without its last segment's last frame: whole in itself.
+  const cut = newFolder()
+  cpSync(folder, cut, { recursive: true })
+  const last = segmentsOf(cut).at(-1)!
+  const bytes = readFileSync(join(cut, last))
+  bytes.fill(0, reader.segments.at(-1)!.endsAt - BLOCK)
+  writeFileSync(join(cut, last), bytes)
+  assert.is((await runTieline(['verify', cut, ...keys])).exit, 0, 'nothing inside it shows that it was longer')
+  assert.is(await against(join(root, 'h1'), cut), '1 journal.truncated')
+  assert.is(await against(anchor, cut), '1 journal.truncated')
+
+  const unvouched = await runTieline(['verify', folder, '--key', KEY, '--head', join(root, 'h1')])
+  assert.ok(unvouched.exit === 1 && unvouched.err.includes('audit.unknown-signer'), unvouched.err)
+  const nothing = await runTieline(['verify', folder, ...keys, '--head', join(root, 'export.jsonl')])
+  assert.ok(nothing.err.includes('verify.no-head'), nothing.err)
+  assert.is((await runTieline(['verify', anchor, '--head', anchor])).exit, 2)
 })
 
 test('what is no journal, not there, or broken from its beginning is said in one line', async () => {
