@@ -172,12 +172,16 @@ export function verifyAlfen(
 
 type Numbered = AlfenRecord & { readonly number: number }
 
-/** The key given, as base32 or as readPublicKey takes it; else the record's own. */
+/** The key given, else the record's own. */
 function keyOf(text: string | undefined, first: Numbered | undefined): Result<EcPublicKey> | undefined {
-  const bytes = text === undefined ? first?.key : fromBase32(text.trim())
-  const hexText = bytes?.length === POINT_BYTES ? toHex(bytes) : text
-  if (hexText === undefined) return undefined
-  const given = readPublicKey(hexText)
+  if (text !== undefined) return readAlfenKey(text)
+  return first === undefined ? undefined : readAlfenKey(toHex(first.key))
+}
+
+/** A key as base32, as it stands in the records, or as readPublicKey takes it. */
+export function readAlfenKey(text: string): Result<EcPublicKey> {
+  const bytes = fromBase32(text.trim())
+  const given = readPublicKey(bytes?.length === POINT_BYTES ? toHex(bytes) : text)
   if (!given.ok) return given
   const key = withCurve(given.value, 'secp192r1')
   if (!key.ok || key.value.curve === 'secp192r1') return key

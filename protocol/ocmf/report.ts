@@ -1,7 +1,9 @@
 /** Signed charging records of a file, whatever is in it: where its records begin and end, and the verdict over them. */
-import { toHex } from '../bytes.ts'
-import { fail, ok, type Result } from '../result.ts'
-import { verifyAlfen } from './alfen.ts'
+import { toHex, utf8 } from '../bytes.ts'
+import { done, fail, ok, type Result } from '../result.ts'
+import { isoTime } from '../time.ts'
+import { readAlfenKey, verifyAlfen } from './alfen.ts'
+import { fromBase32 } from './base32.ts'
 import { type EcdsaVerifier, readPublicKey } from './key.ts'
 import type { BrokenRule, ChargingVerdict } from './verdict.ts'
 import { verifyOcmf } from './verify.ts'
@@ -65,15 +67,15 @@ export function splitSignedTexts(text: string): Result<readonly SignedText[], Sp
 
 /**
  * The verdict over the records of a file, in the file's order: those of one format and one named transaction are one run,
- * and those without a name are one run together. `key` is the public key that is known from elsewhere (hex, base64, PEM);
- * without it the key in the file is used and the run says so. Cannot throw.
+ * and those without a name are one run together. `keys` are public keys that are known from elsewhere (hex, base64, PEM),
+ * of which each run has one; without any the key in the file is used and the run says so. Cannot throw.
  *
  *     const entries = text.trimStart().startsWith('<') ? readTransparencyXml(text) : splitSignedTexts(text)
- *     if (entries.ok) report = judgeCharging(entries.value, key, createEcdsaVerifier())
+ *     if (entries.ok) report = judgeCharging(entries.value, keys, createEcdsaVerifier())
  */
 export function judgeCharging(
   entries: readonly SignedText[],
-  key: string | undefined,
+  keys: readonly string[],
   verifier: EcdsaVerifier,
 ): ChargingReport {
   const places = new Map<string, number>()
@@ -96,11 +98,12 @@ export function judgeCharging(
     judgeGroup(
       group.map(({ entry }) => entry),
       group.map(({ place }) => place),
-      key,
+      keys,
       verifier,
       repeated,
     ),
   )
+  for (const [i, further] of overlapping(runs)) runs[i] = withBroken(runs[i]!, further)
   return {
     ok: runs.length > 0 && runs.every(run => run.ok),
     complete: runs.length > 0 && runs.every(run => run.complete),
@@ -115,7 +118,7 @@ const signedPart = ({ format, text }: SignedText): string | undefined =>
 function judgeGroup(
   entries: readonly SignedText[],
   records: readonly number[],
-  given: string | undefined,
+  given: readonly string[],
   verifier: EcdsaVerifier,
   repeated: ReadonlyMap<number, number>,
 ): ChargingRun {
@@ -127,37 +130,67 @@ function judgeGroup(
     return { ...NOTHING, ...about, broken: [{ code: 'charging.format', found: format, hint }] }
   }
   const inFile = entries.flatMap(entry => (entry.key === undefined || entry.key.trim() === '' ? [] : [entry.key]))
-  const verdict = verify(
-    entries.map(({ text }) => text),
-    given ?? inFile[0],
-    verifier,
-  )
-  const judged: ChargingRun = {
-    ...verdict,
-    ...about,
-    ...(verdict.who === undefined ? {} : { keyFrom: given === undefined ? 'file' : 'given' }),
-  }
+  const texts = entries.map(({ text }) => text)
+  const verdicts = given.map(key => verify(texts, key, verifier))
+  const verdict = verdicts.find(({ authentic }) => authentic) ?? verdicts[0] ?? verify(texts, inFile[0], verifier)
   const further: BrokenRule[] = records.flatMap((place, i) => {
     const before = repeated.get(place)
     return before === undefined ? [] : [{ code: 'charging.repeated', record: i + 1, before }]
   })
   if (new Set(inFile.map(plainKey)).size > 1)
     further.push({ code: 'charging.keys-differ', hint: 'the file names more than one key for one run of records' })
-  if (further.length === 0) return judged
+  const keyFrom = given.length === 0 ? 'file' : 'given'
+  return withBroken({ ...verdict, ...about, ...(verdict.who === undefined ? {} : { keyFrom }) }, further)
+}
+
+/** A run with rules that it breaks beyond its own: a doubtful number is none. */
+function withBroken(run: ChargingRun, further: readonly BrokenRule[]): ChargingRun {
+  if (further.length === 0) return run
   return {
-    ...judged,
+    ...run,
     ok: false,
     complete: false,
-    transactions: verdict.transactions.map(each => ({ ...each, energies: [] })),
-    broken: [...verdict.broken, ...further],
+    transactions: run.transactions.map(each => ({ ...each, energies: [] })),
+    broken: [...run.broken, ...further],
   }
+}
+
+/**
+ * Rules broken by runs together, by their places: a meter measures one transaction at a time, so of two that lie over each
+ * other under different names one would be billed twice. Within a run their registers and times tell.
+ */
+function overlapping(runs: readonly ChargingRun[]): ReadonlyMap<number, readonly BrokenRule[]> {
+  const spans = runs.flatMap(({ who, transactions, transaction }, run) =>
+    transactions.flatMap(({ begin, end }) =>
+      begin === undefined || end === undefined || who?.meterSerial === undefined
+        ? []
+        : [{ run, transaction, meter: `${who.fingerprint} ${who.meterSerial}`, from: begin.at, to: end.at }],
+    ),
+  )
+  const found = new Map<number, BrokenRule[]>()
+  const latest = new Map<string, (typeof spans)[number]>()
+  for (const span of spans.sort((a, b) => a.from - b.from || a.run - b.run)) {
+    const before = latest.get(span.meter)
+    if (before !== undefined && before.run !== span.run && span.from < before.to && runs[span.run]!.ok) {
+      const rule = { code: 'charging.overlaps', before: before.transaction ?? '', until: isoTime(before.to) }
+      found.set(span.run, [...(found.get(span.run) ?? []), rule])
+    }
+    if (before === undefined || span.to > before.to) latest.set(span.meter, span)
+  }
+  return found
 }
 
 /** One text for a key, however it was written. */
 function plainKey(text: string): string {
   const key = readPublicKey(text)
-  if (!key.ok) return text
+  if (!key.ok) return toHex(fromBase32(text.trim()) ?? utf8(text))
   return toHex(key.value.kind === 'spki' ? key.value.spki : key.value.point)
+}
+
+/** Whether a text is a public key in some form that a station's may have. */
+export function checkStationKey(text: string): Result<void> {
+  const key = readPublicKey(text)
+  return key.ok || readAlfenKey(text).ok ? done : key
 }
 
 const VERIFIERS: ReadonlyMap<string, typeof verifyOcmf> = new Map([

@@ -11,13 +11,8 @@ export interface NumberedRecord {
   readonly number: number
 }
 
-interface Run {
-  readonly transactions: readonly Transaction[]
-  readonly broken: readonly BrokenRule[]
-}
-
-export function judgeRun(records: readonly NumberedRecord[]): Run {
-  const broken: BrokenRule[] = []
+/** The transactions that the records make; every rule that they break goes to `broken`. */
+export function judgeRun(records: readonly NumberedRecord[], broken: BrokenRule[]): readonly Transaction[] {
   judgeNeighbours(records, broken)
   const transactions = splitTransactions(records, broken)
   judgeRunningRegisters(transactions, broken)
@@ -27,7 +22,7 @@ export function judgeRun(records: readonly NumberedRecord[]): Run {
     broken,
   )
   for (const each of fiscal) judgeReadings(each, broken)
-  return { broken, transactions: transactions.map(parts => judgeTransaction(parts, broken)) }
+  return transactions.map(parts => judgeTransaction(parts, broken))
 }
 
 /** Pages count by one in each context; the serials stand still. */
@@ -91,16 +86,25 @@ function byRegister(parts: readonly NumberedRecord[]): RegisterRun[] {
   return [...runs.values()]
 }
 
-/** What 1.8.0 stood at when one transaction ended it has at least when the next begins. */
+/** What 1.8.0 stood at when one transaction ended it has at least when the next begins, which is not before. */
 function judgeRunningRegisters(transactions: readonly NumberedRecord[][], broken: BrokenRule[]): void {
   const last = new Map<string, Reading>()
+  let ended: Reading | undefined
   for (const parts of transactions) {
+    const { record, number } = parts[0]!
+    const begun = record.readings[0]
+    let isJudged = false
     for (const { obis, readings } of byRegister(parts)) {
       const first = readings[0]!
       const before = last.get(obis)
       if (before !== undefined) judgePair(before, first.reading, first.record, broken)
+      isJudged ||= before !== undefined
       if (first.reading.register?.runsOn) last.set(obis, readings.at(-1)!.reading)
     }
+    // Registers that start anew with each transaction, and readings without any, have their time all the same.
+    if (!isJudged && ended !== undefined && begun !== undefined && begun.time.at < ended.time.at)
+      broken.push({ code: 'ocmf.time-back', record: number, from: ended.time.text, to: begun.time.text })
+    ended = parts.at(-1)!.record.readings.at(-1)
   }
 }
 

@@ -23,7 +23,7 @@ import {
   readPublicKey,
   withCurve,
 } from './key.ts'
-import { type OcmfFault, type OcmfRecord, parseOcmf } from './parse.ts'
+import { type OcmfRecord, parseOcmf } from './parse.ts'
 import { judgeRun } from './run.ts'
 import { shown } from './values.ts'
 import type { BrokenRule, ChargingVerdict } from './verdict.ts'
@@ -57,7 +57,7 @@ export function verifyOcmf(
   let signed = 0
   for (const [i, text] of texts.entries()) {
     const parsed = parseOcmf(text)
-    broken.push(...parsed.broken.map((fault: OcmfFault) => ({ ...fault, record: i + 1 })))
+    for (const fault of parsed.broken) broken.push({ ...fault, record: i + 1 })
     if (parsed.record === undefined) continue
     records.push({ record: parsed.record, number: i + 1 })
     if (!given.ok) continue
@@ -75,14 +75,13 @@ export function verifyOcmf(
         })
     }
   }
-  const run = judgeRun(records)
-  broken.push(...run.broken)
+  const transactions = judgeRun(records, broken)
   const isClean = broken.length === 0
   const last = records.at(-1)?.record.payload
   return {
     authentic: texts.length > 0 && signed === texts.length,
     ok: isClean && texts.length > 0,
-    complete: isClean && run.transactions.length > 0 && run.transactions.every(each => each.energies.length > 0),
+    complete: isClean && transactions.length > 0 && transactions.every(each => each.energies.length > 0),
     ...(used === undefined
       ? {}
       : {
@@ -93,7 +92,7 @@ export function verifyOcmf(
             ...(last?.MS === undefined ? {} : { meterSerial: last.MS }),
           },
         }),
-    transactions: isClean ? run.transactions : run.transactions.map(each => ({ ...each, energies: [] })),
+    transactions: isClean ? transactions : transactions.map(each => ({ ...each, energies: [] })),
     broken,
     notes,
   }

@@ -7,6 +7,7 @@ import { verdictText } from '../../../agent/cli/verify-report.ts'
 import { concat, toHex } from '../../../protocol/bytes.ts'
 import { noSharedData } from '../../data.ts'
 import { assert, suite } from '../../harness.ts'
+import { BEGIN, END, payloadOf, signed, stationOn } from '../../protocol/ocmf/foreign.ts'
 import { chainOf, sampleContext, sealContext, sealReading } from '../../protocol/reading/sample.ts'
 import { publicKey, snapshots } from '../../protocol/sunspec/bsm-captures.ts'
 import { runTieline } from './cli-run.ts'
@@ -163,6 +164,25 @@ test('keys are taken raw, in DER or PEM; a key that did not sign breaks the rule
     const { exit, err } = await runTieline(['verify', file, '--key', key])
     assert.is(exit, 2, key)
     assert.is(err.split('\n').length, 2, 'one line')
+  }
+})
+
+test('charging records of two stations are judged by the key of each, and a key that is none is a usage mistake', async () => {
+  const other = stationOn('secp256k1')
+  const value = (id: string, text: string) =>
+    `<value transactionId="${id}"><signedData format="OCMF">${text}</signedData></value>`
+  const unsure = signed(payloadOf({ MS: 'M-2' }, BEGIN, { ...END, TM: END.TM.replace('S', 'U') }), other)
+  const file = write('two.xml', `<values>${value('a', signed(payloadOf()))}${value('b', unsure)}</values>`)
+  const keys = [stationOn('secp256r1').key, other.key]
+  const { exit, out } = await runTieline(['verify', file, ...keys.flatMap(key => ['--key', key])])
+  assert.is(exit, 0, out)
+  assert.ok(out.includes('2024-02-29T11:00:00.000Z to 2024-02-29T12:00:00.000Z (time unknown), user'), out)
+  const one = await runTieline(['verify', file, '--key', keys[0]!, '--json'])
+  const [{ where, code, record }] = one.json()[0].broken
+  assert.equal([one.exit, where, code, record], [1, 'record 2', 'ocmf.curve-differs', undefined])
+  for (const key of ['', 'xyz', keys[0]!.slice(2)]) {
+    const { exit, err } = await runTieline(['verify', file, '--key', keys[0]!, '--key', key])
+    assert.equal([exit, err.split('\n').length], [2, 2], key)
   }
 })
 

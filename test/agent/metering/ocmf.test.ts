@@ -12,6 +12,7 @@ import { fromUtf8, toHex, utf8 } from '../../../protocol/bytes.ts'
 import { fromBase64 } from '../../../protocol/chain/base64.ts'
 import { parseOcmf } from '../../../protocol/ocmf/parse.ts'
 import { judgeRun } from '../../../protocol/ocmf/run.ts'
+import type { BrokenRule } from '../../../protocol/ocmf/verdict.ts'
 import type { Reading } from '../../../protocol/reading/reading.ts'
 import { verifyContext, verifyReading } from '../../../protocol/reading/verify.ts'
 import { fail, must } from '../../../protocol/result.ts'
@@ -169,9 +170,13 @@ test('the begin and the end of a deal are put on record as they are signed, and 
   )
   const all = await texts()
   assert.equal(all.map(pageOf), ['T1', 'T2'])
-  const verdict = judgeRun(all.map((text, i) => ({ record: parseOcmf(text).record!, number: i + 1 })))
-  assert.equal(verdict.broken, [])
-  const [moved] = verdict.transactions[0]!.energies
+  const broken: BrokenRule[] = []
+  const transactions = judgeRun(
+    all.map((text, i) => ({ record: parseOcmf(text).record!, number: i + 1 })),
+    broken,
+  )
+  assert.equal(broken, [])
+  const [moved] = transactions[0]!.energies
   // 123,999.999 kWh less 123,456.789 kWh.
   assert.is(moved!.value * 10n ** BigInt(moved!.scaler + 9), 543_210n * 10n ** 9n)
   assert.equal(health, ['meter.roof.ocmf undefined', 'meter.roof.ocmf undefined'])

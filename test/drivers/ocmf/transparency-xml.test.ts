@@ -44,14 +44,14 @@ test('records and keys are read in their order, in each encoding, escaped or as 
       [begun, ended],
     )
     assert.equal(entries[0], { format: 'OCMF', text: begun, key: station.key, transaction: '1' })
-    assert.ok(judgeCharging(entries, undefined, verifier).complete)
+    assert.ok(judgeCharging(entries, [], verifier).complete)
   }
 })
 
 test('a key may be missing, and an unknown format is left to the verdict', () => {
   const [entry] = must(readTransparencyXml(fileOf(valueWith('1B1B', 'format="SML_EDL40_P" encoding="plain"', ''))))
   assert.equal(entry, { format: 'SML_EDL40_P', text: '1B1B', transaction: '1' })
-  assert.is(judgeCharging([entry!], undefined, verifier).runs[0]!.broken[0]!.code, 'charging.format')
+  assert.is(judgeCharging([entry!], [], verifier).runs[0]!.broken[0]!.code, 'charging.format')
 })
 
 test('a file that defines its own words is refused, and none is expanded', () => {

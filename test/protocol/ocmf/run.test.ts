@@ -51,6 +51,26 @@ test('pages of transactions and of fiscal readings count apart, and far', () => 
   assert.equal(rulesBroken(first({ PG: 'T9007199254740992' }), last({ PG: 'T9007199254740992' })), ['ocmf.page-back'])
 })
 
+test('a transaction does not begin before the one that it follows has ended, whatever its registers', () => {
+  // A register of the transaction starts anew, and says nothing of the one before.
+  const whole = (PG: string, hour: number) =>
+    payloadOf(
+      { PG },
+      { ...BEGIN, RI: '01-00:B2.08.00*FF', TM: `2024-02-29T${hour}:00:00,000+0100 S`, RV: 0 },
+      { ...END, RI: '01-00:B2.08.00*FF', TM: `2024-02-29T${hour + 1}:00:00,000+0100 S`, RV: 5 },
+    )
+  assert.equal(rulesBroken(whole('T1', 12), whole('T2', 13)), [])
+  assert.equal(rulesBroken(whole('T1', 12), whole('T2', 12)), ['ocmf.time-back'])
+})
+
+test('no number of broken rules is too many', () => {
+  const flagged = `{"TM":"2024-02-29T12:00:00,000+0100 S","TX":"X","RV":1,"RI":"1-0:1.8.0","RU":"kWh","EF":"E","ST":"E"}`
+  const many = (entries: string) => payloadOf().replace(/"RD":.*/, `"RD":[${entries}]}`)
+  assert.is(judged(many(`{}${',{}'.repeat(80_000)}`)).broken.length, 240_003)
+  // An exception, a flag and a state each; of the second a fall, from 1 to 0.
+  assert.is(judged(many(flagged + ',{"RV":0}'.repeat(28_000))).broken.length, 3 * 28_001 + 1)
+})
+
 test('all records come from one station and one meter', () => {
   assert.equal(rulesBroken(first(), last({ GS: 'G-2' })), ['ocmf.serial-changed'])
   assert.equal(rulesBroken(first(), last({ MS: undefined })), ['ocmf.serial-changed'])
@@ -122,10 +142,6 @@ test('several transactions follow one another, and a total register joins them',
   assert.equal(rulesBroken(payloadOf(), next({}, { RV: 110 })), ['ocmf.register-fell'])
   assert.equal(rulesBroken(payloadOf(), next({}, { TM: '2024-02-29T12:59:00,000+0100 S' })), ['ocmf.time-back'])
   assert.equal(rulesBroken(payloadOf(), last()), ['ocmf.not-begun'])
-  // A register of the transaction starts anew.
-  const anew = (PG: string) =>
-    payloadOf({ PG }, { ...BEGIN, RI: '01-00:B2.08.00*FF', RV: 0 }, { ...END, RI: '01-00:B2.08.00*FF', RV: 5 })
-  assert.equal(rulesBroken(anew('T7'), anew('T8')), [])
 })
 
 test('places of broken rules are those of the file', () => {
