@@ -2,7 +2,7 @@
  * Reads every meter of a site on monotonic timers, judges what it says, and signs readings into the journal: periodically,
  * on request for a deal's begin and end, and a gap record when a meter could not be read for long.
  */
-import type { Cancel, Clock, Log, Meter, MeterReading, Signer, Timers } from '../../drivers/ports.ts'
+import type { Clock, Log, Meter, MeterReading, Signer, Timers } from '../../drivers/ports.ts'
 import type { Journal } from '../../drivers/store/journal.ts'
 import type { JournalRecord } from '../../drivers/store/journal-block.ts'
 import type { Power, Voltage } from '../../protocol/quantity.ts'
@@ -11,19 +11,10 @@ import type { Reason, Session } from '../../protocol/reading/reading.ts'
 import { done, type Fault, fail, ok, type Result } from '../../protocol/result.ts'
 import type { Instant, Mono } from '../../protocol/time.ts'
 import { type Chain, createChain, type Identity, type LastRecords, restoreChain, type SignedReading } from './chain.ts'
-import {
-  errorsOf,
-  judge,
-  type Known,
-  learn,
-  nothingKnown,
-  powerOf,
-  remember,
-  signedRegisters,
-  voltageOf,
-} from './decide.ts'
+import { errorsOf, judge, learn, nothingKnown, powerOf, remember, signedRegisters, voltageOf } from './decide.ts'
 import { readMeteringRecord } from './journal-form.ts'
-import { createWallClock, type TimeWorth } from './wall-clock.ts'
+import { type Believed, newRun, pollMs, type Run } from './meter-run.ts'
+import { createWallClock } from './wall-clock.ts'
 
 export interface MeteredMeter {
   readonly name: string
@@ -96,29 +87,6 @@ const SIGN_EVERY_MS = 15_000
 const GAP_MS = 60_000
 /** Above the deadlines of every driver; beyond it a driver is taken to be stuck. */
 const ANSWER_MS = 30_000
-
-/** A reading that was believed, and what its time was worth then: a clock that is set later makes it no better. */
-interface Believed extends MeterReading, TimeWorth {}
-
-interface Run {
-  readonly config: MeteredMeter
-  known: Known
-  latest: Believed | undefined
-  chain: Chain | undefined
-  /** The read in progress, if any, and the one that all who came during it share. */
-  reading: Promise<Result<Believed>> | undefined
-  following: Promise<Result<Believed>> | undefined
-  signedMono: Mono | undefined
-  silentSince: Mono
-  gapSigned: boolean
-  resting: boolean
-  cancelPolls: Cancel
-  /** Answers of this meter that were refused, and how many of them the last signed reading knew of. */
-  refusals: number
-  refusalsSigned: number
-  /** Code of the last failure since the last believed reading. */
-  failure: string | undefined
-}
 
 export function createMetering(options: MeteringOptions): Metering {
   const { signer, identity, journal, clock, timers, log, health } = options
@@ -275,6 +243,8 @@ export function createMetering(options: MeteringOptions): Metering {
     // A meter that was never seen has no chain to have a gap in.
     if (meterId === undefined) return
     run.gapSigned = true
+    // What could not be signed in its time does not come behind the gap.
+    run.signedMono = run.latest?.takenMono
     const chain = chainOf(run, meterId)
     if (!chain.ok) return health(`meter.${run.config.name}.chain`, chain.fault)
     const [taken, takenMono] = [clock.now(), clock.mono()]
@@ -379,22 +349,3 @@ export function createMetering(options: MeteringOptions): Metering {
     },
   }
 }
-
-const pollMs = ({ config, resting }: Run): number => (resting ? (config.restMs ?? config.periodMs) : config.periodMs)
-
-const newRun = (config: MeteredMeter, now: Mono): Run => ({
-  config,
-  known: nothingKnown(config.meterId),
-  latest: undefined,
-  chain: undefined,
-  reading: undefined,
-  following: undefined,
-  signedMono: undefined,
-  silentSince: now,
-  gapSigned: false,
-  resting: false,
-  cancelPolls: () => {},
-  refusals: 0,
-  refusalsSigned: 0,
-  failure: undefined,
-})

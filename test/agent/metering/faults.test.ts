@@ -102,6 +102,40 @@ test('a silent meter: health after a while, one gap record after a minute, and t
   assert.equal(chain[gap + 1]!.reading.status, ['gap-before'])
 })
 
+test('what was read before a gap and could not be signed then is not signed behind it, as if it were from after', async () => {
+  let hangs = false
+  const site = await newSite({
+    signer: {
+      ...signer,
+      sign: async message => {
+        while (hangs) await site.time.timers.sleep(1000)
+        return signer.sign(message)
+      },
+    },
+  })
+  await site.time.advance(20_000)
+  hangs = true
+  await site.time.advance(30_000)
+  site.meter.failing = { code: 'modbus.timeout' }
+  await site.time.advance(70_000)
+  hangs = false
+  await site.time.advance(60_000)
+  site.meter.failing = undefined
+  await site.time.advance(20_000)
+  await site.journal.close()
+  const chain = await chainIn(site.journal)
+  assert.equal(verifyChain(chain), [])
+  assert.equal(
+    chain.map(({ reading }) => [reading.reason, reading.status]),
+    [
+      ['periodic', []],
+      ['periodic', []],
+      ['gap', []],
+      ['periodic', ['gap-before']],
+    ],
+  )
+})
+
 test('a gap that spans a restart is still told by the reading after it', async () => {
   let site = await newSite()
   await site.time.advance(20_000)

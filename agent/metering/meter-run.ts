@@ -1,0 +1,52 @@
+/** What metering holds of each meter while it runs. */
+import type { Cancel, MeterReading } from '../../drivers/ports.ts'
+import type { Result } from '../../protocol/result.ts'
+import type { Mono } from '../../protocol/time.ts'
+import type { Chain } from './chain.ts'
+import { type Known, nothingKnown } from './decide.ts'
+import type { MeteredMeter } from './run.ts'
+import type { TimeWorth } from './wall-clock.ts'
+
+/** A reading that was believed, and what its time was worth then: a clock that is set later makes it no better. */
+export interface Believed extends MeterReading, TimeWorth {}
+
+export interface Run {
+  readonly config: MeteredMeter
+  known: Known
+  latest: Believed | undefined
+  chain: Chain | undefined
+  /** The read in progress, if any, and the one that all who came during it share. */
+  reading: Promise<Result<Believed>> | undefined
+  following: Promise<Result<Believed>> | undefined
+  signedMono: Mono | undefined
+  silentSince: Mono
+  gapSigned: boolean
+  resting: boolean
+  cancelPolls: Cancel
+  /** Answers of this meter that were refused, and how many of them the last signed reading knew of. */
+  refusals: number
+  refusalsSigned: number
+  /** Code of the last failure since the last believed reading. */
+  failure: string | undefined
+}
+
+/** How often it is read now. */
+export const pollMs = ({ config, resting }: Run): number =>
+  resting ? (config.restMs ?? config.periodMs) : config.periodMs
+
+export const newRun = (config: MeteredMeter, now: Mono): Run => ({
+  config,
+  known: nothingKnown(config.meterId),
+  latest: undefined,
+  chain: undefined,
+  reading: undefined,
+  following: undefined,
+  signedMono: undefined,
+  silentSince: now,
+  gapSigned: false,
+  resting: false,
+  cancelPolls: () => {},
+  refusals: 0,
+  refusalsSigned: 0,
+  failure: undefined,
+})
