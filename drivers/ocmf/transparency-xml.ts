@@ -26,6 +26,7 @@ export type XmlFault =
   | { readonly code: 'xml.too-many-values'; readonly limit: number }
   | { readonly code: 'xml.charset'; readonly found: string; readonly hint: string }
   | { readonly code: 'xml.root'; readonly found: string; readonly expected: string }
+  | { readonly code: 'xml.misplaced'; readonly found: string; readonly expected: readonly string[] }
   | { readonly code: 'xml.no-values'; readonly expected: string }
   | { readonly code: 'xml.element-twice'; readonly value: number; readonly element: string }
   | { readonly code: 'xml.no-signed-data'; readonly value: number }
@@ -37,6 +38,9 @@ const MAX_LENGTH = 8_388_608
 const MAX_VALUES = 10_000
 /** The container has three levels. */
 const MAX_DEPTH = 16
+/** Where each element of the container stands, and how its name may be written by mistake. */
+const PLACES = ['values', 'values/value', 'values/value/signedData', 'values/value/publicKey']
+const KNOWN = /^(?:.*:)?(?:values|value|signedData|publicKey)$/i
 /** The parser looks for trouble between pieces. */
 const PIECE = 65_536
 
@@ -76,6 +80,8 @@ export function readTransparencyXml(file: string): Result<readonly SignedText[],
     path.push(name)
     if (path.length > MAX_DEPTH) refuse({ code: 'xml.too-deep', limit: MAX_DEPTH })
     const at = path.join('/')
+    // A reader would take for a record what stands elsewhere, or under a name written otherwise, and no verdict is on it.
+    if (!PLACES.includes(at) && KNOWN.test(name)) refuse({ code: 'xml.misplaced', found: shown(at), expected: PLACES })
     if (path.length === 1 && name !== 'values') refuse({ code: 'xml.root', found: shown(name), expected: 'values' })
     else if (at === 'values/value') {
       if (values.length === MAX_VALUES) refuse({ code: 'xml.too-many-values', limit: MAX_VALUES })

@@ -75,7 +75,6 @@ test('what is no such file is refused by its name', () => {
   assert.is(refusal('<Billing/>'), 'xml.root')
   assert.is(refusal('<values/>'), 'xml.no-values')
   assert.is(refusal('<values><value/></values>'), 'xml.no-signed-data')
-  assert.is(refusal(fileOf('<value><a><signedData>x</signedData></a></value>')), 'xml.no-signed-data')
   assert.is(refusal(fileOf('<value><signedData>x</signedData><signedData>y</signedData></value>')), 'xml.element-twice')
   assert.is(refusal(fileOf(valueWith('x', 'encoding="base32"'))), 'xml.encoding')
   assert.is(refusal(fileOf(valueWith('x', 'encoding="hex"'))), 'xml.not-encoded')
@@ -117,6 +116,19 @@ test('names in the container are shown without what would move a cursor', () => 
 test('text of elements within signed data is no part of it', () => {
   const [entry] = must(readTransparencyXml(fileOf(valueWith('a<b>hidden</b>c<!-- nor this -->d'))))
   assert.is(entry!.text, 'acd')
+})
+
+test('a record that no verdict would be on, as it stands elsewhere or is named otherwise, is refused', () => {
+  const good = valueWith('abc')
+  for (const other of [
+    `<group>${good}</group>`,
+    '<value><signedData>x</signedData><a><signedData>y</signedData></a></value>',
+    '<value><signedData>x<signedData>y</signedData></signedData></value>',
+    '<Value><signedData>x</signedData></Value>',
+    '<s:value><s:signedData>x</s:signedData></s:value>',
+    '<value><signedData>x</signedData><SignedData>y</SignedData></value>',
+  ])
+    assert.is(refusal(fileOf(good, other)), 'xml.misplaced', other)
 })
 
 test('any text is answered', () => {
