@@ -5,6 +5,10 @@
  * At the start, every hour and whenever a segment is finished, the journal's head is signed by the account key, which is
  * the one that neighbours know, and sent to each of them. What they send is kept in this journal, the newest two of each,
  * and held against the next: a head that goes back, or that has another frame in the same place, is evidence.
+ *
+ * Every hour each neighbour is also given back the head that is kept of it. An agent that runs on an older copy of its
+ * journal counts its boots from there, so that the neighbours take its messages for old ones and drop them; but it hears
+ * theirs, and learns from them what it forgot.
  */
 import { signEnvelope } from '../../drivers/crypto/sign-envelope.ts'
 import type { Clock, Log, Signer, Timers } from '../../drivers/ports.ts'
@@ -20,6 +24,7 @@ import { compareHeads, encodeHead, HEAD_PURPOSE, type JournalHead, parseHead } f
 import { verifyHead } from '../../protocol/reading/verify.ts'
 import { bytes, decodeAs, encodeAs, integer, type RecordOf, record } from '../../protocol/record.ts'
 import { type Fault, ok, type Result } from '../../protocol/result.ts'
+import type { Mono } from '../../protocol/time.ts'
 import type { Message } from '../../protocol/trade/message.ts'
 import type { Evidence } from '../evidence.ts'
 import type { Post } from '../trading/post.ts'
@@ -28,6 +33,9 @@ import type { Post } from '../trading/post.ts'
 export const PEER_HEAD = 'peer-head'
 
 const HEADS_EVERY_MS = 3_600_000
+/** A neighbour that sends heads without end fills no journal: of more than these in an hour the newest is in memory only. */
+const MOST_STORED = 12
+const STORED_WITHIN_MS = 3_600_000
 const MAX_BYTES = 1024
 
 const KEPT = {
@@ -60,7 +68,7 @@ export function keepPeerHead({ kind, bytes }: JournalRecord): Keep | undefined {
 }
 
 export interface HeadsOptions {
-  readonly journal: Pick<Journal, 'id' | 'head' | 'append' | 'onNote' | 'kept'>
+  readonly journal: Pick<Journal, 'id' | 'head' | 'append' | 'onNote' | 'kept' | 'visit'>
   /** The account key. */
   readonly signer: Signer
   readonly peers: readonly { readonly name: string; readonly publicKey: Uint8Array }[]
@@ -93,6 +101,10 @@ export function createHeads(options: HeadsOptions): Heads {
   const device = ueidOf(signer.publicKey)
   const kept = new Map<string, Kept[]>()
   const listeners: ((signed: SignedHead) => void)[] = []
+  /** When heads of each neighbour were last written into the journal. */
+  const storedAt = new Map<string, readonly Mono[]>()
+  /** Neighbours that gave back a head of ours which this journal was held against. */
+  const compared = new Set<string>()
   let lastSent: number | undefined
   let cancel = () => {}
   let stopped = false
@@ -126,9 +138,52 @@ export function createHeads(options: HeadsOptions): Heads {
     }
   }
 
+  function giveBack(): void {
+    for (const { name, publicKey } of peers) {
+      const newest = kept.get(toHex(addressOf(publicKey)))?.at(-1)
+      if (newest !== undefined && !stopped)
+        void post.send(name, { kind: 'head', head: newest.envelope }, { reliable: true })
+    }
+  }
+
+  /** Holds this journal against a head that it once signed. */
+  async function takeBack(
+    name: string,
+    { journal: id, sequence, hash }: JournalHead,
+    envelope: Uint8Array,
+  ): Promise<void> {
+    if (!equalBytes(id, journal.id)) return
+    const now = Number(journal.head().sequence)
+    if (sequence <= now) {
+      // Once: what is there at one time of a run is there at every later one, and reading costs a segment.
+      if (compared.has(name)) return
+      compared.add(name)
+      let found: Uint8Array | undefined
+      const visited = await journal.visit((_, { frame, frameHash }) => {
+        if (Number(frame) === sequence) found = frameHash
+      }, BigInt(sequence))
+      // A frame that was dropped in its time, or holds no record, says nothing.
+      if (!visited.ok || found === undefined || equalBytes(found, hash)) return
+    }
+    const hint = 'this is an older copy of the journal, or its end was cut off; restore the newest'
+    const fault = { code: 'heads.forgotten', peer: name, kept: sequence, journal: now, hint }
+    health('journal.forgotten', fault)
+    evidence(fault, [envelope])
+  }
+
+  function mayStore(address: string): boolean {
+    const now = clock.mono()
+    const before = (storedAt.get(address) ?? []).filter(at => now - at < STORED_WITHIN_MS)
+    const may = before.length < MOST_STORED
+    storedAt.set(address, may ? [...before, now] : before)
+    return may
+  }
+
   async function take(name: string, { epoch, sequence, body }: Message): Promise<void> {
     const peer = peers.find(each => each.name === name)
     if (body.kind !== 'head' || peer === undefined || stopped) return
+    const own = verifyHead(body.head, signer.publicKey, verifier)
+    if (own.ok && equalBytes(own.value.head.device, device)) return takeBack(name, own.value.head, body.head)
     const verified = verifyHead(body.head, peer.publicKey, verifier)
     if (!verified.ok) return log('warn', 'heads', `a head of ${name} is refused`, verified.fault)
     const { head } = verified.value
@@ -138,7 +193,7 @@ export function createHeads(options: HeadsOptions): Heads {
     const address = addressOf(peer.publicKey)
     const known = kept.get(toHex(address)) ?? []
     const came: Kept = { peer: address, slot: 0, epoch, message: sequence, envelope: body.head, head }
-    for (const before of known) {
+    for (const before of known.toReversed()) {
       const fault = breach(name, before, came)
       if (fault === undefined) continue
       health(`peer.${name}.journal`, fault)
@@ -151,10 +206,15 @@ export function createHeads(options: HeadsOptions): Heads {
     if (newest !== undefined && compareHeads(newest.head, head) === 'other') {
       log('warn', 'heads', `${name} has begun another journal`)
     }
-    const next: Kept = { ...came, slot: newest === undefined ? 0 : 1 - newest.slot }
-    const stored = await journal.append(PEER_HEAD, encodeAs(keptCodec, next))
-    health('heads.kept', stored.ok ? undefined : stored.fault)
-    if (stored.ok) kept.set(toHex(address), [...(newest === undefined ? [] : [newest]), next])
+    // The last of the journal before stays: a neighbour that begins another one to and fro forgets nothing.
+    const stays = known.findLast(each => compareHeads(each.head, head) === 'other') ?? newest
+    const next: Kept = { ...came, slot: stays === undefined ? 0 : 1 - stays.slot }
+    if (mayStore(toHex(address))) {
+      const stored = await journal.append(PEER_HEAD, encodeAs(keptCodec, next))
+      health('heads.kept', stored.ok ? undefined : stored.fault)
+      if (!stored.ok) return
+    }
+    kept.set(toHex(address), [...(stays === undefined ? [] : [stays]), next])
   }
 
   function soon(run: () => Promise<void>): void {
@@ -170,7 +230,10 @@ export function createHeads(options: HeadsOptions): Heads {
       journal.onNote(note => {
         if (note.kind === 'sealed') soon(giveOut)
       })
-      cancel = timers.every(everyMs, () => soon(giveOut))
+      cancel = timers.every(everyMs, () => {
+        soon(giveOut)
+        giveBack()
+      })
       soon(giveOut)
     },
     stop() {

@@ -126,7 +126,7 @@ function createStreet() {
     }
     return sim
   }
-  return { time, disks, start, copy }
+  return { time, disks, boots, start, copy }
 }
 
 const kept = ({ journal }: Running) => journal.kept().filter(({ kind }) => kind === PEER_HEAD).length
@@ -185,6 +185,47 @@ test('without the exchange nobody finds it', async () => {
   const bob = await truncated(false)
   assert.equal([...bob.health], [])
   assert.equal(bob.evidence, [])
+})
+
+/** Ada's journal as it was an hour ago comes back, her count of boots with it, and she adds to it. What she then knows. */
+async function restoredFromCopy(added: number, gives = true): Promise<Running> {
+  const { time, start, disks, boots, copy } = createStreet()
+  let [ada, bob] = [await start('ada'), await start('bob')]
+  await ada.note(3)
+  const then = await copy('ada')
+  await ada.stop()
+  ada = await start('ada')
+  await ada.note(5)
+  await time.advance(HOUR)
+  await ada.stop()
+  if (!gives) await bob.stop()
+  disks.ada = then
+  boots.ada = 0
+  ada = await start('ada')
+  await ada.note(added)
+  await time.advance(2 * HOUR)
+  // She is heard by nobody: her messages are of a boot that is over.
+  assert.equal([...bob.health], [])
+  await ada.stop()
+  if (gives) await bob.stop()
+  return ada
+}
+
+test('an agent on an older copy of its journal learns it from the head that a neighbour gives back', async () => {
+  for (const [added, code] of [
+    [0, 'short'],
+    [40, 'forked'],
+  ] as const) {
+    const ada = await restoredFromCopy(added)
+    const fault = ada.health.get('journal.forgotten')!
+    assert.is(fault.code, 'heads.forgotten', code)
+    assert.is(Number(fault['kept']) > Number(fault['journal']), code === 'short')
+    assert.ok(ada.evidence.length > 0)
+  }
+})
+
+test('without the neighbour it goes on as if nothing were', async () => {
+  assert.equal([...(await restoredFromCopy(40, false)).health], [])
 })
 
 test('the head that the neighbour kept says of a journal whether it was cut off, forked or is another', async () => {
@@ -255,6 +296,20 @@ test('two heads of one frame that differ, and one that goes back, are evidence',
   )
 })
 
+test('a neighbour that sends heads without end fills no journal, and is held to the last of them', async () => {
+  const flood = Array.from({ length: 200 }, (_, i) => ({ sequence: 100 + i }))
+  const bob = await hears([...flood, { sequence: 250 }])
+  assert.is(bob.health.get('peer.ada.journal')?.code, 'heads.back')
+  assert.is(bob.health.get('peer.ada.journal')?.['kept'], 299)
+  assert.ok(bob.journal.stats().records < 20, `${bob.journal.stats().records}`)
+})
+
+test('a neighbour that begins another journal for a while is still held to the first', async () => {
+  const other = { journal: new Uint8Array(16).fill(2) }
+  const bob = await hears([{ sequence: 50 }, { ...other, sequence: 2 }, { ...other, sequence: 3 }, { sequence: 40 }])
+  assert.is(bob.health.get('peer.ada.journal')?.code, 'heads.back')
+})
+
 test('another journal is no step back, and is named in the log', async () => {
   const bob = await hears([{ sequence: 50 }, { journal: new Uint8Array(16).fill(2), sequence: 2 }])
   assert.equal([...bob.health], [])
@@ -262,7 +317,7 @@ test('another journal is no step back, and is named in the log', async () => {
 })
 
 test('a head by another key, or of another gateway, is refused', async () => {
-  const forged = await hears([{ device: ueidOf(signers.bob.publicKey) }], 'bob')
+  const forged = await hears([{}], 'bob')
   assert.ok(forged.logs[0]!.startsWith('a head of ada is refused'), forged.logs[0])
   const foreign = await hears([{ device: ueidOf(signers.bob.publicKey) }])
   assert.is(foreign.logs[0], 'a head of ada is of another gateway heads.other-device')
