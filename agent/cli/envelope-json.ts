@@ -4,6 +4,7 @@
  */
 import { toHex } from '../../protocol/bytes.ts'
 import { envelopeHash, parseSign1 } from '../../protocol/crypto/cose.ts'
+import { KEY_PURPOSE, parseKeyRecord, REVOCATION_PURPOSE } from '../../protocol/identity/rotation.ts'
 import { CONTEXT_PURPOSE, parseContext } from '../../protocol/reading/context.ts'
 import { EVENT_PURPOSE, parseEvent } from '../../protocol/reading/event.ts'
 import { HEAD_PURPOSE, parseHead } from '../../protocol/reading/head.ts'
@@ -11,7 +12,7 @@ import { parseReading, READING_PURPOSE } from '../../protocol/reading/reading.ts
 import { isoTime } from '../../protocol/time.ts'
 import { valueJson } from './meter-text.ts'
 
-export type EnvelopeKind = 'reading' | 'context' | 'event' | 'head'
+export type EnvelopeKind = 'reading' | 'context' | 'event' | 'head' | 'key' | 'revocation'
 
 export interface EnvelopeJson {
   readonly kind: EnvelopeKind
@@ -43,6 +44,15 @@ export function envelopeJson(envelope: Uint8Array): EnvelopeJson | undefined {
   if (event.ok) return said('event', { ...event.value, time: isoTime(event.value.time) }, EVENT_PURPOSE)
   const head = parseHead(payload)
   if (head.ok) return said('head', { ...head.value, time: isoTime(head.value.time) }, HEAD_PURPOSE)
+  const about = parseKeyRecord(envelope)
+  if (about.ok && about.value.kind === 'statement') {
+    const { statement } = about.value
+    return said('key', { ...statement, time: isoTime(statement.time) }, KEY_PURPOSE)
+  }
+  if (about.ok && about.value.kind === 'revocation') {
+    const { since, time, ...rest } = about.value.revocation
+    return said('revocation', { ...rest, since: isoTime(since), time: isoTime(time) }, REVOCATION_PURPOSE)
+  }
   return undefined
 }
 

@@ -76,6 +76,8 @@ async function exportLines(reader: JournalReader, { within, meter, out }: Wanted
   }
   const visited = await visitSigned(reader, ({ kind, bytes, carried }) => {
     if (kind === 'context') return shelf.put(bytes)
+    // Which key signed when concerns every reading, of whatever meter and time.
+    if (kind === 'key') return line(bytes)
     if (carried || kind === 'ocmf') return
     if (kind === 'event') {
       const signed = parseSign1(bytes)

@@ -4,13 +4,14 @@ import { toHex } from '../../protocol/bytes.ts'
 import { envelopeHash, parseSign1 } from '../../protocol/crypto/cose.ts'
 import { CONTEXT_PURPOSE, CONTEXT_REFERENCE_BYTES } from '../../protocol/reading/context.ts'
 import { parseReading, type Reading } from '../../protocol/reading/reading.ts'
-import type { Result } from '../../protocol/result.ts'
+import { ok, type Result } from '../../protocol/result.ts'
+import { KEY_KIND } from '../keeping.ts'
 import { EVENT_KIND } from '../metering/events.ts'
 import { METERING_KINDS, type MeteringKind, readMeteringRecord } from '../metering/journal-form.ts'
 import { OCMF_KIND } from '../metering/ocmf.ts'
 
 export interface JournalItem {
-  readonly kind: MeteringKind | typeof EVENT_KIND | typeof OCMF_KIND
+  readonly kind: MeteringKind | typeof EVENT_KIND | typeof KEY_KIND | typeof OCMF_KIND
   /** The envelope; of `ocmf` the text. */
   readonly bytes: Uint8Array
   /** As in `frame 12, record 40`. */
@@ -26,8 +27,17 @@ export function visitSigned(reader: JournalReader, visit: (item: JournalItem) =>
     const metering = METERING_KINDS.find(one => one === kind)
     if (metering !== undefined)
       visit({ kind: metering, bytes: readMeteringRecord(bytes)?.envelope ?? bytes, where, carried })
-    else if (kind === EVENT_KIND || kind === OCMF_KIND) visit({ kind, bytes, where, carried })
+    else if (kind === EVENT_KIND || kind === KEY_KIND || kind === OCMF_KIND) visit({ kind, bytes, where, carried })
   })
+}
+
+/** The key statements and revocations of a journal: a revocation says of what stands before it whether it is to be believed. */
+export async function readKeyRecords(reader: JournalReader): Promise<Result<readonly Uint8Array[]>> {
+  const records: Uint8Array[] = []
+  const visited = await visitSigned(reader, ({ kind, bytes }) => {
+    if (kind === KEY_KIND) records.push(bytes)
+  })
+  return visited.ok ? ok(records) : visited
 }
 
 /** Contexts by what readings refer to them with, and which of them were given out already. */

@@ -6,7 +6,7 @@ import { surveyJournal } from '../../drivers/store/journal-survey.ts'
 import { toHex } from '../../protocol/bytes.ts'
 import { collectBroken, createReadingAudit } from '../../protocol/reading/audit.ts'
 import { ok, type Result } from '../../protocol/result.ts'
-import { visitSigned } from './journal-records.ts'
+import { readKeyRecords, visitSigned } from './journal-records.ts'
 import { holdAgainst, readHeads } from './verify-heads.ts'
 import { auditVerdict, type Verdict } from './verify-report.ts'
 
@@ -25,12 +25,19 @@ export async function judgeJournal(
   const broken = collectBroken()
   for (const { segment, offset, bytes, reason } of survey.value.broken)
     broken.add(`${segment} byte ${offset}`, { code: 'journal.corrupt', bytes, reason })
-  const audit = createReadingAudit({ verifier: createVerifier(), ...(keys.length > 0 ? { keys } : {}) })
+  let ocmf = 0
   const reader = await openJournalReader(disk.value)
+  const stated = reader.ok ? await readKeyRecords(reader.value) : reader
+  const audit = createReadingAudit({
+    verifier: createVerifier(),
+    ...(keys.length > 0 ? { keys } : {}),
+    keyRecords: stated.ok ? stated.value : [],
+  })
   const visited = reader.ok
     ? await visitSigned(reader.value, ({ kind, bytes, where, carried }) => {
         // Of what was carried over from dropped segments only contexts are needed: what they stand for is not there.
-        if (kind === 'context' || (kind !== 'ocmf' && !carried)) audit.add(bytes, where)
+        if (kind === 'ocmf' && !carried) ocmf++
+        if (kind === 'context' || (kind !== 'ocmf' && kind !== 'key' && !carried)) audit.add(bytes, where)
       })
     : reader
   // What the survey found is said once, and with every place.
@@ -62,6 +69,11 @@ export async function judgeJournal(
           `a commit was cut short at segment ${segment} byte ${offset}; nothing in it was acknowledged`,
       ),
       ...(heads.value.length > 0 ? [] : ['records cut off the end show only against a head in other hands: --head']),
+      ...(ocmf > 0
+        ? [
+            `of ${ocmf} OCMF records in it nothing is said: give them out (journal export --format ocmf), verify that file`,
+          ]
+        : []),
       ...verdict.notes,
     ],
     json: {

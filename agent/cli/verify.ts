@@ -3,6 +3,7 @@ import { createVerifier } from '../../drivers/crypto/verifier.ts'
 import { isFolder } from '../../drivers/store/folder.ts'
 import { type FileFault, readBytes } from '../../drivers/text-file.ts'
 import { toHex } from '../../protocol/bytes.ts'
+import { parseKeyRecord } from '../../protocol/identity/rotation.ts'
 import { createReadingAudit } from '../../protocol/reading/audit.ts'
 import { type Fault, fail, faultLine, ok, type Result } from '../../protocol/result.ts'
 import { verifyBsmSnapshot } from '../../protocol/sunspec/bsm-snapshot.ts'
@@ -48,7 +49,7 @@ export async function verify(file: string, options: VerifyOptions, terminal: Ter
 }
 
 /** What kept a journal from being looked at, and is no answer about it. */
-const isOfFolder = ({ code }: Fault): boolean => /^disk\./.test(code) || code === 'journal.io'
+const isOfFolder = ({ code }: Fault): boolean => /^disk\./.test(code) || /^journal\.(io|missing)$/.test(code)
 const isFileFault = (fault: Fault): fault is FileFault => fault.code.startsWith('file.')
 
 async function judgeFile(file: string, typed: readonly string[]): Promise<Result<Verdict>> {
@@ -79,7 +80,8 @@ async function withKeys(
 
 function judge(evidence: Exclude<EvidenceFile, { kind: 'charging' }>, keys: readonly Uint8Array[]): Result<Verdict> {
   if (evidence.kind === 'bsm-snapshot') return judgeSnapshot(evidence.bytes, keys)
-  const audit = createReadingAudit({ verifier: createVerifier(), ...(keys.length > 0 ? { keys } : {}) })
+  const keyRecords = evidence.envelopes.map(({ envelope }) => envelope).filter(each => parseKeyRecord(each).ok)
+  const audit = createReadingAudit({ verifier: createVerifier(), ...(keys.length > 0 ? { keys } : {}), keyRecords })
   for (const { envelope, where } of evidence.envelopes) audit.add(envelope, where)
   return ok(auditVerdict('signed readings', audit.end(), evidence.broken))
 }

@@ -6,9 +6,11 @@ import { equalBytes, toHex } from '../bytes.ts'
 import { kidOf, parseSign1 } from '../crypto/cose.ts'
 import type { Verifier } from '../crypto/verify.ts'
 import { algOfKey, type KeyTrust } from '../identity/key.ts'
+import { parseKeyRecord } from '../identity/rotation.ts'
 import { done, type Fault, fail, type Result } from '../result.ts'
 import type { MeterValue } from '../telegram/obis.ts'
-import type { Instant, TimeQuality } from '../time.ts'
+import { type Instant, instant, type TimeQuality } from '../time.ts'
+import { createAuditKeys } from './audit-keys.ts'
 import { type ChainCheck, createChainCheck, createEventChainCheck, isCounter } from './chain.ts'
 import { CONTEXT_REFERENCE_BYTES, type Context, parseContext } from './context.ts'
 import { type Event, parseEvent, type What } from './event.ts'
@@ -99,6 +101,8 @@ export interface AuditOptions {
   readonly verifier: Verifier
   /** Raw public keys that may sign. Without any, a key is taken as its context says, and nobody has vouched for it. */
   readonly keys?: readonly Uint8Array[]
+  /** Key statements and revocations that came with the rest, in any order: a key that one of `keys` handed over to may sign. */
+  readonly keyRecords?: readonly Uint8Array[]
 }
 
 export interface ReadingAudit {
@@ -122,7 +126,7 @@ interface Chain {
 const QUALITIES: readonly TimeQuality[] = ['unknown', 'informative', 'relative', 'synchronised']
 const worse = (a: TimeQuality, b: TimeQuality): TimeQuality => (QUALITIES.indexOf(a) < QUALITIES.indexOf(b) ? a : b)
 
-export function createReadingAudit({ verifier, keys }: AuditOptions): ReadingAudit {
+export function createReadingAudit({ verifier, keys, keyRecords = [] }: AuditOptions): ReadingAudit {
   const contexts = new Map<string, VerifiedContext>()
   const signers = new Map<string, readonly AuditedSigner[]>()
   const chains = new Map<string, Chain>()
@@ -131,24 +135,20 @@ export function createReadingAudit({ verifier, keys }: AuditOptions): ReadingAud
   const heads = new Map<string, JournalHead>()
   const broken = collectBroken()
 
-  const isExpected = (key: Uint8Array) => keys?.some(one => equalBytes(one, key)) === true
-
-  const keyFault = (key: Uint8Array): Fault | undefined =>
-    keys === undefined || isExpected(key)
-      ? undefined
-      : { code: 'audit.other-key', key: toHex(key), hint: 'none of the keys that were expected' }
+  const trusted = createAuditKeys({ verifier, keys, records: keyRecords })
 
   function noteSigner(key: Uint8Array, device: Uint8Array, trust?: KeyTrust): void {
     const name = `${toHex(key)} ${toHex(device)}`
     const before = signers.get(name) ?? []
     if (trust === undefined ? before.length > 0 : before.some(one => one.trust === trust)) return
-    const signer = { key, kid: kidOf(algOfKey(key)!, key), device, expected: isExpected(key) }
+    const signer = { key, kid: kidOf(algOfKey(key)!, key), device, expected: trusted.isExpected(key, device) }
     const claimed = before.filter(one => one.trust !== undefined)
     signers.set(name, [...claimed, trust === undefined ? signer : { ...signer, trust }])
   }
 
-  function addContext(envelope: Uint8Array, { key }: Context): Result<void> {
-    const other = keyFault(key)
+  function addContext(envelope: Uint8Array, { key, device, boot }: Context): Result<void> {
+    // A context has no time of its own: its readings are judged by theirs.
+    const other = trusted.faultOf(key, device, { boot, time: instant(0) })
     if (other !== undefined) return fail(other)
     const verified = verifyContext(envelope, key, verifier)
     if (!verified.ok) return verified
@@ -159,8 +159,9 @@ export function createReadingAudit({ verifier, keys }: AuditOptions): ReadingAud
     return done
   }
 
-  function addEvent(envelope: Uint8Array, { key, device }: Event, where: string): Result<void> {
-    const other = keyFault(key)
+  function addEvent(envelope: Uint8Array, said: Event, where: string): Result<void> {
+    const { key, device } = said
+    const other = trusted.faultOf(key, device, said)
     if (other !== undefined) return fail(other)
     const verified = verifyEvent(envelope, key, verifier)
     if (!verified.ok) return verified
@@ -193,15 +194,15 @@ export function createReadingAudit({ verifier, keys }: AuditOptions): ReadingAud
     return done
   }
 
-  function addReading(envelope: Uint8Array, { context }: Reading): Result<VerifiedReading> {
+  function addReading(envelope: Uint8Array, { context, time }: Reading): Result<VerifiedReading> {
     const named = contexts.get(toHex(context))
-    return named === undefined
-      ? fail({
-          code: 'audit.no-context',
-          context: toHex(context),
-          hint: 'a reading travels with its context, before it',
-        })
-      : verifyReadingIn(named, envelope, verifier)
+    if (named === undefined) {
+      const hint = 'a reading travels with its context, before it'
+      return fail({ code: 'audit.no-context', context: toHex(context), hint })
+    }
+    const { key, device, boot } = named.context
+    const other = trusted.faultOf(key, device, { boot, time })
+    return other === undefined ? verifyReadingIn(named, envelope, verifier) : fail(other)
   }
 
   function follow(verified: VerifiedReading, where: string): void {
@@ -267,15 +268,20 @@ export function createReadingAudit({ verifier, keys }: AuditOptions): ReadingAud
         const added = addHead(envelope, head.value, opened.value.kid)
         return added.ok ? undefined : broken.add(where, added.fault)
       }
+      // Read before all else: they say of every other envelope whether its key may have signed it.
+      if (parseKeyRecord(envelope).ok) return
       broken.add(where, { code: 'audit.unknown-payload', reading: reading.fault.code, context: context.fault.code })
     },
-    end: () => ({
-      signers: [...signers.values()].flat(),
-      meters: [...chains.values()].map(({ meter }) => meter),
-      contexts: contexts.size,
-      events,
-      heads: [...heads.values()],
-      broken,
-    }),
+    end: () => {
+      for (const fault of trusted.broken()) broken.add('key records', fault)
+      return {
+        signers: [...signers.values()].flat(),
+        meters: [...chains.values()].map(({ meter }) => meter),
+        contexts: contexts.size,
+        events,
+        heads: [...heads.values()],
+        broken,
+      }
+    },
   }
 }
