@@ -175,13 +175,18 @@ export function joinSpans(a: Span, b: Span): Span {
     }
     const opening = early.opening.sequence < late.opening.sequence ? early.opening : late.opening
     const [closed, other] = early.closing.sequence > late.closing.sequence ? [early, y] : [late, x]
-    const fell = apart ? late.opening.energy < early.closing.energy : closed.closing.energy < opening.energy
-    if (fell) broken.push('counter-fell')
+    if (falls([early.opening, early.closing, late.opening, late.closing])) broken.push('counter-fell')
     const unsettled = closed.unsettled || (!apart && isFlawed(other))
     return { obis, opening, closing: closed.closing, readings: early.readings + late.readings, unsettled }
   })
   const span = { first: x.first, last: Math.max(x.last, y.last), records: x.records + y.records, counters }
   return spanWith(span, [...(x.touched ?? []), ...(y.touched ?? [])], broken)
+}
+
+/** Whether one is lower than the one that was read before it. */
+function falls(points: readonly Point[]): boolean {
+  const inOrder = points.toSorted((a, b) => a.sequence - b.sequence)
+  return inOrder.some(({ energy }, i) => i > 0 && energy < inOrder[i - 1]!.energy)
 }
 
 const counterOf = (span: Span, obis: Obis): Counter | undefined => span.counters.find(one => one.obis === obis)
@@ -325,7 +330,8 @@ function bucketOf(
   const { opening, closing, readings } = counter
   const from = start?.point ?? opening
   const energy = (closing.energy - from.energy) as Energy
-  const ordered = isWhole(reach) && (start === undefined || (start.last !== undefined && start.last + 1 === reach.first))
+  const ordered =
+    isWhole(reach) && (start === undefined || (start.last !== undefined && start.last + 1 === reach.first))
   const wrong: readonly [Absence, boolean][] = [
     ['one-reading', start === undefined && readings === 1],
     ['energy-error', isFlawed(reach) || start?.unsettled === true],

@@ -143,6 +143,13 @@ test('a clock set back into another quarter leaves both without a number, and th
   ])
 })
 
+test('a counter that fell when its clock was set back gives no number to the hour that holds both', () => {
+  const readings = [at(1, 16, 100), at(2, 31, 400), at(3, 17, 300), at(4, 32, 500)]
+  const hour = (all: readonly Reading[]) => bucketsOf(placed(spansOf(all)), asked([minutes(0), minutes(60)])).map(short)
+  assert.equal(hour(readings), ['0: counter-fell'])
+  assert.equal(hour(readings.with(2, at(3, 17, 400))), ['0: 400 Wh 16..32'])
+})
+
 test('a time that was never compared with another places a reading, and its bucket is not complete', () => {
   const unsure = { status: ['before-sync'], quality: 'informative' } as const
   assert.equal(roll([at(1, 0, 100), at(2, 15, 110, unsure)], 0, 15), ['0: 10 Wh 0..15 before-sync'])
