@@ -38,6 +38,8 @@ type SignatureFault =
   | { readonly code: 'ocmf.no-key'; readonly hint: string }
   | KeyFault
 
+const POINT_HINT = 'the key is a bare point: its curve is taken from the records, which do not sign it'
+
 /**
  * The verdict over records in the order given, all of one station and one key. A single record is a run of one: begin or
  * end alone is no broken rule, but then the transaction is not whole and no energy is said. `key` is text as
@@ -54,6 +56,7 @@ export function verifyOcmf(
   if (!given.ok) broken.push(given.fault)
   const records: { readonly record: OcmfRecord; readonly number: number }[] = []
   let used: EcPublicKey | undefined
+  const curves = new Set<CurveName>()
   let signed = 0
   for (const [i, text] of texts.entries()) {
     const parsed = parseOcmf(text)
@@ -66,15 +69,11 @@ export function verifyOcmf(
     else {
       signed++
       used = checked.value
-      if (given.value.kind === 'point')
-        notes.push({
-          code: 'ocmf.curve-unsigned',
-          record: i + 1,
-          curve: used.curve,
-          hint: 'the key is a bare point: its curve is taken from the record, which does not sign it',
-        })
+      curves.add(used.curve)
     }
   }
+  if (given.ok && given.value.kind === 'point')
+    for (const curve of curves) notes.push({ code: 'ocmf.curve-unsigned', curve, hint: POINT_HINT })
   const transactions = judgeRun(records, broken)
   const isClean = broken.length === 0
   const last = records.at(-1)?.record.payload

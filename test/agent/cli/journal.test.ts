@@ -9,11 +9,12 @@ import { createSigner } from '../../../drivers/crypto/signer.ts'
 import { openDisk, openFolder } from '../../../drivers/store/disk.ts'
 import { openJournal } from '../../../drivers/store/journal.ts'
 import { openJournalReader } from '../../../drivers/store/journal-reader.ts'
-import { toHex } from '../../../protocol/bytes.ts'
+import { toHex, utf8 } from '../../../protocol/bytes.ts'
 import { encodeHead, HEAD_PURPOSE } from '../../../protocol/reading/head.ts'
 import { must } from '../../../protocol/result.ts'
 import { instant } from '../../../protocol/time.ts'
 import { assert, suite } from '../../harness.ts'
+import { payloadOf, signed, stationOn } from '../../protocol/ocmf/foreign.ts'
 import { chainOf, sampleContext, sealContext, sealReading } from '../../protocol/reading/sample.ts'
 import { runTieline } from './cli-run.ts'
 
@@ -29,7 +30,7 @@ const readings = await Promise.all(chain.map(({ reading }) => sealReading(readin
 const BLOCK = 4096
 
 /** A journal of twelve readings, each in a block of its own, over several segments of eight blocks. */
-async function writeJournal(): Promise<string> {
+async function writeJournal(ocmf?: string): Promise<string> {
   const folder = newFolder()
   const disk = must(await openDisk(folder))
   const { clock, timers } = createSystemTime()
@@ -48,6 +49,7 @@ async function writeJournal(): Promise<string> {
     encodeMeteringRecord({ name: 'grid', meterId: sampleContext.meterId, envelope })
   must(await journal.append('context', record(context), { urgent: true }))
   for (const envelope of readings) must(await journal.append('reading', record(envelope), { urgent: true }))
+  if (ocmf !== undefined) must(await journal.append('ocmf', utf8(ocmf), { urgent: true }))
   await journal.close()
   await disk.close()
   return folder
@@ -84,6 +86,16 @@ test('a whole journal is checked, verified, and given out as lines that verify a
   writeFileSync(file, lines.out)
   const again = await runTieline(['verify', file, '--key', KEY, '--json'])
   assert.equal([again.exit, again.json()[0].meters[0].readings], [0, 12])
+})
+
+test('of OCMF records it says that they are not judged, and how they are', async () => {
+  const folder = await writeJournal(signed(payloadOf()))
+  const verified = await runTieline(['verify', folder, '--key', KEY])
+  assert.is(verified.exit, 0)
+  assert.ok(verified.out.includes('of 1 OCMF records in it nothing is said'), verified.out)
+  const file = join(root, 'given.ocmf')
+  writeFileSync(file, (await runTieline(['journal', 'export', folder, '--format', 'ocmf'])).out)
+  assert.is((await runTieline(['verify', file, '--key', stationOn('secp256r1').key])).exit, 0)
 })
 
 test('a part is given out by time and meter, behind its context; what matches nothing says so', async () => {

@@ -165,7 +165,8 @@ test('a bare point takes its curve from the record, and the verdict says so', ()
     const xy = key.slice(-4 * bytes)
     const compressed = (Number.parseInt(xy.slice(-1), 16) % 2 === 0 ? '02' : '03') + xy.slice(0, 2 * bytes)
     for (const point of [xy, `04${xy}`, compressed]) {
-      const verdict = verifyOcmf([record], point, verifier)
+      const second = signed(payloadOf({ PG: 'F1' }, { ...BEGIN, TX: undefined }), stationOn(curve))
+      const verdict = verifyOcmf([record, second], point, verifier)
       assert.ok(verdict.ok, `${curve} ${point}`)
       assert.equal(
         verdict.notes.map(({ code }) => code),

@@ -15,6 +15,7 @@ import { must } from '../../../protocol/result.ts'
 import type { MeterValue } from '../../../protocol/telegram/obis.ts'
 import { assert, suite } from '../../harness.ts'
 import { assertProperty, fc } from '../../property.ts'
+import { noOpenssl } from './foreign.ts'
 import { anyReading, begin, end, inContext, record, signer, spki, station, textOf } from './sample.ts'
 
 const test = suite('ocmf: what is written, judged by others')
@@ -31,16 +32,6 @@ const accepted = async (text: string): Promise<boolean> => {
     return (await roadLabs.parseAndVerify(text, await roadLabsKey)).verified
   } catch {
     // It refuses a text that it cannot take apart by throwing.
-    return false
-  }
-}
-
-function opensslRuns(): boolean {
-  try {
-    execFileSync('openssl', ['version'], { stdio: 'ignore' })
-    return true
-  } catch {
-    // Not installed.
     return false
   }
 }
@@ -73,31 +64,27 @@ test('another implementation accepts it, with a user, attachments, either series
   assert.equal([told.IS, told.IL, told.IT, told.PG], [true, 'TRUSTED', 'CENTRAL', 'T9007199254740991'])
 })
 
-test.skipIf(
-  opensslRuns() ? undefined : 'no-openssl',
-  'openssl on the command line accepts it, and not with another payload',
-  () => {
-    const folder = mkdtempSync(join(tmpdir(), 'tieline-ocmf-'))
-    try {
-      const file = (name: string, bytes: Uint8Array | string) => {
-        writeFileSync(join(folder, name), bytes)
-        return join(folder, name)
-      }
-      const [, payload, signature] = textOf().split('|')
-      const key = file('key.der', spki)
-      const sig = file('sig.der', fromHex(JSON.parse(signature!).SD)!)
-      const verify = (data: string) =>
-        execFileSync('openssl', ['dgst', '-sha256', '-verify', key, '-keyform', 'DER', '-signature', sig, data], {
-          encoding: 'utf8',
-          stdio: ['ignore', 'pipe', 'ignore'],
-        })
-      assert.match(verify(file('payload', payload!)), /Verified OK/)
-      assert.throws(() => verify(file('other', payload!.replace('12.012', '12.013'))))
-    } finally {
-      rmSync(folder, { recursive: true })
+test.skipIf(noOpenssl, 'openssl on the command line accepts it, and not with another payload', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tieline-ocmf-'))
+  try {
+    const file = (name: string, bytes: Uint8Array | string) => {
+      writeFileSync(join(folder, name), bytes)
+      return join(folder, name)
     }
-  },
-)
+    const [, payload, signature] = textOf().split('|')
+    const key = file('key.der', spki)
+    const sig = file('sig.der', fromHex(JSON.parse(signature!).SD)!)
+    const verify = (data: string) =>
+      execFileSync('openssl', ['dgst', '-sha256', '-verify', key, '-keyform', 'DER', '-signature', sig, data], {
+        encoding: 'utf8',
+        stdio: ['ignore', 'pipe', 'ignore'],
+      })
+    assert.match(verify(file('payload', payload!)), /Verified OK/)
+    assert.throws(() => verify(file('other', payload!.replace('12.012', '12.013'))))
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+})
 
 test('every single byte changed is refused by another implementation', async () => {
   const text = textOf({ series: 'F', readings: [end] })
