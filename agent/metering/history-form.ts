@@ -58,7 +58,8 @@ const SESSION = {
   ...FRAMES,
 } as const
 /** A deal has one of each; a contract that is started again and again has more. */
-const sessionCodec = list(record(SESSION), 0, 256)
+const MAX_SESSION = 256
+const sessionCodec = list(record(SESSION), 0, MAX_SESSION)
 export type SessionReading = RecordOf<typeof SESSION>
 
 const reader =
@@ -79,6 +80,12 @@ export const readSession = reader(sessionCodec)
 
 export const joinQuarters = (a: QuarterRecord | undefined, b: QuarterRecord): QuarterRecord =>
   a === undefined ? b : { span: joinSpans(a.span, b.span), from: Math.min(a.from, b.from), to: Math.max(a.to, b.to) }
+
+/** Of more than an entry holds, the first and the last. */
+export function joinSessions(a: readonly SessionReading[] = [], b: readonly SessionReading[] = []): SessionReading[] {
+  const all = [...a, ...b]
+  return all.length <= MAX_SESSION ? all : [...all.slice(0, MAX_SESSION / 2), ...all.slice(-MAX_SESSION / 2)]
+}
 
 // --- Keys
 

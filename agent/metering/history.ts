@@ -30,6 +30,7 @@ import {
   encodeQuarter,
   encodeSession,
   joinQuarters,
+  joinSessions,
   type QuarterRecord,
   quarterKey,
   quarterNamed,
@@ -148,7 +149,7 @@ export async function openHistory(options: HistoryOptions): Promise<Result<Histo
     const { sequence, time, reason } = reading
     const at = sessionKey(reading.session.contract)
     const found: SessionReading = { name, meterId, sequence, time, reason, ...frames }
-    unwritten.sessions.set(at, [...(unwritten.sessions.get(at) ?? []), found])
+    unwritten.sessions.set(at, joinSessions(unwritten.sessions.get(at), [found]))
   }
 
   function onSigned(name: string, { context, reading }: SignedReading): void {
@@ -200,8 +201,7 @@ export async function openHistory(options: HistoryOptions): Promise<Result<Histo
     unwritten = nothing()
     const putBack = (failed: Result<void>): Result<void> => {
       for (const [key, later] of unwritten.quarters) mine.quarters.set(key, joinQuarters(mine.quarters.get(key), later))
-      for (const [key, later] of unwritten.sessions)
-        mine.sessions.set(key, [...(mine.sessions.get(key) ?? []), ...later])
+      for (const [key, later] of unwritten.sessions) mine.sessions.set(key, joinSessions(mine.sessions.get(key), later))
       for (const key of unwritten.chains) mine.chains.add(key)
       unwritten = mine
       return failed
@@ -217,7 +217,7 @@ export async function openHistory(options: HistoryOptions): Promise<Result<Histo
     for (const [key, readings] of mine.sessions) {
       const stored = await stand(key, readSession)
       if (!stored.ok) return putBack(stored)
-      entries.push([key, encodeSession([...(stored.value ?? []), ...readings])])
+      entries.push([key, encodeSession(joinSessions(stored.value, readings))])
     }
     const moved = next !== undefined && next.frame > (cursor?.frame ?? 0) ? next : undefined
     if (moved !== undefined) entries.push([CURSOR_KEY, encodeCursor(moved)])
@@ -369,7 +369,7 @@ export async function openHistory(options: HistoryOptions): Promise<Result<Histo
       answer(async () => {
         const key = sessionKey(contract)
         const stored = await stand(key, readSession)
-        return stored.ok ? ok([...(stored.value ?? []), ...(unwritten.sessions.get(key) ?? [])]) : stored
+        return stored.ok ? ok(joinSessions(stored.value, unwritten.sessions.get(key))) : stored
       }),
 
     onSigned,

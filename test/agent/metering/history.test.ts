@@ -173,6 +173,24 @@ test('readings and sessions are found in the journal where it says that they sta
   assert.equal(must(await history.session(new Uint8Array(32))), [])
 })
 
+test('of a contract that is started without end the first readings and the last are found', async () => {
+  const site = await bench()
+  const history = must(await openOver(site, createMemoryIndex()))
+  for (let i = 0; i < 2; i++) {
+    for (const each of await sign(site, 200, n => ({
+      reason: n % 2 === 0 ? 'begin' : 'end',
+      session: { contract: CONTRACT, line: 'L1', direction: 'export' },
+    })))
+      history.onSigned(METER, each)
+    await site.time.advance(QUARTER)
+  }
+  const found = must(await history.session(CONTRACT)).map(({ sequence }) => sequence)
+  assert.is(found.length, 256)
+  assert.equal([found[0], found[127], found[128], found[255]], [1, 128, 273, 400])
+  assert.equal(site.logs, [])
+  await history.stop()
+})
+
 test('a reading that is heard and then found again behind the cursor counts once', async () => {
   const site = await bench()
   const index = createMemoryIndex()
