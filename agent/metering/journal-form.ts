@@ -8,9 +8,13 @@
 import type { JournalRecord } from '../../drivers/store/journal-block.ts'
 import type { Keep } from '../../drivers/store/journal-state.ts'
 import { concat, fromUtf8, utf8 } from '../../protocol/bytes.ts'
+import { type Instant, instant } from '../../protocol/time.ts'
 
 export const METERING_KINDS = ['context', 'reading', 'gap'] as const
 export type MeteringKind = (typeof METERING_KINDS)[number]
+
+/** The last moment that was signed as a known time, as decimal text: kept when readings are signed whose time is not. */
+export const KNOWN_TIME = 'known-time'
 
 export interface MeteringRecord {
   /** The meter's name in the configuration. */
@@ -37,8 +41,16 @@ export function readMeteringRecord(bytes: Uint8Array): MeteringRecord | undefine
     : { name, meterId, envelope: bytes.subarray(envelopeAt) }
 }
 
+export const encodeKnownTime = (at: Instant): Uint8Array => utf8(String(at))
+
+export function readKnownTime(bytes: Uint8Array): Instant | undefined {
+  const text = fromUtf8(bytes)
+  return text !== undefined && /^\d{1,15}$/.test(text) ? instant(Number(text)) : undefined
+}
+
 /** Of each meter a restart needs the newest record of each kind. */
 export function keepMetering({ kind, bytes }: JournalRecord): Keep | undefined {
+  if (kind === KNOWN_TIME) return { as: kind }
   if (!METERING_KINDS.some(each => each === kind)) return undefined
   // What cannot be read is kept as well: a restart must hear of it and say so.
   return { as: `${kind}/${readMeteringRecord(bytes)?.meterId ?? ''}` }

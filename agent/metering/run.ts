@@ -12,7 +12,7 @@ import { done, type Fault, fail, ok, type Result } from '../../protocol/result.t
 import type { Instant, Mono } from '../../protocol/time.ts'
 import { type Chain, createChain, type Identity, type LastRecords, restoreChain, type SignedReading } from './chain.ts'
 import { errorsOf, judge, learn, nothingKnown, powerOf, remember, signedRegisters, voltageOf } from './decide.ts'
-import { readMeteringRecord } from './journal-form.ts'
+import { encodeKnownTime, KNOWN_TIME, readKnownTime, readMeteringRecord } from './journal-form.ts'
 import { type Believed, newRun, pollMs, type Run } from './meter-run.ts'
 import { createWallClock } from './wall-clock.ts'
 
@@ -102,6 +102,7 @@ export function createMetering(options: MeteringOptions): Metering {
   let boot = 1
   let stopped = false
   let badRecord: string | undefined
+  let knownTime: Instant | undefined
 
   /** A read that began after this call. Whoever comes while one runs shares the next: a slow meter piles nothing up. */
   function readAnew(run: Run): Promise<Result<Believed>> {
@@ -274,6 +275,10 @@ export function createMetering(options: MeteringOptions): Metering {
 
   return {
     restore: ({ kind, bytes }) => {
+      if (kind === KNOWN_TIME) {
+        knownTime = readKnownTime(bytes)
+        if (knownTime === undefined) badRecord ??= kind
+      }
       if (kind !== 'context' && kind !== 'reading' && kind !== 'gap') return
       const record = readMeteringRecord(bytes)
       if (record === undefined) {
@@ -304,7 +309,13 @@ export function createMetering(options: MeteringOptions): Metering {
           run.known = remember(run.known, meterId, restored.value.registers)
         }
       }
-      wall.restore(clockSets, last)
+      // Where the newest readings are of an unknown time, it is of those before them.
+      const floor = last ?? knownTime
+      wall.restore(clockSets, floor)
+      // Before the first reading that says no more than that its time is unknown.
+      if (floor !== undefined && floor !== knownTime && clock.now() < floor) {
+        void journal.append(KNOWN_TIME, encodeKnownTime(floor))
+      }
       for (const run of runs.values()) {
         run.silentSince = clock.mono()
         poll(run)

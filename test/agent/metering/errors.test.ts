@@ -133,6 +133,33 @@ test('after a restart a clock behind the last signed time is unknown, until it i
   assert.equal((await signedBy(second)).errors, [])
 })
 
+test('a clock behind the last signed time is unknown after any number of restarts, not only after the first', async () => {
+  let quality: TimeQuality = 'informative'
+  const { site, again } = await siteAt(NOW, () => quality)
+  const stopped = async ({ metering, journal }: Site) => {
+    await metering.stop()
+    await journal.close()
+  }
+  await site.time.advance(20_000)
+  await stopped(site)
+  site.time.stepWall(-86_400_000)
+  for (let i = 0; i < 3; i++) {
+    const next = await again()
+    await next.time.advance(20_000)
+    assert.equal((await signedBy(next)).errors, ['time'], `restart ${i + 1}`)
+    await stopped(next)
+  }
+  // A source that is in control may say that the old time was wrong; from then on it is no bound any more.
+  quality = 'synchronised'
+  const set = await again()
+  assert.equal((await signedBy(set)).errors, [])
+  await stopped(set)
+  quality = 'informative'
+  const last = await again()
+  assert.equal((await signedBy(last)).errors, [])
+  await stopped(last)
+})
+
 test('a clock that flaps for hours is told of now and then, whole, and counted every time', async () => {
   let quality: TimeQuality = 'synchronised'
   const { site, told } = await siteAt(NOW, () => quality)
