@@ -6,11 +6,17 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Sign1 } from '@auth0/cose'
 import { decode as decode2, encode as encode2, type Tag } from 'cbor2'
+import { signEnvelope } from '../../../drivers/crypto/sign-envelope.ts'
+import { createP256Signer, createSigner } from '../../../drivers/crypto/signer.ts'
 import { equalBytes, hex, toHex, utf8 } from '../../../protocol/bytes.ts'
 import { type Cbor, decode, encode } from '../../../protocol/cbor.ts'
 import { assemble, protectedHeader } from '../../../protocol/crypto/cose.ts'
+import { encodeReading, READING_PURPOSE, type Reading } from '../../../protocol/reading/reading.ts'
+import { verifyContext, verifyReading } from '../../../protocol/reading/verify.ts'
 import { must } from '../../../protocol/result.ts'
 import { assert, suite } from '../../harness.ts'
+import { fc } from '../../property.ts'
+import { anyReading } from '../ocmf/sample.ts'
 import { everyKind, type Kind } from './every-kind.ts'
 import { verifier } from './sample.ts'
 
@@ -26,7 +32,7 @@ const codeOf = ({ verify }: Kind, bytes: Uint8Array): string => {
 
 /** SubjectPublicKeyInfo up to the raw key (RFC 8410 section 4; RFC 5480 section 2). */
 const SPKI_HEAD = { EdDSA: '302a300506032b6570032100', ES256: '3039301306072a8648ce3d020106082a8648ce3d030107032200' }
-const keyOf = ({ signer: { alg, publicKey } }: Kind) =>
+const keyOf = ({ signer: { alg, publicKey } }: Pick<Kind, 'signer'>) =>
   createPublicKey({ key: Buffer.from(SPKI_HEAD[alg] + toHex(publicKey), 'hex'), format: 'der', type: 'spki' })
 
 /** Header, payload and signature, and what was signed (RFC 9052 section 4.4), taken apart and put together by cbor2. */
@@ -37,18 +43,49 @@ function taken(envelope: Uint8Array, purpose: Uint8Array) {
   return { payload, signature, message: encode2(['Signature1', header, purpose, payload], { cde: true }) }
 }
 
+/** Whether @auth0/cose takes it. It refuses by throwing, a text that is no COSE_Sign1 as well as a wrong signature. */
+async function peerTakes(by: Pick<Kind, 'signer'>, envelope: Uint8Array, externalAAD: Uint8Array): Promise<boolean> {
+  try {
+    await Sign1.decode(envelope).verify(keyOf(by), { externalAAD })
+    return true
+  } catch {
+    return false
+  }
+}
+
 test('each is verified by ours and by @auth0/cose, and by neither for another purpose', async () => {
   for (const kind of kinds) {
     assert.is(codeOf(kind, kind.envelope), 'accepted', kind.name)
-    const peer = (externalAAD: Uint8Array) =>
-      Sign1.decode(kind.envelope)
-        .verify(keyOf(kind), { externalAAD })
-        .then(
-          () => true,
-          () => false,
-        )
-    assert.ok(await peer(kind.purpose), kind.name)
-    assert.not.ok(await peer(utf8('tieline/other/1')), kind.name)
+    assert.ok(await peerTakes(kind, kind.envelope, kind.purpose), kind.name)
+    assert.not.ok(await peerTakes(kind, kind.envelope, utf8('tieline/other/1')), kind.name)
+  }
+})
+
+test('@auth0/cose refuses a reading with a bit changed anywhere', async () => {
+  for (const kind of kinds.filter(({ name }) => name.endsWith(' reading'))) {
+    for (let at = 0; at < kind.envelope.length; at++) {
+      const bad = kind.envelope.slice()
+      bad[at]! ^= 0x01
+      assert.not.ok(await peerTakes(kind, bad, kind.purpose), `${kind.name}, byte ${at}`)
+    }
+  }
+})
+
+test('any reading is verified by both, by its own key only', async () => {
+  const contexts = kinds.filter(({ name }) => name.endsWith(' context'))
+  assert.is(contexts.length, 2)
+  for (const context of contexts) {
+    const seed = new Uint8Array(32).fill(8)
+    const stranger = context.signer.alg === 'EdDSA' ? createSigner(seed) : createP256Signer(seed)
+    const { hash } = must(verifyContext(context.envelope, context.signer.publicKey, verifier))
+    for (const any of fc.sample(anyReading, { numRuns: 20, seed: 9052 })) {
+      const reading: Reading = { ...any, context: hash.subarray(0, 8), previous: new Uint8Array(32) }
+      const { envelope } = must(await signEnvelope(context.signer, encodeReading(reading), READING_PURPOSE))
+      assert.ok(await peerTakes(context, envelope, READING_PURPOSE))
+      assert.not.ok(await peerTakes({ signer: stranger }, envelope, READING_PURPOSE))
+      const found = must(verifyReading(envelope, context.envelope, context.signer.publicKey, verifier))
+      assert.is(found.reading.sequence, any.sequence)
+    }
   }
 })
 
