@@ -1,8 +1,9 @@
 /**
  * A journal as tools and indexes read it: nothing is locked and nothing changed, so that a copy of its folder does as well.
- * Read beside the agent that writes it, it shows what was there when it was opened; a commit under way then looks torn.
+ * Read beside the agent that writes it, it shows what was there when it was opened; a commit under way then looks torn. What
+ * looks broken only because the agent went on meanwhile looks otherwise the next time; so a fault is one that comes twice.
  */
-import { fail, ok, type Result } from '../../protocol/result.ts'
+import { fail, faultLine, ok, type Result } from '../../protocol/result.ts'
 import {
   type Cut,
   type Head,
@@ -31,7 +32,7 @@ export interface JournalReader {
   readonly segments: readonly Segment[]
   /** What power cuts left half written and no writer has cleared yet. */
   readonly cuts: readonly Cut[]
-  /** Every record in the frames from `from` on, in order. */
+  /** Every record in the frames from `from` on, in order; `journal.dropped-meanwhile` where the writer dropped them since. */
   visit(visitor: Visitor, from?: bigint): Promise<Result<void, JournalFault>>
   /** The hash of the frame of that sequence, to hold against a head; undefined where it was dropped or is not there yet. */
   frameHash(sequence: bigint): Promise<Result<Uint8Array | undefined, JournalFault>>
@@ -41,7 +42,32 @@ export interface JournalReader {
  * `journal.missing` where nothing is there, `journal.not-a-journal` where something else is. Verified at opening are the
  * openings of all segments and everything from the newest checkpoint on; the rest is when it is visited.
  */
-export async function openJournalReader(disk: ReadableDisk): Promise<Result<JournalReader, JournalFault>> {
+export function openJournalReader(disk: ReadableDisk): Promise<Result<JournalReader, JournalFault>> {
+  return readUntilSettled(
+    () => openOnce(disk),
+    read => (read.ok ? undefined : faultLine(read.fault)),
+  )
+}
+
+/** An agent that drops or rotates makes nothing look broken so many times in a row, each time elsewhere. */
+const READS = 5
+
+/** Reads until nothing is wrong, or the same as the time before. */
+export async function readUntilSettled<T>(
+  read: () => Promise<T>,
+  wrongIn: (found: T) => string | undefined,
+): Promise<T> {
+  let found = await read()
+  for (let reads = 1; reads < READS; reads++) {
+    const wrong = wrongIn(found)
+    if (wrong === undefined) return found
+    found = await read()
+    if (wrongIn(found) === wrong) return found
+  }
+  return found
+}
+
+async function openOnce(disk: ReadableDisk): Promise<Result<JournalReader, JournalFault>> {
   const there = await openJournalFolder(disk)
   if (!there.ok) return there
   const found = await recoverJournal(disk, LAYOUT)
@@ -59,9 +85,26 @@ export async function openJournalReader(disk: ReadableDisk): Promise<Result<Jour
     first: segments[0]!.before,
     segments,
     cuts,
-    visit: (visitor, from) => visitRecords(disk, segments, visitor, from),
+    visit: async (visitor, from) => {
+      const visited = await visitRecords(disk, segments, visitor, from)
+      return visited.ok ? visited : fail(await blame(disk, visited.fault))
+    },
     frameHash: sequence => frameHash(disk, segments, sequence),
   })
+}
+
+/** A segment that is gone together with all older ones was dropped while it was waited for. */
+async function blame(disk: ReadableDisk, fault: JournalFault): Promise<JournalFault> {
+  if (fault.code !== 'journal.segment-missing') return fault
+  const numbers = await listSegments(disk, LAYOUT)
+  const [oldest] = numbers.ok ? numbers.value : []
+  return oldest !== undefined && fault.segment < segmentName(LAYOUT, oldest)
+    ? {
+        code: 'journal.dropped-meanwhile',
+        segment: fault.segment,
+        hint: 'its time of keeping was over: read once more',
+      }
+    : fault
 }
 
 /** The numbers of a journal's segments, one at least. */

@@ -32,6 +32,7 @@ export type JournalFault =
   | SegmentFault<'journal'>
   | { readonly code: 'disk.held'; readonly name: string; readonly hint: string }
   | { readonly code: 'journal.missing'; readonly hint: string }
+  | { readonly code: 'journal.dropped-meanwhile'; readonly segment: string; readonly hint: string }
   | { readonly code: 'journal.not-a-journal'; readonly files: number; readonly found: string; readonly hint: string }
   | { readonly code: 'journal.no-origin'; readonly segment: string; readonly hint: string }
   | { readonly code: 'journal.foreign'; readonly owner: string; readonly expected: string; readonly hint: string }

@@ -3,7 +3,7 @@
  * changed. What stands behind a broken place is looked for at every block.
  */
 import { equalBytes } from '../../protocol/bytes.ts'
-import { ok, type Result } from '../../protocol/result.ts'
+import { faultLine, ok, type Result } from '../../protocol/result.ts'
 import {
   BLOCK,
   MAX_COMMIT,
@@ -15,7 +15,7 @@ import {
   readRecords,
 } from './journal-block.ts'
 import { type Origin, readCheckpoint, readNote, readOrigin, unwrap } from './journal-own.ts'
-import { type JournalHead, openJournalFolder } from './journal-reader.ts'
+import { type JournalHead, openJournalFolder, readUntilSettled } from './journal-reader.ts'
 import { type Cut, type ReadableDisk, readSegment, segmentName } from './journal-recovery.ts'
 import { type JournalFault, LAYOUT } from './journal-state.ts'
 
@@ -55,35 +55,37 @@ interface Found {
   readonly frame: ReadFrame
 }
 
-interface Walked {
-  readonly number: number
-  readonly size: number
-  readonly bytes: Uint8Array
-  readonly found: readonly Found[]
-  readonly opening: Opening | undefined
-}
-
-export async function surveyJournal(disk: ReadableDisk): Promise<Result<Survey, JournalFault>> {
-  const numbers = await openJournalFolder(disk)
-  if (!numbers.ok) return numbers
-  const walked: Walked[] = []
-  for (const number of numbers.value) {
-    const bytes = await readSegment(disk, LAYOUT, number)
-    if (!bytes.ok) return bytes
-    walked.push(walk(number, bytes.value))
-  }
-  const links = chainOf(walked)
-  const newest = links.at(-1)?.number ?? 0
-  return ok(
-    judge(
-      links,
-      walked.filter(({ number }) => number > newest),
-    ),
+export function surveyJournal(disk: ReadableDisk): Promise<Result<Survey, JournalFault>> {
+  return readUntilSettled(
+    () => surveyOnce(disk),
+    survey =>
+      !survey.ok
+        ? faultLine(survey.fault)
+        : survey.value.broken.length === 0
+          ? undefined
+          : JSON.stringify(survey.value.broken),
   )
 }
 
+/** One segment after the other, so that a long journal takes no more memory than a short one. */
+async function surveyOnce(disk: ReadableDisk): Promise<Result<Survey, JournalFault>> {
+  const numbers = await openJournalFolder(disk)
+  if (!numbers.ok) return numbers
+  const unopened: number[] = []
+  // From the newest down, so that what is written meanwhile stands behind what was read.
+  for (const number of numbers.value.toReversed()) {
+    const bytes = await readSegment(disk, LAYOUT, number)
+    if (!bytes.ok) return bytes
+    if (walk(bytes.value).length > 0) break
+    unopened.unshift(number)
+  }
+  const begun = numbers.value.slice(0, numbers.value.length - unopened.length)
+  const links = await chainOf(disk, begun)
+  return links.ok ? judge(disk, links.value, unopened) : links
+}
+
 /** Every sound frame of a file. */
-function walk(number: number, bytes: Uint8Array): Walked {
+function walk(bytes: Uint8Array): Found[] {
   const found: Found[] = []
   for (let at = 0; at + BLOCK <= bytes.length; ) {
     const read = readFrame(bytes.subarray(at))
@@ -91,39 +93,44 @@ function walk(number: number, bytes: Uint8Array): Walked {
     if (sound) found.push({ at, end: at + read.used, frame: read.value })
     at += sound ? read.used : BLOCK
   }
-  const first = found[0]
-  const opening = first?.at === 0 ? readOpening(first.frame) : undefined
-  return { number, size: bytes.length, bytes, found, opening }
+  return found
 }
 
 interface Link {
   readonly number: number
-  /** Undefined where the file is gone. */
-  readonly walked: Walked | undefined
+  /** Whether the file is there. */
+  readonly isThere: boolean
+  readonly opening: Opening | undefined
   /** Where the segment behind says that it ends, and that one's first frame. */
   readonly sealedAt: number | undefined
   readonly behind: ReadFrame | undefined
 }
 
 /** From the newest that was begun back, as each opening names the one before; where an opening is gone, the file before. */
-function chainOf(walked: readonly Walked[]): readonly Link[] {
-  const byNumber = new Map(walked.map(each => [each.number, each]))
+async function chainOf(disk: ReadableDisk, numbers: readonly number[]): Promise<Result<readonly Link[], JournalFault>> {
   const links: Link[] = []
-  let number = walked.findLast(({ found }) => found.length > 0)?.number ?? 0
-  let behind: Walked | undefined
-  while (number > 0 && number >= walked[0]!.number) {
-    const here = byNumber.get(number)
-    const sealedAt = behind?.opening?.endsAt
-    links.unshift({ number, walked: here, sealedAt, behind: behind?.opening && behind.found[0]!.frame })
-    const before = walked.findLast(each => each.number < number)?.number ?? 0
-    const named = here?.opening?.after
-    behind = here
-    number = named !== undefined && named < number ? named : before
+  let number = numbers.at(-1) ?? 0
+  let behind: { readonly opening: Opening; readonly frame: ReadFrame } | undefined
+  while (number > 0 && number >= numbers[0]!) {
+    const isThere = numbers.includes(number)
+    const bytes = isThere ? await readSegment(disk, LAYOUT, number, 0, BLOCK) : ok(new Uint8Array())
+    if (!bytes.ok) return bytes
+    const first = readFrame(bytes.value)
+    const frame = first.kind === 'frame' ? first.value : undefined
+    const opening = frame && readOpening(frame)
+    links.unshift({ number, isThere, opening, sealedAt: behind?.opening.endsAt, behind: behind?.frame })
+    behind = opening && { opening, frame: frame! }
+    const named = opening?.after
+    number = named !== undefined && named < number ? named : (numbers.findLast(each => each < number) ?? 0)
   }
-  return links
+  return ok(links)
 }
 
-function judge(links: readonly Link[], unopened: readonly Walked[]): Survey {
+async function judge(
+  disk: ReadableDisk,
+  links: readonly Link[],
+  unopened: readonly number[],
+): Promise<Result<Survey, JournalFault>> {
   const broken: Broken[] = []
   const cuts: Cut[] = []
   const segments: SurveyedSegment[] = []
@@ -132,16 +139,22 @@ function judge(links: readonly Link[], unopened: readonly Walked[]): Survey {
   let head: JournalHead | undefined
   let records = 0
   const [oldest] = links
-  for (const { number, walked, sealedAt, behind } of links) {
+  let first: ReadFrame | undefined
+  for (const link of links) {
+    const { number, isThere, opening, sealedAt, behind } = link
     const say = (offset: number, bytes: number, reason: string) =>
       broken.push({ segment: segmentName(LAYOUT, number), offset, bytes, reason })
-    if (walked === undefined) {
+    if (!isThere) {
       say(0, 0, 'it is not there')
       continue
     }
-    const { bytes, opening } = walked
-    const until = sealedAt ?? walked.found.at(-1)?.end ?? 0
-    const found = walked.found.filter(({ end }) => end <= until)
+    const read = await readSegment(disk, LAYOUT, number)
+    if (!read.ok) return read
+    const bytes = read.value
+    const walked = walk(bytes)
+    const until = sealedAt ?? walked.at(-1)?.end ?? 0
+    const found = walked.filter(({ end }) => end <= until)
+    if (link === oldest) first = walked[0]?.frame
     if (opening !== undefined) records = Number(opening.next) - 1
     let last: ReadFrame | undefined
     let at = 0
@@ -164,30 +177,32 @@ function judge(links: readonly Link[], unopened: readonly Walked[]): Survey {
     if (at < until) say(at, until - at, reasonAt(bytes, at))
     else if (behind !== undefined && last !== undefined && !follows(behind, last))
       say(at, 0, 'the segment behind it does not continue it')
-    if (sealedAt === undefined && number === links.at(-1)!.number) {
+    if (link === links.at(-1)) {
       const torn = tornBytes(bytes, at)
       if (torn > MAX_COMMIT) say(at, torn, reasonAt(bytes, at))
       else if (torn > 0) cuts.push({ segment: number, offset: at, bytes: torn })
     }
-    segments.push({ number, bytes: walked.size, endsAt: until, frames: found.length, records: own })
+    segments.push({ number, bytes: bytes.length, endsAt: until, frames: found.length, records: own })
     if (last !== undefined) head = { sequence: last.sequence, hash: last.hash, records }
   }
   // Made and never begun; the power may have gone while its opening was written, which is one block.
-  for (const { number, bytes } of unopened) {
-    const torn = tornBytes(bytes, 0)
+  for (const number of unopened) {
+    const read = await readSegment(disk, LAYOUT, number)
+    if (!read.ok) return read
+    // It may have been begun meanwhile.
+    const torn = readFrame(read.value).kind === 'frame' ? 0 : tornBytes(read.value, 0)
     if (torn > BLOCK)
       broken.push({ segment: segmentName(LAYOUT, number), offset: 0, bytes: torn, reason: 'no opening' })
     else if (torn > 0) cuts.push({ segment: number, offset: 0, bytes: torn })
   }
-  const before = oldest?.walked?.opening?.after ?? 0
+  const before = oldest?.opening?.after ?? 0
   if (before > dropped) {
     broken.unshift({ segment: segmentName(LAYOUT, before), offset: 0, bytes: 0, reason: 'it is not there' })
   }
-  const first = oldest?.walked?.found[0]?.frame
-  if (oldest?.walked?.opening?.after === 0 && (first?.sequence !== 1n || !equalBytes(first.previous, NO_HASH))) {
+  if (oldest?.opening?.after === 0 && (first?.sequence !== 1n || !equalBytes(first.previous, NO_HASH))) {
     broken.unshift({ segment: segmentName(LAYOUT, oldest.number), offset: 0, bytes: 0, reason: 'not a beginning' })
   }
-  return { origin, segments, broken, cuts, head }
+  return ok({ origin, segments, broken, cuts, head })
 }
 
 const follows = (frame: ReadFrame, last: ReadFrame): boolean =>

@@ -201,6 +201,8 @@ async function openHeld(options: JournalOptions, release: () => Promise<void>): 
   if (state.dropped > 0) await writer.dropBelow(state.dropped + 1)
   let retainedAt = 0
   let visiting = 0
+  /** While segments are taken away nobody begins to read. */
+  let dropping: Promise<unknown> = Promise.resolve()
 
   const queue: Waiting[] = []
   let queuedBytes = 0
@@ -265,12 +267,16 @@ async function openHeld(options: JournalOptions, release: () => Promise<void>): 
     const now = clock.quality() === 'synchronised' ? clock.now() : undefined
     const last = lastToDrop(writer.segments(), { retention, segmentBytes, checkpoint, now })
     if (last === undefined) return
-    const note: Note = { kind: 'dropped', segment: last.number, ...last.seal! }
+    dropping = drop({ kind: 'dropped', segment: last.number, ...last.seal! })
+    await dropping
+  }
+
+  async function drop(note: Note): Promise<void> {
     const record = noteRecord(note, clock.now())
     const committed = await writer.commit(encodeRecords([record]))
     if (!committed.ok) return
     records++
-    await writer.dropBelow(last.number + 1)
+    await writer.dropBelow(note.segment + 1)
     take(note, record)
   }
 
@@ -307,6 +313,7 @@ async function openHeld(options: JournalOptions, release: () => Promise<void>): 
     visit: async (visitor, from) => {
       visiting++
       try {
+        await dropping
         return await visitRecords(disk, writer.segments(), visitor, from)
       } finally {
         visiting--
