@@ -1,5 +1,6 @@
 /** How meter values are shown: as JSON for programs, and in words for people. */
 import { CHANNELS, type Channel } from '../../drivers/meters/page.ts'
+import { decimalText } from '../../protocol/json-write.ts'
 import type { MeterValue, Obis, UnitName } from '../../protocol/telegram/obis.ts'
 
 /** `value` times ten to the `scaler`, in `unit`. The value is text, because it may have more digits than a double holds. */
@@ -118,7 +119,7 @@ function obisWords({ obis, unit }: Pick<MeterValue, 'obis' | 'unit'>): string {
 /** The exact decimal with its unit, energy in kWh: `4426.123 kWh`; behind it the time of what is not of now. */
 export function valueText({ value, scaler, unit, at }: MeterValue): string {
   const kilo = unit === 'Wh' || unit === 'varh' || unit === 'VAh'
-  const number = `${decimal(value, kilo ? scaler - 3 : scaler)}${unit === '1' ? '' : ` ${kilo ? 'k' : ''}${unit}`}`
+  const number = `${decimalText(value, kilo ? scaler - 3 : scaler)}${unit === '1' ? '' : ` ${kilo ? 'k' : ''}${unit}`}`
   return at === undefined ? number : `${number}, of ${meterTime(at)}`
 }
 
@@ -131,12 +132,6 @@ const meterTime = (at: string): string =>
     (_, year, month, day, hour, minute, second, season) =>
       `20${year}-${month}-${day} ${hour}:${minute}:${second}${SEASONS[season] ?? ''}`,
   )
-
-function decimal(value: bigint, scaler: number): string {
-  if (scaler >= 0) return String(value * 10n ** BigInt(scaler))
-  const digits = String(value < 0n ? -value : value).padStart(1 - scaler, '0')
-  return `${value < 0n ? '-' : ''}${digits.slice(0, scaler)}.${digits.slice(scaler)}`
-}
 
 /** Columns two blanks apart, the last one as it is; lines end with a line feed. */
 export function table(rows: readonly (readonly string[])[]): string {

@@ -25,7 +25,7 @@ export async function readHeads(file: string, keys: readonly Uint8Array[]): Prom
   const audit = createReadingAudit({ verifier: createVerifier(), keys })
   for (const { envelope, where } of evidence.value.envelopes) audit.add(envelope, where)
   const { heads, broken } = audit.end()
-  const [wrong] = broken.listed
+  const [wrong] = [...evidence.value.broken.listed, ...broken.listed]
   // A head that nobody vouches for proves nothing, and a wrong one must not pass for a missing one.
   if (wrong !== undefined) return fail({ ...wrong.fault, file, where: wrong.where, hint: wrong.fault.hint ?? HINT })
   return heads.length > 0 ? ok(heads) : fail({ code: 'verify.no-head', file, hint: HINT })

@@ -1,6 +1,6 @@
 /** What `tieline verify` found, as one JSON object and in words. Every kind of evidence answers in this form. */
 import { toHex } from '../../protocol/bytes.ts'
-import type { Audit, AuditedMeter, BrokenList } from '../../protocol/reading/audit.ts'
+import type { Audit, AuditedMeter, AuditedSigner, BrokenList } from '../../protocol/reading/audit.ts'
 import { type Fault, faultLine } from '../../protocol/result.ts'
 import { findValue, type MeterValue } from '../../protocol/telegram/obis.ts'
 import { isoTime } from '../../protocol/time.ts'
@@ -89,7 +89,12 @@ export function auditVerdict(what: string, audit: Audit, before: BrokenList): Ve
     ],
     notes: [
       ...(signers.some(({ expected }) => !expected) ? [UNVOUCHED] : []),
-      ...(heads.length > 0 ? ['heads are listed: verify the journal itself, and compare its frames with them'] : []),
+      ...gatewaysOfSeveral(signers).map(
+        device => `gateway ${device}: more than one key signed for it; each could have written what the other did not`,
+      ),
+      ...(heads.length > 0
+        ? ['heads say how long a journal is: verify the journal itself, with this file as --head']
+        : []),
     ],
     broken: nothing
       ? brokenBy('all of it', { code: 'verify.nothing', hint: 'it holds nothing that is signed' })
@@ -116,6 +121,15 @@ export function auditVerdict(what: string, audit: Audit, before: BrokenList): Ve
       heads: heads.map(head => ({ ...hexed(head), time: isoTime(head.time) })),
     },
   }
+}
+
+function gatewaysOfSeveral(signers: readonly AuditedSigner[]): readonly string[] {
+  const keys = new Map<string, Set<string>>()
+  for (const { device, key } of signers) {
+    const name = toHex(device)
+    keys.set(name, (keys.get(name) ?? new Set()).add(toHex(key)))
+  }
+  return [...keys].flatMap(([device, { size }]) => (size > 1 ? [device] : []))
 }
 
 function meterText({ meterId, page, readings, gaps, withErrors, sequence, time, quality }: AuditedMeter): string {

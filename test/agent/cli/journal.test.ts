@@ -9,7 +9,7 @@ import { createSigner } from '../../../drivers/crypto/signer.ts'
 import { openDisk, openFolder } from '../../../drivers/store/disk.ts'
 import { openJournal } from '../../../drivers/store/journal.ts'
 import { openJournalReader } from '../../../drivers/store/journal-reader.ts'
-import { toHex, utf8 } from '../../../protocol/bytes.ts'
+import { concat, toHex, utf8 } from '../../../protocol/bytes.ts'
 import { encodeHead, HEAD_PURPOSE } from '../../../protocol/reading/head.ts'
 import { must } from '../../../protocol/result.ts'
 import { instant } from '../../../protocol/time.ts'
@@ -188,6 +188,9 @@ test('an end cut off, or written anew, shows against a head in other hands, and 
   assert.is(await against(await write('h1', {})), '0 ')
   assert.is(await against(await write('h2', { hash: new Uint8Array(32) })), '1 journal.forked')
   assert.is(await against(await write('h3', { journal: new Uint8Array(16) })), '1 journal.other')
+  const damaged = join(root, 'h4')
+  writeFileSync(damaged, concat(Uint8Array.of(1, 2), readFileSync(join(root, 'h1'))))
+  assert.is(await against(damaged), '1 envelopes.shape', 'a head that is broken does not pass for one less')
   const anchor = join(root, 'anchor.json')
   writeFileSync(anchor, JSON.stringify({ journal: toHex(reader.id), frame: String(sequence), hash: toHex(hash) }))
   assert.is(await against(anchor), '0 ')

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { envelopeJson } from '../../../agent/cli/envelope-json.ts'
 import { verdictText } from '../../../agent/cli/verify-report.ts'
+import { createSigner } from '../../../drivers/crypto/signer.ts'
 import { concat, toHex } from '../../../protocol/bytes.ts'
 import { noSharedData } from '../../data.ts'
 import { assert, suite } from '../../harness.ts'
@@ -184,6 +185,20 @@ test('charging records of two stations are judged by the key of each, and a key 
     const { exit, err } = await runTieline(['verify', file, '--key', keys[0]!, '--key', key])
     assert.equal([exit, err.split('\n').length], [2, 2], key)
   }
+})
+
+test('where a second key signed for a gateway, a person is told', async () => {
+  const other = createSigner(new Uint8Array(32).fill(9))
+  const second = await sealContext({ ...sampleContext, key: other.publicKey }, other)
+  const keys = ['--key', KEY, '--key', toHex(other.publicKey)]
+  const notesOf = async (...envelopes: Uint8Array[]) => {
+    const { exit, json } = await runTieline(['verify', write('k', concat(...envelopes)), ...keys, '--json'])
+    assert.is(exit, 0)
+    return json()[0].notes
+  }
+  assert.equal(await notesOf(whole), [])
+  const [note] = await notesOf(context, second)
+  assert.ok(note.startsWith(`gateway ${toHex(sampleContext.device)}: more than one key`), note)
 })
 
 test('what is no evidence is said in one line, also to a program', async () => {
