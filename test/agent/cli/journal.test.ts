@@ -189,7 +189,7 @@ test('an end cut off, or written anew, shows against a head in other hands, and 
   assert.is(await against(await write('h2', { hash: new Uint8Array(32) })), '1 journal.forked')
   assert.is(await against(await write('h3', { journal: new Uint8Array(16) })), '1 journal.other')
   const damaged = join(root, 'h4')
-  writeFileSync(damaged, concat(Uint8Array.of(1, 2), readFileSync(join(root, 'h1'))))
+  writeFileSync(damaged, concat(readFileSync(join(root, 'h1')), Uint8Array.of(1, 2)))
   assert.is(await against(damaged), '1 envelopes.shape', 'a head that is broken does not pass for one less')
   const anchor = join(root, 'anchor.json')
   writeFileSync(anchor, JSON.stringify({ journal: toHex(reader.id), frame: String(sequence), hash: toHex(hash) }))
