@@ -13,7 +13,7 @@ import { decodeAs } from '../../protocol/record.ts'
 import { type Fault, ok, type Result } from '../../protocol/result.ts'
 import type { LightAgent } from '../light/light.ts'
 import type { LedgerAccount } from '../trading/account.ts'
-import type { Heads } from './heads.ts'
+import { denies, type Heads } from './heads.ts'
 
 const ANCHOR_EVERY_MS = 86_400_000
 
@@ -32,7 +32,7 @@ export async function proveAnchor(
 export interface AnchorOptions {
   readonly account: Pick<LedgerAccount, 'address' | 'submit'>
   readonly light: Pick<LightAgent, 'prove'>
-  readonly journal: Pick<Journal, 'id' | 'onNote'>
+  readonly journal: Pick<Journal, 'id' | 'onNote' | 'visit'>
   readonly heads: Pick<Heads, 'onHead'>
   readonly clock: Clock
   readonly log: Log
@@ -45,13 +45,25 @@ export interface AnchorOptions {
 export function startAnchors(options: AnchorOptions): void {
   const { account, light, journal, heads, clock, log, health, everyMs = ANCHOR_EVERY_MS } = options
   let due = false
+  /** Whether this journal was found to go on from its anchor. */
+  let held = false
   let turn: Promise<unknown> = Promise.resolve()
+
+  /** How this journal contradicts what it once said; undefined where it goes on from it. */
+  async function lostSince({ frame: anchored, hash }: AnchoredHead, head: JournalHead): Promise<Fault | undefined> {
+    const frame = BigInt(head.sequence)
+    if (frame < anchored) return { code: 'anchors.ahead', anchored, journal: frame }
+    // Read once: what is there at one time of a run is there at every later one.
+    const forked = frame === anchored ? !equalBytes(hash, head.hash) : !held && (await denies(journal, anchored, hash))
+    held ||= !forked
+    return forked ? { code: 'anchors.forked', frame: anchored, anchored: toHex(hash), journal: frame } : undefined
+  }
 
   async function consider(head: JournalHead): Promise<void> {
     const proven = await proveAnchor(light, account.address, journal.id)
     if (!proven.ok) return health('journal.anchor', proven.fault)
     const newest = proven.value
-    const lost = newest === undefined ? undefined : lostSince(newest, head)
+    const lost = newest === undefined ? undefined : await lostSince(newest, head)
     health('journal.cut-off', lost)
     if (lost !== undefined) return
     if (newest !== undefined) {
@@ -72,12 +84,4 @@ export function startAnchors(options: AnchorOptions): void {
   heads.onHead(({ head }) => {
     turn = turn.then(() => consider(head))
   })
-}
-
-/** How this journal contradicts what it once said; undefined where it goes on from it. */
-function lostSince(anchor: AnchoredHead, head: JournalHead): Fault | undefined {
-  const [anchored, frame] = [anchor.frame, BigInt(head.sequence)]
-  if (frame < anchored) return { code: 'anchors.ahead', anchored, journal: frame }
-  if (frame > anchored || equalBytes(anchor.hash, head.hash)) return undefined
-  return { code: 'anchors.forked', frame, anchored: toHex(anchor.hash), journal: toHex(head.hash) }
 }

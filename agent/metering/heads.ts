@@ -158,12 +158,7 @@ export function createHeads(options: HeadsOptions): Heads {
       // Once: what is there at one time of a run is there at every later one, and reading costs a segment.
       if (compared.has(name)) return
       compared.add(name)
-      let found: Uint8Array | undefined
-      const visited = await journal.visit((_, { frame, frameHash }) => {
-        if (Number(frame) === sequence) found = frameHash
-      }, BigInt(sequence))
-      // A frame that was dropped in its time, or holds no record, says nothing.
-      if (!visited.ok || found === undefined || equalBytes(found, hash)) return
+      if (!(await denies(journal, BigInt(sequence), hash))) return
     }
     const hint = 'this is an older copy of the journal, or its end was cut off; restore the newest'
     const fault = { code: 'heads.forgotten', peer: name, kept: sequence, journal: now, hint }
@@ -241,6 +236,15 @@ export function createHeads(options: HeadsOptions): Heads {
       cancel()
     },
   }
+}
+
+/** Whether a journal has another frame than this in its place. One that was dropped in its time, or holds no record, says nothing. */
+export async function denies(journal: Pick<Journal, 'visit'>, sequence: bigint, hash: Uint8Array): Promise<boolean> {
+  let found: Uint8Array | undefined
+  const visited = await journal.visit((_, { frame, frameHash }) => {
+    if (frame === sequence) found = frameHash
+  }, sequence)
+  return visited.ok && found !== undefined && !equalBytes(found, hash)
 }
 
 /** Why a head cannot follow one that was kept; undefined where it can, or is only late. */

@@ -24,7 +24,8 @@ function createYard() {
   const noteListeners: ((note: Note) => void)[] = []
   const headListeners: ((signed: SignedHead) => void)[] = []
   const sent: TxContent[] = []
-  const yard = { bench, health, sent, light: true, mempool: true }
+  const frames = new Map<bigint, Uint8Array>()
+  const yard = { bench, health, sent, frames, light: true, mempool: true }
   const light = {
     prove: async (key: Uint8Array) => {
       if (!yard.light) return fail({ code: 'light.no-head' })
@@ -43,7 +44,16 @@ function createYard() {
       },
     },
     light,
-    journal: { id: JOURNAL, onNote: listener => void noteListeners.push(listener) },
+    journal: {
+      id: JOURNAL,
+      onNote: listener => void noteListeners.push(listener),
+      visit: async visitor => {
+        for (const [frame, frameHash] of yard.frames) {
+          visitor({ kind: 'x', bytes: frameHash }, { frame, frameHash, carried: false, index: 0 } as never)
+        }
+        return ok(undefined)
+      },
+    },
     heads: { onHead: listener => void headListeners.push(listener) },
     clock: time.clock,
     log: () => {},
@@ -116,6 +126,23 @@ test('a journal that is shorter than its anchor, or has another frame there, is 
   assert.is(yard.sent.length, 1)
   await yard.headAt(20)
   assert.is(yard.health.get('journal.cut-off'), undefined)
+})
+
+test('an older copy that has grown beyond its anchor is found by the frame that stands there now', async () => {
+  const yard = createYard()
+  const copy = createYard()
+  for (const each of [yard, copy]) await each.headAt(20)
+  // The agents start again: one on its journal, one on a copy that wrote a frame 20 of its own.
+  yard.frames.set(20n, fill(20))
+  copy.frames.set(20n, fill(99))
+  for (const each of [yard, copy]) {
+    each.seal()
+    await each.headAt(25)
+  }
+  assert.is(yard.health.get('journal.cut-off'), undefined)
+  assert.is(await yard.anchored(), 25n)
+  assert.is(copy.health.get('journal.cut-off')?.code, 'anchors.forked')
+  assert.is(await copy.anchored(), 20n)
 })
 
 test('a journal is held against its anchor as against a head', async () => {
