@@ -2,7 +2,7 @@
 
 import type { OcmfRecord, Reading } from './parse.ts'
 import type { IdLevel } from './payload.ts'
-import { subtract } from './values.ts'
+import { readRegisterName, subtract } from './values.ts'
 import type { BrokenRule, ChargedEnergy, Transaction } from './verdict.ts'
 
 export interface NumberedRecord {
@@ -146,6 +146,7 @@ function judgeTransaction(parts: readonly NumberedRecord[], broken: BrokenRule[]
     const energy = judgeEnds(run, whole, broken)
     if (energy !== undefined) energies.push(energy)
   }
+  judgeMeasured(energies, parts.at(-1)!.number, broken)
   const mark = ({ time }: Reading) => ({ at: time.at, quality: time.quality })
   return {
     ...(user === undefined ? {} : { user }),
@@ -153,6 +154,21 @@ function judgeTransaction(parts: readonly NumberedRecord[], broken: BrokenRule[]
     ...(end === undefined ? {} : { end: mark(end) }),
     whole,
     energies,
+  }
+}
+
+/** B0 and B2 tell one energy, each cut off at its own last digit: further apart, one of them is wrong. */
+function judgeMeasured(energies: readonly ChargedEnergy[], record: number, broken: BrokenRule[]): void {
+  const told = new Map<string, ChargedEnergy>()
+  for (const energy of energies) {
+    const measured = readRegisterName(energy.obis)?.measured
+    if (measured === undefined) continue
+    const other = told.get(measured) ?? energy
+    told.set(measured, other)
+    const { value, scaler } = subtract(energy, other)
+    const digits = 10n ** BigInt(energy.scaler - scaler) + 10n ** BigInt(other.scaler - scaler)
+    if (value >= digits || -value >= digits)
+      broken.push({ code: 'ocmf.registers-differ', record, obis: energy.obis, from: other.obis })
   }
 }
 

@@ -76,6 +76,8 @@ export interface RegisterName {
   readonly direction?: 'import' | 'export'
   /** The register runs on from one transaction to the next and never falls. */
   readonly runsOn: boolean
+  /** What the two registers of table 25 that measure one thing share: B0 in all and B2 within a transaction, and so on. */
+  readonly measured?: string
 }
 
 /** Value group C of energy, and whether the register runs on (IEC 62056-6-1; OCMF 1.4: B0 to B3 and C0 to C3). */
@@ -97,14 +99,22 @@ const ENERGY: ReadonlyMap<number, readonly ['import' | 'export', boolean]> = new
  * with a letter, are hexadecimal; b and e stand for any. A group F other than 255 is a register that starts anew.
  */
 export function readRegisterName(obis: string): RegisterName | undefined {
-  const match = /^\d{1,3}-(?:\d{1,3}|b):([0-9a-f]{1,3})\.([0-9a-f]{1,3})\.[0-9a-f]{1,3}(?:[*.]([0-9a-f]{1,3}))?$/i.exec(
-    obis,
-  )
+  const match =
+    /^\d{1,3}-(?:\d{1,3}|b):([0-9a-f]{1,3})\.([0-9a-f]{1,3})\.([0-9a-f]{1,3})(?:[*.]([0-9a-f]{1,3}))?$/i.exec(obis)
   if (match === null) return undefined
-  const [, c, d, f = 'FF'] = match
+  const [, c, d, e, f = 'FF'] = match
   const isHex = /^\d\d-\d\d:/.test(obis)
   const group = (digits: string) => Number.parseInt(digits, isHex || /[a-f]/i.test(digits) ? 16 : 10)
   const energy = group(d!) === 8 ? ENERGY.get(group(c!)) : undefined
   if (energy === undefined) return { obis, runsOn: false }
-  return { obis, direction: energy[0], runsOn: energy[1] && group(f) === 255 }
+  const [direction, isTotal] = energy
+  // Not of a tariff: a total in all would be held against a part.
+  const isPaired = group(c!) >= 0xb0 && group(e!) === 0 && group(f) === 255
+  return {
+    obis,
+    direction,
+    runsOn: isTotal && group(f) === 255,
+    // B0 and B2 differ in one bit, as do B1 and B3.
+    ...(isPaired ? { measured: `${group(c!) & ~2}` } : {}),
+  }
 }

@@ -63,6 +63,34 @@ test('a transaction does not begin before the one that it follows has ended, wha
   assert.equal(rulesBroken(whole('T1', 12), whole('T2', 12)), ['ocmf.time-back'])
 })
 
+test('two registers that measure one thing tell one energy, to their last digits', () => {
+  const told = (c: string, begun: unknown, ended: unknown) => {
+    const RI = `01-00:${c}.08.00*FF`
+    return [
+      { ...BEGIN, RI, RV: begun },
+      { ...END, RI, RV: ended },
+    ] as const
+  }
+  const codes = (...pairs: (readonly [Loose, Loose])[]) =>
+    rulesBroken(payloadOf({}, ...pairs.map(([begun]) => begun), ...pairs.map(([, ended]) => ended)))
+  // 10.25 kWh in all: within the transaction 10.25, 10.2 or 10.3, and not 99 or 10.4.
+  for (const within of [10.25, 10.2, 10.3]) assert.equal(codes(told('B0', 100.5, 110.75), told('B2', 0, within)), [])
+  for (const within of [99, 10.4, 10.1])
+    assert.equal(codes(told('B0', 100.5, 110.75), told('B2', 0, within)), ['ocmf.registers-differ'], String(within))
+  assert.equal(codes(told('C1', 0, 5), told('C3', 0, 9)), ['ocmf.registers-differ'])
+  // At the mains and at the vehicle, in and out, and by tariff: other things.
+  for (const c of ['B1', 'B3', 'C0', 'C2']) assert.equal(codes(told('B0', 0, 5), told(c, 0, 9)), [], c)
+  const [begun, ended] = told('B2', 0, 9)
+  const RI = '01-00:B2.08.01*FF'
+  assert.equal(
+    codes(told('B0', 0, 5), [
+      { ...begun, RI },
+      { ...ended, RI },
+    ]),
+    [],
+  )
+})
+
 test('no number of broken rules is too many', () => {
   const flagged = `{"TM":"2024-02-29T12:00:00,000+0100 S","TX":"X","RV":1,"RI":"1-0:1.8.0","RU":"kWh","EF":"E","ST":"E"}`
   const many = (entries: string) => payloadOf().replace(/"RD":.*/, `"RD":[${entries}]}`)
