@@ -18,6 +18,8 @@ export interface Run {
   /** The read in progress, if any, and the one that all who came during it share. */
   reading: Promise<Result<Believed>> | undefined
   following: Promise<Result<Believed>> | undefined
+  /** When the last read began. */
+  began: Mono
   signedMono: Mono | undefined
   silentSince: Mono
   gapSigned: boolean
@@ -41,6 +43,7 @@ export const newRun = (config: MeteredMeter, now: Mono): Run => ({
   chain: undefined,
   reading: undefined,
   following: undefined,
+  began: now,
   signedMono: undefined,
   silentSince: now,
   gapSigned: false,

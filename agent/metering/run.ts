@@ -9,7 +9,7 @@ import type { Power, Voltage } from '../../protocol/quantity.ts'
 import type { What } from '../../protocol/reading/event.ts'
 import type { Reason, Session } from '../../protocol/reading/reading.ts'
 import { done, type Fault, fail, ok, type Result } from '../../protocol/result.ts'
-import type { Instant, Mono } from '../../protocol/time.ts'
+import { type Instant, later, type Mono } from '../../protocol/time.ts'
 import { type Chain, createChain, type Identity, type LastRecords, restoreChain, type SignedReading } from './chain.ts'
 import { errorsOf, judge, learn, nothingKnown, powerOf, remember, signedRegisters, voltageOf } from './decide.ts'
 import { encodeKnownTime, KNOWN_TIME, readKnownTime, readMeteringRecord } from './journal-form.ts'
@@ -116,6 +116,7 @@ export function createMetering(options: MeteringOptions): Metering {
 
   function readNow(run: Run): Promise<Result<Believed>> {
     const began = clock.mono()
+    run.began = began
     const answer = run.config.meter.read().then(result => {
       run.reading = undefined
       return stopped ? fail({ code: 'metering.stopped' }) : believe(run, result, began)
@@ -248,7 +249,9 @@ export function createMetering(options: MeteringOptions): Metering {
     run.signedMono = run.latest?.takenMono
     const chain = chainOf(run, meterId)
     if (!chain.ok) return health(`meter.${run.config.name}.chain`, chain.fault)
-    const [taken, takenMono] = [clock.now(), clock.mono()]
+    // Of the answer that is awaited nobody knows yet when it was taken, but not before it was asked for.
+    const takenMono = run.reading === undefined ? clock.mono() : run.began
+    const taken = later(clock.now(), takenMono - clock.mono())
     const worth = wall.judge(taken, takenMono)
     const errors = errorsOf(nothingKnown(meterId), [], false, worth.quality)
     const what = { registers: [], reason: 'gap', taken, takenMono, ...worth, errors, urgent: false } as const

@@ -4,8 +4,9 @@ import { createSimTime } from '../../../hw/sim/clock.ts'
 import { createSimDisk } from '../../../hw/sim/disk.ts'
 import { seededRandom } from '../../../hw/sim/random.ts'
 import { verifyChain } from '../../../protocol/reading/chain.ts'
+import { fail, ok } from '../../../protocol/result.ts'
+import { OBIS } from '../../../protocol/telegram/obis.ts'
 import { assert, suite } from '../../harness.ts'
-
 import { boot, chainIn, codeOf, fakeMeter, newSite, settle, signer } from './site.ts'
 
 const test = suite('metering under faults')
@@ -134,6 +135,35 @@ test('what was read before a gap and could not be signed then is not signed behi
       ['periodic', ['gap-before']],
     ],
   )
+})
+
+test('an answer that was on its way when the gap was signed is behind it, and no step of the clock', async () => {
+  const site = await newSite()
+  await site.time.advance(20_000)
+  const { meter, time } = site
+  // Stamped early, handed over after seven seconds.
+  meter.read = async () => {
+    await time.timers.sleep(2500)
+    const values = [{ obis: OBIS.energyImport, value: meter.energyWh, scaler: 0, unit: 'Wh' as const }]
+    const [taken, takenMono] = [time.clock.now(), time.clock.mono()]
+    await time.timers.sleep(4500)
+    if (meter.failing !== undefined) return fail(meter.failing)
+    return ok({ meterId: meter.id, taken, takenMono, values, rawHash: new Uint8Array(32) })
+  }
+  meter.failing = { code: 'modbus.timeout' }
+  while (site.metering.stats().gaps === 0) {
+    // The gap comes a minute after the last answer, while a read is under way.
+    meter.failing = site.time.clock.mono() > 78_000 ? undefined : meter.failing
+    await time.advance(250)
+  }
+  meter.failing = undefined
+  await time.advance(30_000)
+  await site.journal.close()
+  const chain = await chainIn(site.journal)
+  assert.equal(verifyChain(chain), [])
+  const gap = chain.findIndex(({ reading }) => reading.reason === 'gap')
+  assert.equal(chain[gap + 1]!.reading.status, ['gap-before'])
+  assert.ok(chain[gap + 1]!.reading.time >= chain[gap]!.reading.time)
 })
 
 test('a gap that spans a restart is still told by the reading after it', async () => {
