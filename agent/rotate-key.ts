@@ -1,13 +1,16 @@
 /**
- * Has the journal say that another key signs from the next boot on: the statement, signed by both keys, the old key's
- * revocation where it was stolen, and the event that tells of it go into one commit. After a power cut all are there or
- * none; once they are, an agent refuses the old key.
+ * Has the journal say that another key signs from now on: the statement, signed by both keys, the old key's revocation
+ * where it was stolen, the count of a boot, and the event that tells of it go into one commit. After a power cut all are
+ * there or none; once they are, an agent refuses the old key.
+ *
+ * A rotation is a boot of its own, the first of the new key. So there is one key for each boot, also where a site rotates
+ * before it ever ran, or twice without a start between.
  */
 import { signEnvelope } from '../drivers/crypto/sign-envelope.ts'
 import type { Clock, Signer } from '../drivers/ports.ts'
 import type { Journal } from '../drivers/store/journal.ts'
 import type { JournalRecord } from '../drivers/store/journal-block.ts'
-import { equalBytes, fromUtf8, toHex } from '../protocol/bytes.ts'
+import { equalBytes, fromUtf8, toHex, utf8 } from '../protocol/bytes.ts'
 import type { Verifier } from '../protocol/crypto/verify.ts'
 import {
   encodeKeyStatement,
@@ -38,10 +41,10 @@ export interface RotationParts {
   readonly own: OwnKey
   /** As `nextNumber` says. */
   readonly number: number
-  /** Says that the next key is the device's: the old key, or the account's where that is lost. */
+  /** Says that the next key is the device's: the old key, or the account's where that is lost or stolen. */
   readonly endorser: Signer
   readonly next: Signer
-  /** Signs the gateway's events. */
+  /** Signs the gateway's events from now on: the next key where it is the metering key's successor. */
   readonly events: Signer
   readonly reason: KeyStatement['reason']
   /** The account revokes the old key: nothing that it signed since then is believed. */
@@ -66,6 +69,7 @@ export async function stateRotation(parts: RotationParts): Promise<Result<Stated
     if (kind === EVENT_KIND) lastEvent = bytes
   }
   const { device, use, key } = own
+  const boot = boots + 1
   const statement: KeyStatement = {
     device,
     use,
@@ -73,7 +77,7 @@ export async function stateRotation(parts: RotationParts): Promise<Result<Stated
     before: key,
     key: next.publicKey,
     trust: next.trust,
-    boot: boots + 1,
+    boot,
     time: clock.now(),
     reason,
     quality: clock.quality(),
@@ -103,12 +107,12 @@ export async function stateRotation(parts: RotationParts): Promise<Result<Stated
     signer: events,
     clock,
     device,
-    boot: () => Math.max(1, boots),
+    boot: () => boot,
     restored: restored.value,
     journal: {
       // Handed over in one turn, all share a commit.
       append: async (kind, bytes, how) => {
-        const stated = said.map(each => journal.append(KEY_KIND, each))
+        const stated = [...said.map(each => journal.append(KEY_KIND, each)), journal.append(BOOT, utf8(`${boot}`))]
         const told = await journal.append(kind, bytes, how)
         return (await Promise.all(stated)).find(each => !each.ok) ?? told
       },

@@ -78,7 +78,11 @@ export function addKeys(add: Add, terminal: Terminal, configFile: string, leave:
       'where the new key is to be, as under keys in the configuration; beside the old one when left out',
     )
     .option('--alg <alg>', 'eddsa or es256, as for init')
-    .option('--reason <why>', 'planned, moved, stolen or lost; for a lost key the account signs', 'planned')
+    .option(
+      '--reason <why>',
+      'planned, moved, stolen or lost; for a stolen or lost key, which need not be there, the account signs',
+      'planned',
+    )
     .option(
       '--since <time>',
       'of a stolen key: nothing that it signed since then is believed; from now on when left out',

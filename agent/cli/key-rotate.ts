@@ -80,10 +80,10 @@ async function rotateIn(site: KeySite, use: 'metering' | 'ocmf', options: Rotate
   try {
     const account = keep(await openKey(signing[0]!.place, keyWorld))
     if (!account.ok) return account
-    // A key that is lost cannot be opened: what it signed says which one it was.
+    // A key that is lost cannot be opened, and one that was stolen may be gone: what it signed says which one it was.
     const old = options.reason === 'lost' ? undefined : keep(await openKey(where, keyWorld))
-    if (old?.ok === false) return old
-    const metering = use === 'metering' ? old : keep(await openKey(site.keys.metering, keyWorld))
+    if (old?.ok === false && options.reason !== 'stolen') return old
+    const metering = use === 'metering' ? undefined : keep(await openKey(site.keys.metering, keyWorld))
     if (metering?.ok === false) return metering
     const disk = await world.openDisk(`${config.data}/journal`)
     if (!disk.ok) return disk
@@ -97,8 +97,8 @@ async function rotateIn(site: KeySite, use: 'metering' | 'ocmf', options: Rotate
     return await handOver(site, use, options, {
       device,
       account: account.value.signer,
-      old: old?.value.signer,
-      events: metering?.value.signer,
+      old: old?.ok ? old.value.signer : undefined,
+      metering: metering?.value.signer,
       journal: journal.value,
       where,
       keep: key => void opened.push(key),
@@ -111,10 +111,10 @@ async function rotateIn(site: KeySite, use: 'metering' | 'ocmf', options: Rotate
 interface Opened {
   readonly device: Uint8Array
   readonly account: Signer
-  /** Absent where it is lost. */
+  /** Absent where it is lost, or gone with a thief. */
   readonly old: Signer | undefined
-  /** Signs the gateway's events; the new key where the old one did and is lost. */
-  readonly events: Signer | undefined
+  /** Absent where it is the one that is rotated. */
+  readonly metering: Signer | undefined
   readonly journal: Journal
   readonly where: KeyPlace
   keep(key: StoredKey): void
@@ -124,7 +124,7 @@ async function handOver(
   { keyWorld, world }: KeySite,
   use: 'metering' | 'ocmf',
   { to, alg, reason, since }: RotateOptions,
-  { device, account, old, events, journal, where, keep }: Opened,
+  { device, account, old, metering, journal, where, keep }: Opened,
 ): Promise<Result<Rotated>> {
   const known = { use, device, account: account.publicKey }
   const key = old?.publicKey ?? keyInForce(journal.kept(), known, world.verifier)
@@ -149,9 +149,9 @@ async function handOver(
     journal,
     own,
     number: number.value,
-    endorser: old ?? account,
+    endorser: reason === 'stolen' || old === undefined ? account : old,
     next: next.value.signer,
-    events: events ?? next.value.signer,
+    events: metering ?? next.value.signer,
     reason,
     ...(reason === 'stolen' ? { revoke: { since: since ?? clock.now(), account } } : {}),
     clock,

@@ -3,7 +3,7 @@
  *
  * A key statement says that another key signs from now on. It is two envelopes, one in the other: the new key signs the
  * statement, which proves that somebody has it, and the old key signs that envelope, which says that it is the device's.
- * For an old key that is lost, as with a token that broke, the account key signs in its place.
+ * For an old key that is lost or stolen, as with a token that broke or is gone, the account key signs in its place.
  *
  *     COSE_Sign1 by the old key, external_aad tieline/key/1:
  *       COSE_Sign1 by the new key, external_aad tieline/key-proof/1:
@@ -20,8 +20,8 @@
  *           0a 02 quality       of that time
  *
  * A revocation says that nothing is to be believed that a key signed since a moment, as when it was stolen. COSE_Sign1 by
- * the account key or by a later key of the same use, external_aad tieline/key-revocation/1: device, use, key, since, boot
- * where it is known, reason.
+ * the account key, external_aad tieline/key-revocation/1: device, use, key, since, boot where it is known, reason. Of the
+ * account alone: whoever steals the key of today must not take the word of the keys before it.
  *
  * Keys change between two boots, because a boot count is in every context and event and needs no clock: a board that
  * wakes up in 1970 still says which key is its own. A thief can write any time and boot into what he signs; that a record
@@ -100,7 +100,7 @@ export type KeyHistoryFault =
   | { readonly code: 'key.fork'; readonly number: number; readonly one: string; readonly other: string }
   | { readonly code: 'key.reused'; readonly number: number; readonly first: number }
   | { readonly code: 'key.boot-fell'; readonly number: number; readonly from: number; readonly to: number }
-  /** Signed by neither the account key nor a later key of the same use. */
+  /** Not signed by the account key, or that is not known. */
   | { readonly code: 'key.not-entitled'; readonly revoked: string; readonly signer: string }
   | { readonly code: 'key.unknown'; readonly key: string }
 
@@ -152,7 +152,7 @@ export interface KeyRoot {
   readonly use: SigningUse
   /** The raw key that signed first, known from elsewhere: the configuration of a neighbour, the ledger. */
   readonly first: Uint8Array
-  /** The account's raw key, which may revoke any key of its device. */
+  /** The account's raw key, which alone revokes keys of its device, and speaks for those that are lost or stolen. */
   readonly account?: Uint8Array
 }
 
@@ -184,14 +184,11 @@ export function readKeyHistory(
     const added = handOver(periods, next, account, verifier)
     if (!added.ok) return added
   }
-  const history = { device, use, periods }
-  // The account's word first: a later key that it revoked has lost its own.
-  const byAccount = ({ envelope }: { readonly envelope: Sign1 }) => account !== undefined && names(envelope, account)
-  for (const each of [...revocations.filter(byAccount), ...revocations.filter(one => !byAccount(one))]) {
-    const revoked = revoke(history, each, byAccount(each) ? account : undefined, verifier)
+  for (const each of revocations) {
+    const revoked = revoke(periods, each, account, verifier)
     if (!revoked.ok) return revoked
   }
-  return ok(history)
+  return ok({ device, use, periods })
 }
 
 /** Whether an envelope's header names this key. */
@@ -219,8 +216,9 @@ function handOver(
   }
   const inadmissible = admissionFault(key)
   if (inadmissible !== undefined) return fail(inadmissible)
-  const isLost = statement.reason === 'lost' && account !== undefined && names(outer, account)
-  const endorsed = signedBy(outer, isLost ? account : before, KEY_PURPOSE, verifier)
+  const isGone = statement.reason === 'lost' || statement.reason === 'stolen'
+  const byAccount = isGone && account !== undefined && names(outer, account)
+  const endorsed = signedBy(outer, byAccount ? account : before, KEY_PURPOSE, verifier)
   if (!endorsed.ok) return endorsed
   const proven = signedBy(inner, key, KEY_PROOF_PURPOSE, verifier)
   if (!proven.ok) return proven
@@ -240,29 +238,22 @@ function handOver(
 }
 
 function revoke(
-  history: { readonly periods: KeyPeriod[] } & KeyHistory,
+  periods: KeyPeriod[],
   { revocation, envelope }: Extract<Parsed, { kind: 'revocation' }>,
   account: Uint8Array | undefined,
   verifier: Verifier,
 ): Result<void, KeyHistoryFault> {
-  const { key, since, time } = revocation
-  const at = history.periods.findIndex(period => equalBytes(period.key, key))
-  const period = history.periods[at]
+  const { key, since } = revocation
+  const at = periods.findIndex(period => equalBytes(period.key, key))
+  const period = periods[at]
   if (period === undefined) return fail({ code: 'key.unknown', key: toHex(key) })
-  const later = history.periods.find(
-    ({ number, key, revoked }) =>
-      number > period.number && names(envelope, key) && (revoked === undefined || time < revoked.since),
-  )
-  const signer = account ?? later?.key
-  if (signer === undefined) {
+  if (account === undefined || !names(envelope, account)) {
     return fail({ code: 'key.not-entitled', revoked: toHex(key), signer: toHex(envelope.kid) })
   }
-  const signed = signedBy(envelope, signer, REVOCATION_PURPOSE, verifier)
+  const signed = signedBy(envelope, account, REVOCATION_PURPOSE, verifier)
   if (!signed.ok) return signed
   // Of several the one that reaches furthest back.
-  if (period.revoked === undefined || since < period.revoked.since) {
-    history.periods[at] = { ...period, revoked: revocation }
-  }
+  if (period.revoked === undefined || since < period.revoked.since) periods[at] = { ...period, revoked: revocation }
   return done
 }
 

@@ -11,10 +11,12 @@ import { createSimTime } from '../../hw/sim/clock.ts'
 import { createSimDisk, type SimDisk, type Strike } from '../../hw/sim/disk.ts'
 import { seededRandom } from '../../hw/sim/random.ts'
 import { utf8 } from '../../protocol/bytes.ts'
+import { parseSign1 } from '../../protocol/crypto/cose.ts'
 import { nobleVerifier } from '../../protocol/crypto/verify.ts'
 import { ueidOf } from '../../protocol/identity/key.ts'
 import { encodeRevocation, judgeKey, REVOCATION_PURPOSE } from '../../protocol/identity/rotation.ts'
 import { CONTEXT_PURPOSE, encodeContext } from '../../protocol/reading/context.ts'
+import { parseEvent } from '../../protocol/reading/event.ts'
 import { verifyEvent } from '../../protocol/reading/verify.ts'
 import { must, type Result } from '../../protocol/result.ts'
 import { instant } from '../../protocol/time.ts'
@@ -54,7 +56,7 @@ async function rotate(journal: Journal, old: Signer, next: Signer) {
     number: number.value,
     endorser: old,
     next,
-    events: old,
+    events: next,
     reason: 'planned',
     clock: time.clock,
     verifier: nobleVerifier,
@@ -73,15 +75,16 @@ async function ranBefore(strike?: (count: number) => Strike | undefined): Promis
   return sim
 }
 
-test("the statement names the next boot, and the event that tells of it is the old key's", async () => {
+test('a rotation is a boot of its own: the first of the new key, which signs the event that tells of it', async () => {
   const journal = must(await open((await ranBefore()).mount()))
   const { statement, hash } = must(await rotate(journal, one, two))
   assert.is(statement.boot, 4)
   assert.is(statement.number, 2)
   const event = journal.kept().find(({ kind }) => kind === 'event')!
-  const verified = must(verifyEvent(event.bytes, one.publicKey, nobleVerifier)).event
+  const verified = must(verifyEvent(event.bytes, two.publicKey, nobleVerifier)).event
   assert.equal(verified.what, { kind: 'key-rotated', statement: hash })
-  assert.is(verified.boot, 3)
+  assert.is(verified.boot, 4)
+  assert.equal(journal.kept().find(({ kind }) => kind === BOOT)?.bytes, utf8('4'))
   await journal.close()
 })
 
@@ -168,7 +171,7 @@ test('with a stolen key its revocation is written, signed by the account', async
       number: 2,
       endorser: one,
       next: two,
-      events: one,
+      events: two,
       reason: 'stolen',
       revoke: { since, account },
       clock: time.clock,
@@ -181,6 +184,30 @@ test('with a stolen key its revocation is written, signed by the account', async
   assert.equal([judged(-1), judged(0)], ['ok', 'key.revoked'])
   await journal.close()
 })
+
+test("each rotation's event is by the key in force: of a board that never ran, twice in a row, for a stolen key", async () => {
+  for (const sim of [createSimDisk({ random: seededRandom(7) }), await ranBefore()]) await rotatesThrice(sim)
+})
+
+async function rotatesThrice(sim: SimDisk): Promise<void> {
+  const journal = must(await open(sim.mount()))
+  const told = async () => {
+    const history = must(readOwnHistory(journal.kept(), own(three), nobleVerifier))
+    const { bytes } = journal.kept().find(({ kind }) => kind === 'event')!
+    const { boot, time, key } = must(parseEvent(must(parseSign1(bytes)).payload))
+    return codeOf(judgeKey(history, key, { boot, time }))
+  }
+  must(await rotate(journal, one, two))
+  assert.is(await told(), 'ok')
+  must(await rotate(journal, two, three))
+  assert.is(await told(), 'ok')
+  const revoke = { since: time.clock.now(), account }
+  const four = createSigner(new Uint8Array(32).fill(4))
+  const said = { journal, number: 4, endorser: three, next: four, events: four, revoke }
+  must(await stateRotation({ ...said, own: own(three), reason: 'stolen', clock: time.clock, verifier: nobleVerifier }))
+  assert.is(await told(), 'ok')
+  await journal.close()
+}
 
 test('a statement in the journal that does not hold keeps the agent from signing', async () => {
   const journal = must(await open((await ranBefore()).mount()))

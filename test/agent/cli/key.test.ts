@@ -11,6 +11,7 @@ import type { Disk } from '../../../drivers/ports.ts'
 import { openDisk } from '../../../drivers/store/disk.ts'
 import { openJournalReader } from '../../../drivers/store/journal-reader.ts'
 import { fromHex, toHex } from '../../../protocol/bytes.ts'
+import { kidOf, parseSign1 } from '../../../protocol/crypto/cose.ts'
 import { nobleVerifier } from '../../../protocol/crypto/verify.ts'
 import { readKeyHistory } from '../../../protocol/identity/rotation.ts'
 import { verifyEvent } from '../../../protocol/reading/verify.ts'
@@ -199,8 +200,13 @@ test(
     const { statement, hash } = history.periods[1]!.by!
     assert.is(statement.reason, 'stolen')
     assert.is(statement.boot, 1, 'it has not run yet')
+    assert.equal(
+      must(parseSign1(records[0]!)).kid,
+      kidOf('EdDSA', account),
+      'of a stolen key nothing is believed: the account speaks',
+    )
     const [event] = await recordsOf(disk, 'event')
-    const told = must(verifyEvent(event!, root.first, nobleVerifier)).event.what
+    const told = must(verifyEvent(event!, statement.key, nobleVerifier)).event.what
     assert.equal(told, { kind: 'key-rotated', statement: hash })
     await disk.close()
     // With the old key still configured it is refused, by this command and by the agent.
@@ -225,10 +231,18 @@ test(
     assert.is(said.key.length, 66)
     site.write('keys/chip.key')
     rmSync(site.key('chip.key'))
-    const lost = await site.run('key rotate metering --reason lost --to keys/after.key')
-    assert.is(lost.exit, EXIT.ok, lost.err)
+    assert.match((await site.run('key rotate metering --to keys/after.key')).err, /keys\.missing/)
+    const stolen = await site.run('key rotate metering --reason stolen --to keys/after.key')
+    assert.is(stolen.exit, EXIT.ok, 'a key that is gone can be revoked')
     site.write('keys/after.key')
+    const lost = await site.run('key rotate metering --reason lost --to keys/last.key')
+    assert.is(lost.exit, EXIT.ok, lost.err)
+    site.write('keys/last.key')
     assert.match((await site.run('run')).err, /^maple does not start: (?!key)/m)
+    const journal = join(site.folder, 'data/journal')
+    const keys = ['--key', toHex(first), '--key', toHex(account)]
+    const judged = await tie(['verify', journal, ...keys])
+    assert.is(judged.exit, EXIT.ok, judged.out)
   },
   SLOW_MS,
 )
@@ -319,7 +333,7 @@ test(
         }
       }
     }
-    assert.is(secrets, 10, 'each that was kept')
+    assert.is(secrets, 11, 'each that was kept')
     assert.ok(heard.length > 5000)
     assert.not.ok(heard.includes(PASSPHRASE))
   },
