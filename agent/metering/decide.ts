@@ -32,12 +32,15 @@ export interface Known {
   /** Configured, or of the first meter ever seen under this name. */
   readonly meterId: string | undefined
   readonly counters: ReadonlyMap<Obis, MeterValue>
+  /** Last values of counters that were lost before a restart: none of them may come back lower. */
+  readonly gone: ReadonlyMap<Obis, MeterValue>
   readonly takenMono: Mono | undefined
 }
 
 export const nothingKnown = (meterId: string | undefined): Known => ({
   meterId,
   counters: new Map(),
+  gone: new Map(),
   takenMono: undefined,
 })
 
@@ -55,7 +58,7 @@ export function judge(known: Known, name: string, reading: MeterReading): Result
     return fail({ code: 'metering.not-fresh', taken: reading.takenMono, after: known.takenMono })
   }
   for (const { obis, unit, ...value } of reading.values) {
-    const before = known.counters.get(obis)
+    const before = known.counters.get(obis) ?? known.gone.get(obis)
     if (before === undefined) continue
     if (before.unit !== unit) return fail({ code: 'metering.unit-changed', obis, from: before.unit, to: unit })
     const [from, to] = [towardZeroAt(before, FINEST_SCALER), towardZeroAt({ obis, unit, ...value }, FINEST_SCALER)]
@@ -68,14 +71,20 @@ export function judge(known: Known, name: string, reading: MeterReading): Result
 export function learn(known: Known, reading: Pick<MeterReading, 'meterId' | 'values' | 'takenMono'>): Known {
   const counters = new Map(known.counters)
   for (const value of reading.values) if (isCounter(value.obis)) counters.set(value.obis, value)
-  return { meterId: known.meterId ?? reading.meterId, counters, takenMono: reading.takenMono }
+  return { ...known, meterId: known.meterId ?? reading.meterId, counters, takenMono: reading.takenMono }
 }
 
-/** The same from a signed reading of before a restart; its monotonic time means nothing any more. */
-export function remember(known: Known, meterId: string, registers: readonly MeterValue[]): Known {
+/** The same from what was signed before a restart, and what was lost; its monotonic time means nothing any more. */
+export function remember(
+  known: Known,
+  meterId: string,
+  registers: readonly MeterValue[],
+  lost: readonly MeterValue[],
+): Known {
   const counters = new Map(known.counters)
   for (const value of registers) if (isCounter(value.obis)) counters.set(value.obis, value)
-  return { meterId: known.meterId ?? meterId, counters, takenMono: undefined }
+  const gone = new Map(lost.map(value => [value.obis, value]))
+  return { meterId: known.meterId ?? meterId, counters, gone, takenMono: undefined }
 }
 
 /** The registers that are signed: active energy in and out, in every tariff that the meter gives. */
@@ -90,6 +99,12 @@ function milli(values: readonly MeterValue[], obis: Obis, unit: UnitName): numbe
   return Number.isSafeInteger(whole) ? whole : undefined
 }
 
+/** Counters of active energy that the meter had and does not give here, with their last values. */
+export function lostCounters({ counters }: Known, values: readonly MeterValue[]): MeterValue[] {
+  const given = new Set(values.map(({ obis }) => obis))
+  return signedRegisters([...counters.values()]).filter(({ obis }) => !given.has(obis))
+}
+
 /**
  * What of a reading is not to be settled on: its energy where the meter gave something that was refused since the last signed
  * reading, or lacks a register that it had; its time where nobody knows what that is worth.
@@ -100,8 +115,7 @@ export function errorsOf(
   refused: boolean,
   time: TimeQuality,
 ): ErrorFlag[] {
-  const given = new Set(values.map(({ obis }) => obis))
-  const lost = signedRegisters([...known.counters.values()]).some(({ obis }) => !given.has(obis))
+  const lost = lostCounters(known, values).length > 0
   return [...(refused || lost ? (['energy'] as const) : []), ...(time === 'unknown' ? (['time'] as const) : [])]
 }
 

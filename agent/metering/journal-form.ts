@@ -8,13 +8,22 @@
 import type { JournalRecord } from '../../drivers/store/journal-block.ts'
 import type { Keep } from '../../drivers/store/journal-state.ts'
 import { concat, fromUtf8, utf8 } from '../../protocol/bytes.ts'
+import { MAX_REGISTERS, registers } from '../../protocol/reading/reading.ts'
+import { decodeAs, encodeAs } from '../../protocol/record.ts'
+import type { MeterValue } from '../../protocol/telegram/obis.ts'
 import { type Instant, instant } from '../../protocol/time.ts'
 
 export const METERING_KINDS = ['context', 'reading', 'gap'] as const
 export type MeteringKind = (typeof METERING_KINDS)[number]
 
+/** 32 registers of 21 bytes each. */
+const MAX_LOST_BYTES = 800
+
 /** The last moment that was signed as a known time, as decimal text: kept when readings are signed whose time is not. */
 export const KNOWN_TIME = 'known-time'
+
+/** What a meter no longer gives, with its last values: as metering's other records, with registers for an envelope. */
+export const LOST = 'lost-registers'
 
 export interface MeteringRecord {
   /** The meter's name in the configuration. */
@@ -48,10 +57,19 @@ export function readKnownTime(bytes: Uint8Array): Instant | undefined {
   return text !== undefined && /^\d{1,15}$/.test(text) ? instant(Number(text)) : undefined
 }
 
+/** As many as a reading carries, and no more. */
+export const encodeLost = (values: readonly MeterValue[]): Uint8Array =>
+  encodeAs(registers, values.slice(0, MAX_REGISTERS))
+
+export function readLost(bytes: Uint8Array): readonly MeterValue[] | undefined {
+  const read = decodeAs(registers, bytes, LOST, MAX_LOST_BYTES)
+  return read.ok ? read.value : undefined
+}
+
 /** Of each meter a restart needs the newest record of each kind. */
 export function keepMetering({ kind, bytes }: JournalRecord): Keep | undefined {
   if (kind === KNOWN_TIME) return { as: kind }
-  if (!METERING_KINDS.some(each => each === kind)) return undefined
+  if (kind !== LOST && !METERING_KINDS.some(each => each === kind)) return undefined
   // What cannot be read is kept as well: a restart must hear of it and say so.
   return { as: `${kind}/${readMeteringRecord(bytes)?.meterId ?? ''}` }
 }

@@ -28,6 +28,8 @@ export interface Run {
   /** Answers of this meter that were refused, and how many of them the last signed reading knew of. */
   refusals: number
   refusalsSigned: number
+  /** Names of the lost counters that were written down last. */
+  lostKept: string
   /** Code of the last failure since the last believed reading. */
   failure: string | undefined
 }
@@ -51,5 +53,6 @@ export const newRun = (config: MeteredMeter, now: Mono): Run => ({
   cancelPolls: () => {},
   refusals: 0,
   refusalsSigned: 0,
+  lostKept: '',
   failure: undefined,
 })

@@ -9,11 +9,23 @@ import type { Power, Voltage } from '../../protocol/quantity.ts'
 import type { What } from '../../protocol/reading/event.ts'
 import type { Reason, Session } from '../../protocol/reading/reading.ts'
 import { done, type Fault, fail, ok, type Result } from '../../protocol/result.ts'
+import type { MeterValue } from '../../protocol/telegram/obis.ts'
 import { type Instant, later, type Mono } from '../../protocol/time.ts'
-import { type Chain, createChain, type Identity, type LastRecords, restoreChain, type SignedReading } from './chain.ts'
-import { errorsOf, judge, learn, nothingKnown, powerOf, remember, signedRegisters, voltageOf } from './decide.ts'
-import { encodeKnownTime, KNOWN_TIME, readKnownTime, readMeteringRecord } from './journal-form.ts'
+import { type Chain, createChain, type Identity, restoreChain, type SignedReading } from './chain.ts'
+import {
+  errorsOf,
+  judge,
+  learn,
+  lostCounters,
+  nothingKnown,
+  powerOf,
+  remember,
+  signedRegisters,
+  voltageOf,
+} from './decide.ts'
+import { encodeKnownTime, encodeLost, encodeMeteringRecord, KNOWN_TIME, LOST } from './journal-form.ts'
 import { type Believed, newRun, pollMs, type Run } from './meter-run.ts'
+import { createPast } from './past.ts'
 import { createWallClock } from './wall-clock.ts'
 
 export interface MeteredMeter {
@@ -92,8 +104,7 @@ export function createMetering(options: MeteringOptions): Metering {
   const { signer, identity, journal, clock, timers, log, health } = options
   const { signEveryMs = SIGN_EVERY_MS, gapMs = GAP_MS, answerMs = ANSWER_MS } = options
   const runs = new Map<string, Run>(options.meters.map(config => [config.name, newRun(config, clock.mono())]))
-  const chainEnds = new Map<string, LastRecords>()
-  const pins = new Map<string, string>()
+  const past = createPast()
   const cancels: (() => void)[] = []
   const readingListeners: ((name: string, reading: MeterReading) => void)[] = []
   const signedListeners: ((name: string, signed: SignedReading) => void)[] = []
@@ -101,8 +112,6 @@ export function createMetering(options: MeteringOptions): Metering {
   const wall = createWallClock({ clock, log, health, onEvent: options.onEvent ?? (() => {}) })
   let boot = 1
   let stopped = false
-  let badRecord: string | undefined
-  let knownTime: Instant | undefined
 
   /** A read that began after this call. Whoever comes while one runs shares the next: a slow meter piles nothing up. */
   function readAnew(run: Run): Promise<Result<Believed>> {
@@ -201,7 +210,7 @@ export function createMetering(options: MeteringOptions): Metering {
 
   function chainOf(run: Run, meterId: string): Result<Chain> {
     if (run.chain !== undefined) return ok(run.chain)
-    const restored = restoreChain(chainEnds.get(meterId) ?? {})
+    const restored = restoreChain(past.ends.get(meterId) ?? {})
     if (!restored.ok) return restored
     run.chain = createChain({
       name: run.config.name,
@@ -228,6 +237,7 @@ export function createMetering(options: MeteringOptions): Metering {
     if (registers.length === 0) return fail({ code: 'metering.no-counter', page: run.config.meter.page })
     const chain = chainOf(run, meterId)
     if (!chain.ok) return chain
+    keepLost(run, meterId, lostCounters(run.known, values))
     const urgent = reason !== 'periodic'
     run.signedMono = takenMono
     const { refusals } = run
@@ -238,6 +248,20 @@ export function createMetering(options: MeteringOptions): Metering {
     // Only what is on the disk has told of them.
     if (signed.ok) run.refusalsSigned = Math.max(run.refusalsSigned, refusals)
     return tell(run, signed, 'signed')
+  }
+
+  /** Before the first reading without them: that is what the next start finds, and it says nothing of them. */
+  function keepLost(run: Run, meterId: string, lost: readonly MeterValue[]): void {
+    const names = lost.map(({ obis }) => obis).join(' ')
+    if (names === run.lostKept) return
+    run.lostKept = names
+    if (lost.length === 0) return
+    const { counters, gone } = run.known
+    const all = [...lost, ...[...gone.values()].filter(({ obis }) => !counters.has(obis))]
+    const record = encodeMeteringRecord({ name: run.config.name, meterId, envelope: encodeLost(all) })
+    void journal.append(LOST, record).then(kept => {
+      if (!kept.ok && run.lostKept === names) run.lostKept = ''
+    })
   }
 
   async function signGap(run: Run): Promise<void> {
@@ -277,29 +301,15 @@ export function createMetering(options: MeteringOptions): Metering {
   }
 
   return {
-    restore: ({ kind, bytes }) => {
-      if (kind === KNOWN_TIME) {
-        knownTime = readKnownTime(bytes)
-        if (knownTime === undefined) badRecord ??= kind
-      }
-      if (kind !== 'context' && kind !== 'reading' && kind !== 'gap') return
-      const record = readMeteringRecord(bytes)
-      if (record === undefined) {
-        badRecord ??= kind
-        return
-      }
-      const last = chainEnds.get(record.meterId) ?? {}
-      last[kind] = record.envelope
-      chainEnds.set(record.meterId, last)
-      pins.set(record.name, record.meterId)
-    },
+    restore: past.take,
 
     start: (boots = 1) => {
       boot = boots
-      if (badRecord !== undefined) return fail({ code: 'metering.journal-form', kind: badRecord })
+      const bad = past.bad()
+      if (bad !== undefined) return fail({ code: 'metering.journal-form', kind: bad })
       let clockSets = 0
       let last: Instant | undefined
-      for (const [meterId, records] of chainEnds) {
+      for (const [meterId, records] of past.ends) {
         const restored = restoreChain(records)
         if (!restored.ok) return restored
         if (restored.value === undefined) continue
@@ -308,15 +318,15 @@ export function createMetering(options: MeteringOptions): Metering {
         if (lastTime !== undefined && (last === undefined || lastTime > last)) last = lastTime
         clockSets = Math.max(clockSets, restored.value.context.clockSets)
         for (const run of runs.values()) {
-          if ((run.known.meterId ?? pins.get(run.config.name)) !== meterId) continue
-          run.known = remember(run.known, meterId, restored.value.registers)
+          if ((run.known.meterId ?? past.pins.get(run.config.name)) !== meterId) continue
+          run.known = remember(run.known, meterId, restored.value.registers, past.lost.get(meterId) ?? [])
         }
       }
       // Where the newest readings are of an unknown time, it is of those before them.
-      const floor = last ?? knownTime
+      const floor = last ?? past.knownTime()
       wall.restore(clockSets, floor)
       // Before the first reading that says no more than that its time is unknown.
-      if (floor !== undefined && floor !== knownTime && clock.now() < floor) {
+      if (floor !== undefined && floor !== past.knownTime() && clock.now() < floor) {
         void journal.append(KNOWN_TIME, encodeKnownTime(floor))
       }
       for (const run of runs.values()) {

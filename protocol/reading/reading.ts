@@ -104,7 +104,7 @@ export type ReadingFault =
 /** Unix ms up to the year 9999, as far as ISO 8601 has four digits. */
 const MAX_INSTANT = 253_402_300_799_999
 /** Every register that any page names, three phases included, fits; each takes at most 21 bytes. */
-const MAX_REGISTERS = 32
+export const MAX_REGISTERS = 32
 const MAX_BYTES = 900
 const MAX_NONCE = 32
 
@@ -137,7 +137,7 @@ function readRegister(item: Cbor, field: string): Result<{ name: Uint8Array; val
 }
 
 /** Registers in OBIS order, so that the same values are always the same bytes and none is there twice. */
-const registers: Codec<readonly MeterValue[]> = {
+export const registers: Codec<readonly MeterValue[]> = {
   write: values => {
     const named = values.map(value => ({ name: mustObis(value.obis), value }))
     named.sort((a, b) => compareBytes(a.name, b.name))

@@ -236,6 +236,29 @@ test('a register that the meter had and no longer gives is told for as long as i
   assert.equal((await signedBy(site)).errors, [])
 })
 
+test('a register that was lost is not taken lower when it comes back, whatever restarts lie between', async () => {
+  let site = await newSite()
+  const restart = async () => {
+    await site.metering.stop()
+    await site.journal.close()
+    site = await boot(site, {})
+  }
+  await site.time.advance(20_000)
+  site.meter.values = energy => energy.slice(0, 1)
+  await site.time.advance(20_000)
+  for (let i = 0; i < 2; i++) {
+    await restart()
+    await site.time.advance(20_000)
+  }
+  site.meter.values = ([energy, exported]) => [energy!, { ...exported!, value: 4n }]
+  assert.is(codeOf(await settle(site, site.metering.sign('L1', 'begin'))), 'metering.counter-fell')
+  site.meter.values = undefined
+  assert.equal((await signedBy(site)).errors, ['energy'])
+  assert.equal((await signedBy(site)).errors, [])
+  await site.journal.close()
+  assert.equal(verifyChain(await chainIn(site.journal)), [])
+})
+
 test('only active energy counts as lost: a meter may stop giving its reactive registers', () => {
   const energy: MeterValue = { obis: OBIS.energyImport, value: 5n, scaler: 0, unit: 'Wh' }
   const reactive: MeterValue = { obis: '1-0:3.8.0', value: 5n, scaler: 0, unit: 'varh' }
