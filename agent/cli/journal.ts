@@ -55,11 +55,9 @@ export async function checkJournal(folder: string, json: boolean, terminal: Term
   }
   terminal.out(surveyText(folder, survey.value))
   if (opens !== null) terminal.out(`an agent does not open it: ${faultLine(opens)}\n`)
-  terminal.out(
-    isSound
-      ? 'it is whole\n'
-      : `${broken.length} places are broken; tieline journal repair --dry-run says what can be saved\n`,
-  )
+  if (isSound) terminal.out('it is whole\n')
+  else if (broken.length > 0)
+    terminal.out(`${broken.length} places are broken; tieline journal repair --dry-run says what can be saved\n`)
   return isSound ? EXIT.ok : EXIT.no
 }
 

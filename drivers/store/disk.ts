@@ -6,7 +6,7 @@
  * descriptors that were open then: a sync on a fresh one would say that all is well.
  */
 import { constants } from 'node:fs'
-import { access, type FileHandle, mkdir, open, readdir, readFile, rename, unlink } from 'node:fs/promises'
+import { access, type FileHandle, mkdir, open, readdir, rename, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fail, ok, type Result } from '../../protocol/result.ts'
 import type { Disk } from '../ports.ts'
@@ -18,6 +18,9 @@ export type DiskFault =
   | { readonly code: 'disk.full'; readonly name: string; readonly hint: string }
   | { readonly code: 'disk.beyond-end'; readonly name: string; readonly end: number; readonly size: number }
   | { readonly code: 'disk.io'; readonly name: string; readonly errno: string }
+  /** A pipe, a device or a folder: reading it may never end. */
+  | { readonly code: 'disk.not-a-file'; readonly name: string }
+  | { readonly code: 'disk.too-large'; readonly name: string; readonly bytes: number; readonly limit: number }
   | HoldFault
 
 export interface FolderDisk extends Disk {
@@ -36,6 +39,9 @@ const FILE_MODE = 0o600
 const FOLDER_MODE = 0o700
 /** Zeros are written this many bytes at a time. */
 const FILL_BYTES = 1 << 20
+
+/** A segment, the longest of our files, has 16 MiB: what somebody else put there must not take all memory. */
+const MAX_READ_BYTES = 256 << 20
 
 type ReadableFolder = Pick<Disk, 'list' | 'read'>
 
@@ -67,17 +73,22 @@ const folderReader = (folder: string): ReadableFolder => ({
       return names.filter(name => !name.endsWith(UNFINISHED) && !name.startsWith('.')).sort()
     }),
 
-  read: (name, from = 0, bytes) =>
-    trying(name, async () => {
-      const path = pathIn(folder, name)
-      if (bytes === undefined) return new Uint8Array(await readFile(path)).subarray(from)
-      const handle = await open(path, 'r')
-      try {
-        return await readUpTo(handle, from, bytes)
-      } finally {
-        await handle.close()
-      }
-    }),
+  read: async (name, from = 0, bytes) => {
+    // Without waiting, as opening a pipe would, for somebody to write.
+    const opened = await trying(name, () => open(pathIn(folder, name), constants.O_RDONLY | constants.O_NONBLOCK))
+    if (!opened.ok) return opened
+    const handle = opened.value
+    try {
+      const stat = await trying(name, () => handle.stat())
+      if (!stat.ok) return stat
+      if (!stat.value.isFile()) return fail({ code: 'disk.not-a-file', name })
+      const wanted = bytes ?? Math.max(0, stat.value.size - from)
+      if (wanted > MAX_READ_BYTES) return fail({ code: 'disk.too-large', name, bytes: wanted, limit: MAX_READ_BYTES })
+      return await trying(name, () => readUpTo(handle, from, wanted))
+    } finally {
+      await handle.close()
+    }
+  },
 })
 
 /** A folder as it is, to read only: it may be a copy on a medium that nobody can write to. `disk.missing` where it is not. */
