@@ -47,14 +47,14 @@ test('who begins to read inside the process while segments are dropped waits for
   const visits: Promise<string>[] = []
   const disk = interposed(sim.mount(), async operation => {
     if (operation === 'read') await drainPromises()
-    else if (visits.length < 3) visits.push(journal.visit(() => {}).then(found => (found.ok ? 'ok' : found.fault.code)))
+    else if (visits.length < 1) visits.push(journal.visit(() => {}).then(found => (found.ok ? 'ok' : found.fault.code)))
   })
   const journal = await opened(disk, KEEP_FOUR)
   await write(journal, 60)
   assert.ok(visits.length > 0)
   for (const visit of visits) assert.is(await visit, 'ok')
-  await write(journal, 60)
-  assert.ok(journal.stats().segments <= 4, 'and what was spared meanwhile is dropped later')
+  for (let i = 0; i < 100 && journal.stats().segments > 4; i++) await write(journal, 1)
+  assert.is(journal.stats().segments, 4, 'and what was spared meanwhile is dropped later, two segments at a time')
 })
 
 test('at every read of a survey or an opening the writer goes on, through rotations and drops: nothing is broken', async () => {
