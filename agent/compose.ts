@@ -178,12 +178,11 @@ export async function startAgent(config: SiteConfig, realWorld: World, seams: Se
   const events = createEventChain({
     signer: keys.value.metering,
     journal,
-    clock,
+    clock: { ...clock, quality: metering.timeQuality },
     device: ueidOf(keys.value.account.publicKey),
     boot: () => bootCount,
     restored: eventEnd.value,
   })
-  closers.push(signJournalEvents({ journal, events, timers, log }))
   for (const cut of journal.cuts) health.set('journal.cut', { code: 'journal.cut', ...cut })
   async function signClockEvent(what: What): Promise<void> {
     const signed = await events.sign(what)
@@ -201,6 +200,7 @@ export async function startAgent(config: SiteConfig, realWorld: World, seams: Se
   }
   const metered = metering.start(bootCount)
   if (!metered.ok) return giveUp(metered)
+  closers.push(signJournalEvents({ journal, events, timers, log }))
   const worn = watchWear({ journal, metering, clock, timers, log })
   closers.push(() => metering.stop(), worn.stop)
 

@@ -10,7 +10,7 @@ import type { What } from '../../protocol/reading/event.ts'
 import type { Reason, Session } from '../../protocol/reading/reading.ts'
 import { done, type Fault, fail, ok, type Result } from '../../protocol/result.ts'
 import type { MeterValue } from '../../protocol/telegram/obis.ts'
-import { type Instant, later, type Mono } from '../../protocol/time.ts'
+import { type Instant, later, type Mono, type TimeQuality } from '../../protocol/time.ts'
 import { type Chain, createChain, type Identity, restoreChain, type SignedReading } from './chain.ts'
 import {
   errorsOf,
@@ -81,6 +81,8 @@ export interface Metering {
   onReading(listener: (name: string, reading: MeterReading) => void): void
   /** Hears every signed reading and gap, once it is durable. */
   onSigned(listener: (name: string, signed: SignedReading) => void): void
+  /** What the wall time is worth, by all that was signed before: from `start` on. */
+  timeQuality(): TimeQuality
   stats(): MeteringStats
   stop(): Promise<void>
 }
@@ -364,6 +366,7 @@ export function createMetering(options: MeteringOptions): Metering {
 
     onReading: listener => void readingListeners.push(listener),
     onSigned: listener => void signedListeners.push(listener),
+    timeQuality: wall.quality,
     stats: () => ({ ...counts }),
 
     stop: async () => {

@@ -19,6 +19,8 @@ export interface WallClock {
   restore(sets: number, last: Instant | undefined): void
   /** Looks whether the clock was set, came under control or left it; to be called every few seconds. */
   look(): void
+  /** What the time now is worth, by all that is known. */
+  quality(): TimeQuality
   /** What the time of something just taken is worth. */
   judge(taken: Instant, takenMono: Mono): TimeWorth
   /** How often the clock was set, all boots together. */
@@ -89,6 +91,7 @@ export function createWallClock({ clock, log, health, onEvent }: WallClockParts)
 
   return {
     look,
+    quality: () => qualityNow(clock.now()),
     restore: (sets, last) => {
       clockSets = Math.max(clockSets, sets)
       notBefore = last

@@ -128,7 +128,10 @@ test('after a restart a clock behind the last signed time is unknown, until it i
   await second.time.advance(2000)
   assert.is(second.health.get('clock')?.code, 'clock.not-set')
   assert.equal((await signedBy(second)).errors, ['time'])
+  // Events are signed by the same judgement.
+  assert.is(second.metering.timeQuality(), 'unknown')
   await second.time.advance(60_000)
+  assert.is(second.metering.timeQuality(), 'informative')
   assert.is(second.health.get('clock'), undefined)
   assert.equal((await signedBy(second)).errors, [])
 })
