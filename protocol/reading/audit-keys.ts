@@ -35,7 +35,9 @@ export function createAuditKeys({ verifier, keys, records }: AuditKeysOptions): 
     }
     const { device } = parsed.value.kind === 'statement' ? parsed.value.statement : parsed.value.revocation
     const name = toHex(device)
-    byDevice.set(name, [...(byDevice.get(name) ?? []), record])
+    const own = byDevice.get(name) ?? []
+    own.push(record)
+    byDevice.set(name, own)
   }
   const histories = new Map<string, KeyHistory | undefined>()
   const isNamed = (key: Uint8Array) => keys?.some(one => equalBytes(one, key)) === true
