@@ -51,17 +51,19 @@ export interface QualityParts {
 /** The quality of the time now. Asks the kernel once a second at most, and anew when the clock was set meanwhile. */
 export function watchQuality({ now, mono, ask }: QualityParts): () => TimeQuality {
   let looked: { readonly at: number; readonly offset: number; readonly kernel: KernelClock | undefined } | undefined
-  let held = false
+  /** Wall minus monotonic time when the kernel last called it synchronised, while the clock has not left that. */
+  let held: number | undefined
   return () => {
     const [wall, at] = [now(), mono()]
     const offset = wall - at
     const stepped = looked !== undefined && Math.abs(offset - looked.offset) > CLOCK_STEP_MS
     if (looked === undefined || stepped || at - looked.at >= LOOK_MS) {
       looked = { at, offset, kernel: ask() }
-      if (looked.kernel !== undefined && isSynchronised(looked.kernel)) held = true
-      else if (stepped) held = false
+      if (looked.kernel !== undefined && isSynchronised(looked.kernel)) held = offset
+      // Set at once, or bit by bit: both clocks run at one rate unless somebody sets this one.
+      else if (stepped || (held !== undefined && Math.abs(offset - held) > CLOCK_STEP_MS)) held = undefined
     }
-    return judgeTime({ now: wall, kernel: looked.kernel, held })
+    return judgeTime({ now: wall, kernel: looked.kernel, held: held !== undefined })
   }
 }
 

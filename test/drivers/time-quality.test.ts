@@ -87,6 +87,17 @@ test('a clock set by hand after the source was lost is informative: what it held
   assert.is(pass(1000, -2001), 'informative')
 })
 
+test('a clock that is set bit by bit after the source was lost holds on for two seconds in all', () => {
+  const { around, pass } = rig()
+  around.kernel = GOOD
+  pass(1000)
+  around.kernel = LOST
+  assert.is(pass(1000, -1000), 'relative')
+  assert.is(pass(1000, -1000), 'relative')
+  assert.is(pass(1000, -1000), 'informative')
+  assert.is(pass(1000, 3000), 'informative')
+})
+
 test('a clock in 1970 is unknown whatever the kernel says, and the step that sets it is seen at once', () => {
   const { around, pass } = rig()
   around.wall = 3000
