@@ -7,7 +7,8 @@ import { makeTpmAuth } from '../drivers/keys/tpm/auth-file.ts'
 import { makeTpmKey } from '../drivers/keys/tpm/make-key.ts'
 import { openTpmKey } from '../drivers/keys/tpm/open-key.ts'
 import { openTpm } from '../drivers/keys/tpm/tpm.ts'
-import type { Clock, Entropy, Timers } from '../drivers/ports.ts'
+import type { Clock, Entropy, Signer, Timers } from '../drivers/ports.ts'
+import { equalBytes, toHex } from '../protocol/bytes.ts'
 import type { Alg, Verifier } from '../protocol/crypto/verify.ts'
 import { FILE_ATTESTATION } from '../protocol/identity/attestation.ts'
 import { done, type Fault, fail, ok, type Result } from '../protocol/result.ts'
@@ -102,6 +103,12 @@ export async function openSiteKeys(keys: KeptKeys, world: KeyWorld): Promise<Res
   }
   const [account, metering, ocmf] = opened.map(({ signer }) => signer)
   if (ocmf !== undefined && ocmf.alg !== 'ES256') return giveUp(notForOcmf)
+  const shared = sharedUse([
+    ['account', account!],
+    ['metering', metering!],
+    ...(ocmf === undefined ? [] : [['ocmf', ocmf] as const]),
+  ])
+  if (shared !== undefined) return giveUp(fail(shared))
   const sealing = await openSealing(keys, known)
   if (!sealing.ok) return giveUp(sealing)
   return ok({
@@ -114,6 +121,22 @@ export async function openSiteKeys(keys: KeptKeys, world: KeyWorld): Promise<Res
     },
   })
 }
+
+/** What is wrong where two uses have one key: whoever may have the one signed could have the other signed. */
+export function sharedUse(keys: readonly (readonly [use: string, signer: Signer])[]): Fault | undefined {
+  for (const [n, [use, { publicKey }]] of keys.entries()) {
+    const other = keys.slice(n + 1).find(([, signer]) => equalBytes(signer.publicKey, publicKey))
+    if (other !== undefined) return twoUses([use, other[0]], toHex(publicKey))
+  }
+  return undefined
+}
+
+export const twoUses = (uses: readonly string[], key: string): Fault => ({
+  code: 'keys.two-uses',
+  uses,
+  key,
+  hint: 'each use has a key of its own: name another',
+})
 
 /** OCMF 1.4 signs by ECDSA alone. */
 const notForOcmf = fail({ code: 'keys.other-kind', key: 'ocmf', expected: 'p256', received: 'ed25519' })

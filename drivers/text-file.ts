@@ -44,13 +44,18 @@ export async function readBytes(file: string): Promise<Result<Uint8Array, FileFa
     }
     return ok(concat(...chunks))
   } catch (error) {
-    const why = (error as NodeJS.ErrnoException).code ?? String(error)
-    if (why === 'ENOENT' || why === 'ENOTDIR') return fail({ code: 'file.missing', file })
-    if (why === 'EACCES' || why === 'EPERM') {
-      return fail({ code: 'file.permission', file, hint: 'run as a user who may read it' })
-    }
-    return fail({ code: 'file.unreadable', file, why })
+    return fail(unreadFault(file, error))
   }
+}
+
+/** What the system threw when a file was opened or read. */
+export function unreadFault(file: string, error: unknown): FileFault {
+  const why = (error as NodeJS.ErrnoException).code ?? String(error)
+  if (why === 'ENOENT' || why === 'ENOTDIR') return { code: 'file.missing', file }
+  if (why === 'EACCES' || why === 'EPERM') {
+    return { code: 'file.permission', file, hint: 'run as a user who may read it' }
+  }
+  return { code: 'file.unreadable', file, why }
 }
 
 /**

@@ -3,7 +3,7 @@ import { makeKeyFile } from '../../drivers/keys/file-signer.ts'
 import type { Alg } from '../../protocol/crypto/verify.ts'
 import { type Fault, faultLine, type Result } from '../../protocol/result.ts'
 import type { KeyPlace } from '../config/site-config.ts'
-import { isThere, makeKey } from '../open-keys.ts'
+import { isThere, makeKey, openKey } from '../open-keys.ts'
 import type { ExitCode } from './exit-codes.ts'
 import { exitOf } from './exit-codes.ts'
 import { placeText } from './key-report.ts'
@@ -20,12 +20,24 @@ export async function initKeys(
 ): Promise<ExitCode> {
   const site = await readKeySite(file, terminal, { twice: true })
   if (typeof site === 'number') return site
+  const other = await otherPassphrase(site)
+  if (other !== undefined) return refuse(other, terminal)
   for (const { place, made } of await makeMissing(site, metering)) {
     if (made.ok) terminal.err(`${place}: made\n`)
     else if (isThere(made.fault)) terminal.err(`${place}: kept as it is\n`)
     else return refuse(made.fault, terminal)
   }
   return tellKeys(site, json, terminal)
+}
+
+/** Why a key that is made now would open with another passphrase than the files that are there. */
+async function otherPassphrase({ keys, keyWorld, signing }: KeySite): Promise<Fault | undefined> {
+  const files = [...signing.flatMap(({ place }) => (place.kind === 'file' ? [place.file] : [])), keys.sealing]
+  for (const file of files) {
+    const opened = await openKey({ kind: 'file', file }, keyWorld)
+    if (!opened.ok && opened.fault.code === 'keys.wrong-passphrase') return opened.fault
+  }
+  return undefined
 }
 
 /** In order, up to the first that could not be made. */

@@ -3,18 +3,18 @@
  * Stopped between the two, the same command goes on with the key that it has made. The old key is never touched.
  */
 import type { StoredKey } from '../../drivers/keys/stored-key.ts'
-import type { Signer } from '../../drivers/ports.ts'
+import type { Clock, Signer } from '../../drivers/ports.ts'
 import { type Journal, openJournal } from '../../drivers/store/journal.ts'
 import { toHex } from '../../protocol/bytes.ts'
 import type { Alg } from '../../protocol/crypto/verify.ts'
 import { ueidOf } from '../../protocol/identity/key.ts'
 import type { KeyStatement } from '../../protocol/identity/rotation.ts'
-import { fail, faultLine, ok, type Result } from '../../protocol/result.ts'
-import type { Instant } from '../../protocol/time.ts'
+import { done, fail, faultLine, ok, type Result } from '../../protocol/result.ts'
+import { type Instant, isoTime } from '../../protocol/time.ts'
 import type { KeyPlace } from '../config/site-config.ts'
 import { keepForRestart } from '../keeping.ts'
 import { keyInForce } from '../key-history.ts'
-import { isThere, makeKey, openKey } from '../open-keys.ts'
+import { isThere, makeKey, openKey, sharedUse, twoUses } from '../open-keys.ts'
 import { nextNumber, type StatedRotation, stateRotation } from '../rotate-key.ts'
 import { EXIT, type ExitCode, exitOf } from './exit-codes.ts'
 import { jsonLine } from './json-line.ts'
@@ -72,6 +72,8 @@ async function rotateIn(site: KeySite, use: 'metering' | 'ocmf', options: Rotate
   const { keyWorld, signing, world, config } = site
   const where = signing.find(one => one.use === use)?.place
   if (where === undefined) return fail({ code: 'keys.not-configured', use, hint: `name keys.${use} first` })
+  const timely = options.reason === 'stolen' ? checkSince(options.since, world.clock) : done
+  if (!timely.ok) return timely
   const opened: { close(): Promise<unknown> | undefined }[] = []
   const keep = <T extends { close(): Promise<void> }>(result: Result<T>): Result<T> => {
     if (result.ok) opened.push(result.value)
@@ -108,6 +110,17 @@ async function rotateIn(site: KeySite, use: 'metering' | 'ocmf', options: Rotate
   }
 }
 
+/** A revocation counts by the time, and nobody takes it back. */
+function checkSince(since: Instant | undefined, clock: Clock): Result<void> {
+  const now = clock.now()
+  if (clock.quality() === 'unknown') {
+    return fail({ code: 'keys.no-time', time: isoTime(now), hint: 'set the clock of this machine first' })
+  }
+  if (since === undefined || since <= now) return done
+  const hint = 'a thief would be believed until then'
+  return fail({ code: 'keys.since-later', since: isoTime(since), now: isoTime(now), hint })
+}
+
 interface Opened {
   readonly device: Uint8Array
   readonly account: Signer
@@ -121,7 +134,7 @@ interface Opened {
 }
 
 async function handOver(
-  { keyWorld, world }: KeySite,
+  { keyWorld, world, signing, keys }: KeySite,
   use: 'metering' | 'ocmf',
   { to, alg, reason, since }: RotateOptions,
   { device, account, old, metering, journal, where, keep }: Opened,
@@ -133,8 +146,11 @@ async function handOver(
   const own = { ...known, key }
   const number = nextNumber(journal.kept(), own, world.verifier)
   if (!number.ok) return number
-  const place = to ?? nextPlace(where, number.value)
+  const taken = new Set([...signing.map(one => placeText(one.place)), keys.sealing])
+  const place = to ?? nextPlace(where, number.value, taken)
   if (place === undefined) return fail({ code: 'keys.no-place', use, hint: 'say --to where the new key is to be' })
+  const elsewhere = signing.find(one => one.use !== use && placeText(one.place) === placeText(place))
+  if (elsewhere !== undefined) return fail(twoUses([use, elsewhere.use], placeText(place)))
   const made = await makeKey(place, use === 'ocmf' ? 'ES256' : (alg ?? usualAlg(place)), keyWorld)
   // One that is there was made by a rotation that did not come to its end.
   if (!made.ok && !isThere(made.fault)) return made
@@ -144,6 +160,12 @@ async function handOver(
   if (use === 'ocmf' && next.value.signer.alg !== 'ES256') {
     return fail({ code: 'keys.other-kind', key: placeText(place), expected: 'p256', received: 'ed25519' })
   }
+  const also = sharedUse([
+    [use, next.value.signer],
+    ['account', account],
+    ...(metering === undefined ? [] : [['metering', metering] as const]),
+  ])
+  if (also !== undefined) return fail(also)
   const { clock, verifier } = world
   const stated = await stateRotation({
     journal,
@@ -160,13 +182,19 @@ async function handOver(
   return stated.ok ? ok({ ...stated.value, place }) : stated
 }
 
-/** Beside the old one, by the number of the key; a TPM's handles are given out by a person. */
-function nextPlace(place: KeyPlace, number: number): KeyPlace | undefined {
+/**
+ * Beside the old one, by the number of the key, or by the next where the configuration names that place already; a TPM's
+ * handles are given out by a person.
+ */
+function nextPlace(place: KeyPlace, number: number, taken: ReadonlySet<string>): KeyPlace | undefined {
   const numbered = (name: string) => `${name.replace(/-\d+$/, '')}-${number}`
   if (place.kind === 'tpm') return undefined
-  if (place.kind === 'pkcs11') return { ...place, key: numbered(place.key) }
-  const [, name, ending] = /^(.*?)(\.[a-z0-9]+)?$/.exec(place.file)!
-  return { ...place, file: `${numbered(name!)}${ending ?? ''}` }
+  const next = (): KeyPlace => {
+    if (place.kind === 'pkcs11') return { ...place, key: numbered(place.key) }
+    const [, name, ending] = /^(.*?)(\.[a-z0-9]+)?$/.exec(place.file)!
+    return { ...place, file: `${numbered(name!)}${ending ?? ''}` }
+  }
+  return taken.has(placeText(next())) ? nextPlace(place, number + 1, taken) : next()
 }
 
 /** As the configuration writes it. */

@@ -1,5 +1,6 @@
 /** What every `tieline key` command begins with: the site, where its keys are, and what opening them takes. */
 import { sealingKey } from '../../protocol/crypto/seal.ts'
+import { type Fault, fail } from '../../protocol/result.ts'
 import type { KeyPlace, SiteConfig } from '../config/site-config.ts'
 import { type KeptKeys, type KeyWorld, openKey, openSealing, rememberPassphrase } from '../open-keys.ts'
 import { systemWorld, type World } from '../world.ts'
@@ -57,10 +58,15 @@ export async function readKeySite(
 /** Every key as it stands, one that cannot be opened with what keeps it. Nothing stays open. */
 export async function lookAtKeys({ keys, keyWorld, signing }: KeySite): Promise<readonly KeyEntry[]> {
   const entries: KeyEntry[] = []
+  /** By token: a wrong PIN is given once, however many keys are behind it. */
+  const refused = new Map<string, Fault>()
   for (const { use, place: where } of signing) {
     const place = placeText(where)
-    const opened = await openKey(where, keyWorld)
+    const token = where.kind === 'pkcs11' ? `${where.module} ${where.token}` : ''
+    const before = refused.get(token)
+    const opened = before === undefined ? await openKey(where, keyWorld) : fail(before)
     if (!opened.ok) {
+      if (token !== '' && opened.fault.code.startsWith('keys.pin-')) refused.set(token, opened.fault)
       entries.push({ use, place, kind: 'unopened', fault: opened.fault })
       continue
     }

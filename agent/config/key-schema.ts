@@ -53,6 +53,12 @@ export function readKeyPlace(text: string): Result<KeyPlace> {
 const issueText = (issue: SchemaIssue): string =>
   `${issue.path.join('.')} ${issue.kind === 'invalid' ? issue.what : `is ${issue.kind}`}`.trim()
 
+/** The same for the same key; a file's is its path. */
+const wordOf = (place: KeyPlace): string => {
+  if (place.kind === 'file') return place.file
+  return place.kind === 'tpm' ? `${place.device} ${place.handle}` : `${place.module} ${place.token} ${place.key}`
+}
+
 export const keysForm = v.pipe(
   group({
     account: v.optional(path),
@@ -66,6 +72,11 @@ export const keysForm = v.pipe(
     it => [it.account, it.metering, it.sealing].every(kept => (kept === undefined) === (it.seed !== undefined)),
     'must name three keys (account, metering, sealing), or on a bench a seed',
   ),
+  v.check(it => {
+    const named = [it.account, it.sealing, it.passphrase_file, ...[it.metering, it.ocmf].map(one => one && wordOf(one))]
+    const there = named.filter(one => one !== undefined)
+    return new Set(there).size === there.length
+  }, 'must name another key for each use'),
   v.check(
     it => it.seed === undefined || (it.ocmf ?? it.passphrase_file) === undefined,
     'come from the seed alone: leave ocmf and passphrase_file out',

@@ -1,16 +1,10 @@
 /** Keys in sealed files, by their paths: made once, opened into this process's memory. */
-import { basename, dirname } from 'node:path'
 import { isP256Scalar } from '../../protocol/crypto/verify.ts'
 import { type Fault, fail, ok, type Result } from '../../protocol/result.ts'
 import { createP256Signer, createSigner } from '../crypto/signer.ts'
 import type { Entropy, Signer } from '../ports.ts'
-import { openDisk } from '../store/disk.ts'
-import { readBytes } from '../text-file.ts'
-import { exposureOf } from './guarded-file.ts'
+import { makeGuarded, readGuarded } from './guarded-file.ts'
 import { type SecretKind, sealKey, unsealKey } from './sealed-file.ts'
-
-/** Held while a key is made, so that two makers at once do not both find the place empty. */
-const MAKING = 'keys'
 
 /** Makes a new key of that kind, sealed; `keys.exists` where the file is there already. Its folder is made where missing. */
 export async function makeKeyFile(
@@ -19,20 +13,12 @@ export async function makeKeyFile(
   passphrase: string,
   entropy: Entropy,
 ): Promise<Result<void>> {
-  const name = basename(file)
-  if (!/^[a-z0-9][a-z0-9._-]{0,99}$/.test(name)) {
-    return fail({ code: 'keys.file-name', file, hint: 'lower-case letters, digits, dots and dashes' })
-  }
-  const disk = await openDisk(dirname(file))
-  if (!disk.ok) return fail({ ...disk.fault, file })
-  const held = await disk.value.hold(MAKING)
-  if (!held.ok) return fail({ ...held.fault, file })
-  const bytes = drawSecret(kind, entropy)
-  const sealed = await sealKey(disk.value, name, { kind, bytes }, passphrase, entropy)
-  bytes.fill(0)
-  await held.value()
-  await disk.value.close()
-  return sealed.ok ? sealed : fail({ ...sealed.fault, file })
+  return makeGuarded(file, async (disk, name) => {
+    const bytes = drawSecret(kind, entropy)
+    const sealed = await sealKey(disk, name, { kind, bytes }, passphrase, entropy)
+    bytes.fill(0)
+    return sealed
+  })
 }
 
 /** Any 32 bytes are a seed; of the numbers below 2^256 all but one in 2^32 are scalars of P-256. */
@@ -49,9 +35,7 @@ async function openKeyFile<K extends SecretKind>(
   passphrase: string,
   kinds: readonly K[],
 ): Promise<Result<{ readonly kind: K; readonly bytes: Uint8Array }>> {
-  const exposed = await exposureOf(file)
-  if (exposed !== undefined) return fail(exposed)
-  const read = await readBytes(file)
+  const read = await readGuarded(file)
   if (!read.ok) {
     const missing: Fault = { code: 'keys.missing', file, hint: 'make the keys of this site with `tieline key init`' }
     return fail(read.fault.code === 'file.missing' ? missing : read.fault)

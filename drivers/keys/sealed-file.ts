@@ -42,7 +42,7 @@ export type SealedFileFault =
   | { readonly code: 'keys.disk'; readonly file: string; readonly cause: string }
   | { readonly code: 'keys.damaged'; readonly file: string; readonly hint: string }
   | { readonly code: 'keys.format'; readonly file: string; readonly expected: string; readonly received: string }
-  | { readonly code: 'keys.wrong-passphrase'; readonly file: string }
+  | { readonly code: 'keys.wrong-passphrase'; readonly file: string; readonly hint: string }
   | { readonly code: 'keys.empty-passphrase'; readonly file: string }
 
 /** Writes the sealed secret, whole or not at all; a file that is there already is never replaced. */
@@ -91,7 +91,7 @@ export async function unsealKey(
   } catch {
     // GCM says only that the tag does not match; the checksum has said that the file is whole.
     secret.fill(0)
-    return fail({ code: 'keys.wrong-passphrase', file })
+    return fail({ code: 'keys.wrong-passphrase', file, hint: 'the file is whole: another passphrase opens it' })
   } finally {
     key.fill(0)
   }

@@ -1,4 +1,14 @@
-import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { askHidden } from '../../../agent/cli/ask.ts'
@@ -248,6 +258,54 @@ test(
 )
 
 test(
+  'init makes no key under another passphrase than the one that opens those that are there',
+  async () => {
+    const site = newSite('ocmf: keys/ocmf.key')
+    must(await makeKeyFile(site.key('sealing.key'), 'x25519', PASSPHRASE, systemEntropy))
+    const { exit, err } = await site.run('key init', ['mistyped', 'mistyped'])
+    assert.is(exit, EXIT.configuration)
+    assert.match(err, /^tieline key init: keys\.wrong-passphrase \(file=.*sealing\.key\): .*\n$/)
+    assert.equal(readdirSync(join(site.folder, 'keys')), ['sealing.key'])
+  },
+  SLOW_MS,
+)
+
+test(
+  'no key has two uses: not in the configuration, not by a rotation, not by a copy of its file',
+  async () => {
+    const site = newSite()
+    site.write('keys/account.key')
+    assert.match((await site.run('key init')).err, /site\.yaml:\d+:\d+: keys must name another key for each use\n/)
+    // The names are those that rotation would give next.
+    site.write('keys/account-2.key')
+    writeFileSync(site.file, readFileSync(site.file, 'utf8').replace('keys/account.key', 'keys/account-3.key'))
+    for (const name of ['account-3.key', 'account-2.key'])
+      must(await makeKeyFile(site.key(name), 'ed25519', PASSPHRASE, systemEntropy))
+    const asked = await site.run('key rotate metering --to keys/account-3.key')
+    assert.is(asked.exit, EXIT.configuration)
+    assert.match(asked.err, /keys\.two-uses \(uses=.*metering.*account.*\)/)
+    copyFileSync(site.key('account-3.key'), site.key('copy.key'))
+    assert.match((await site.run('key rotate metering --to keys/copy.key')).err, /keys\.two-uses/)
+    const rotated = await site.run('key rotate metering')
+    assert.match(rotated.err, /metering: .*keys\/account-4\.key\n/)
+    site.write('keys/copy.key')
+    writeFileSync(site.file, readFileSync(site.file, 'utf8').replace('keys/account.key', 'keys/account-3.key'))
+    assert.match((await site.run('run')).err, /^maple does not start: keys\.two-uses/m)
+  },
+  SLOW_MS,
+)
+
+test(
+  'a key is stolen in no future, by whatever clock',
+  async () => {
+    const { exit, err } = await maple.run('key rotate metering --reason stolen --since 2999-01-01')
+    assert.is(exit, EXIT.configuration)
+    assert.match(err, /keys\.since-later \(since=2999-01-01T00:00:00\.000Z now=.*\)/)
+  },
+  SLOW_MS,
+)
+
+test(
   'while the agent runs nothing is rotated, and no key is made',
   async () => {
     const disk = must(await openDisk(join(maple.folder, 'data/journal')))
@@ -333,7 +391,7 @@ test(
         }
       }
     }
-    assert.is(secrets, 11, 'each that was kept')
+    assert.is(secrets, 16, 'each that was kept')
     assert.ok(heard.length > 5000)
     assert.not.ok(heard.includes(PASSPHRASE))
   },

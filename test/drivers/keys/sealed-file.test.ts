@@ -43,7 +43,11 @@ test('the secret stands in neither the file nor any fault', async () => {
   for (let at = 0; at + 8 <= bytes.length; at++) assert.not.ok(file.includes(toHex(bytes.subarray(at, at + 8))))
   const wrong = await opened(disk, 'metering.key', 'open sesame')
   assert.not.ok(wrong.ok)
-  if (!wrong.ok) assert.is(faultLine(wrong.fault), 'keys.wrong-passphrase (file=metering.key)')
+  if (!wrong.ok)
+    assert.is(
+      faultLine(wrong.fault),
+      'keys.wrong-passphrase (file=metering.key): the file is whole: another passphrase opens it',
+    )
 })
 
 test('two files of one secret and one passphrase have nothing in common', async () => {

@@ -1,4 +1,15 @@
-import { chmodSync, chownSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import {
+  chmodSync,
+  chownSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { systemEntropy } from '../../../drivers/crypto/entropy.ts'
@@ -114,6 +125,41 @@ test('a passphrase is the first line of a guarded file, and no fault repeats it'
   const empty = newFile()
   writeFileSync(empty, '\n', { mode: 0o600 })
   assert.is(codeOf(await readSecretLine(empty)), 'keys.empty')
+})
+
+test('where not a byte can be written, nothing is left of what was to be made', () => {
+  const full = join(folder, 'full')
+  const module = (path: string) => JSON.stringify(new URL(`../../../drivers/${path}`, import.meta.url).href)
+  const program = `
+    const { makeTpmAuth } = await import(${module('keys/tpm/auth-file.ts')})
+    const { makeKeyFile } = await import(${module('keys/file-signer.ts')})
+    const { systemEntropy } = await import(${module('crypto/entropy.ts')})
+    const made = [
+      await makeTpmAuth('${full}/key.auth', systemEntropy),
+      await makeKeyFile('${full}/sealed.key', 'ed25519', 'x', systemEntropy),
+    ]
+    console.log(made.map(one => one.fault.code).join())`
+  // No file of this process may grow; without the trap the system would end it.
+  const limited = 'trap "" XFSZ; ulimit -f 0; exec "$0" --import tsx --input-type=module -e "$1"'
+  assert.is(
+    execFileSync('bash', ['-c', limited, process.execPath, program], { encoding: 'utf8' }),
+    'disk.io,keys.disk\n',
+  )
+  assert.equal(readdirSync(full), [])
+})
+
+test('what is no small plain file is refused at once: a pipe that nobody writes to, a folder, a gigabyte', async () => {
+  const pipe = newFile()
+  execFileSync('mkfifo', ['-m', '600', pipe])
+  const huge = newFile()
+  writeFileSync(huge, '', { mode: 0o600 })
+  truncateSync(huge, 2 ** 30)
+  const before = process.memoryUsage().arrayBuffers
+  for (const file of [pipe, huge, folder]) {
+    assert.is(codeOf(await openFileSigner(file, 'x')), 'file.unreadable')
+    assert.is(codeOf(await readSecretLine(file)), 'file.unreadable')
+  }
+  assert.ok(process.memoryUsage().arrayBuffers - before < 1e6)
 })
 
 test.run()
