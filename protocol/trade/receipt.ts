@@ -32,14 +32,14 @@ export const dealRegister = (party: Party): string => (party === 'seller' ? OBIS
 const MAX_REGISTER = 2n ** 62n
 
 /**
- * What this party's line register stands at in a reading; one beyond every meter's range is none. A reading that says of
- * itself that its energy or its time is not to be settled on is not.
+ * What this party's line register stands at in a reading; one beyond every meter's range is none, and neither is one below
+ * zero, which the ledger refuses. A reading that says of itself that its energy or its time is not to be settled on is not.
  */
 export function dealEnergy(reading: Reading, party: Party): Result<Energy, ReceiptFault> {
   const { sequence, errors } = reading
   if (errors.length > 0) return fail({ code: 'receipt.errors', sequence, errors })
   const energy = registerEnergy(reading, dealRegister(party))
-  return energy === undefined || energy > MAX_REGISTER
+  return energy === undefined || energy < 0n || energy > MAX_REGISTER
     ? fail({ code: 'receipt.no-register', obis: dealRegister(party) })
     : ok(energy)
 }

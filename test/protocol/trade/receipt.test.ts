@@ -41,6 +41,8 @@ test('registers that run backwards, readings out of order and a missing register
   assert.is(wh(deliveredWh(reading(1, 5n, 0n), reading(2, 4n, 0n), 'buyer')), 'receipt.backwards')
   // A neighbour that signs this must not stop the agent when it is journalled.
   assert.is(wh(deliveredWh(reading(1, 0n, 0n, 9), reading(2, 2n ** 63n - 1n, 0n, 9), 'buyer')), 'receipt.no-register')
+  // Nor may a deal begin at a register that the ledger will not settle.
+  assert.is(wh(deliveredWh(reading(1, -5n, 0n), reading(2, 6n, 0n), 'buyer')), 'receipt.no-register')
   assert.is(wh(deliveredWh(reading(2, 5n, 0n), reading(2, 6n, 0n), 'buyer')), 'receipt.order')
   assert.is(
     wh(deliveredWh(reading(1, 5n, 0n), { ...reading(2, 6n, 0n), registers: [] }, 'buyer')),
