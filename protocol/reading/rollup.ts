@@ -164,8 +164,10 @@ export function joinSpans(a: Span, b: Span): Span {
   const [x, y] = a.first <= b.first ? [a, b] : [b, a]
   const broken: Break[] = [...(x.broken ?? []), ...(y.broken ?? [])]
   const apart = x.last < y.first
-  const names = new Set([...x.counters, ...y.counters].map(({ obis }) => obis))
-  const counters = [...names].sort().map((obis): Counter => {
+  const names = [...new Set([...x.counters, ...y.counters].map(({ obis }) => obis))].sort()
+  // A meter that calls its counters by ever new names: what is left out here is not counted around either.
+  if (names.length > MAX_COUNTERS) broken.push('conflict')
+  const counters = names.slice(0, MAX_COUNTERS).map((obis): Counter => {
     const [early, late] = [counterOf(x, obis), counterOf(y, obis)]
     if (early === undefined || late === undefined) {
       // What is flagged behind the last value, or may be, leaves it unsettled.

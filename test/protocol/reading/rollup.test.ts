@@ -293,6 +293,18 @@ test('spans joined from parts are those of the whole, and keep their bytes', () 
   )
 })
 
+test('a meter that calls its counters by ever new names makes no span that cannot be read again, and gives no number', () => {
+  const readings = Array.from({ length: 20 }, (_, i) => {
+    const names = Array.from({ length: 31 }, (_, k) => `1-${i}:1.8.${k}*255`)
+    const registers = [OBIS.energyImport, ...names].map(obis => ({ obis, value: 5n, scaler: 0, unit: 'Wh' as const }))
+    return at(i + 1, 1 + i / 2, 0, { registers })
+  })
+  const { quarters: found } = spansOf(readings)
+  for (const span of found.values())
+    assert.equal(must(decodeAs(spanCodec, encodeAs(spanCodec, span), 'span', 65_536)), span)
+  assert.equal(roll(readings, 0, 15), ['0: conflict'])
+})
+
 // --- Calendar
 
 /** The offset of a time zone by the system's own tables. */
