@@ -1,11 +1,22 @@
 /** What metering holds of each meter while it runs. */
-import type { Cancel, MeterReading } from '../../drivers/ports.ts'
+import type { Cancel, Meter, MeterReading } from '../../drivers/ports.ts'
 import type { Result } from '../../protocol/result.ts'
 import type { Mono } from '../../protocol/time.ts'
 import type { Chain } from './chain.ts'
 import { type Known, nothingKnown } from './decide.ts'
-import type { MeteredMeter } from './run.ts'
 import type { TimeWorth } from './wall-clock.ts'
+
+export interface MeteredMeter {
+  readonly name: string
+  readonly meter: Meter
+  readonly periodMs: number
+  /** Its period while it is told to rest; without one it never rests. */
+  readonly restMs?: number
+  /** Older than this a reading is not given out as the latest. */
+  readonly staleMs: number
+  /** The pinned serial; without one, the first meter ever seen under this name is pinned. */
+  readonly meterId?: string
+}
 
 /** A reading that was believed, and what its time was worth then: a clock that is set later makes it no better. */
 export interface Believed extends MeterReading, TimeWorth {}

@@ -24,21 +24,9 @@ import {
   voltageOf,
 } from './decide.ts'
 import { encodeKnownTime, encodeLost, encodeMeteringRecord, KNOWN_TIME, LOST } from './journal-form.ts'
-import { type Believed, newRun, pollMs, type Run } from './meter-run.ts'
+import { type Believed, type MeteredMeter, newRun, pollMs, type Run } from './meter-run.ts'
 import { createPast } from './past.ts'
 import { createWallClock } from './wall-clock.ts'
-
-export interface MeteredMeter {
-  readonly name: string
-  readonly meter: Meter
-  readonly periodMs: number
-  /** Its period while it is told to rest; without one it never rests. */
-  readonly restMs?: number
-  /** Older than this a reading is not given out as the latest. */
-  readonly staleMs: number
-  /** The pinned serial; without one, the first meter ever seen under this name is pinned. */
-  readonly meterId?: string
-}
 
 export interface MeteringOptions {
   readonly meters: readonly MeteredMeter[]
