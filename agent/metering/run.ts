@@ -2,7 +2,7 @@
  * Reads every meter of a site on monotonic timers, judges what it says, and signs readings into the journal: periodically,
  * on request for a deal's begin and end, and a gap record when a meter could not be read for long.
  */
-import type { Clock, Log, Meter, MeterReading, Signer, Timers } from '../../drivers/ports.ts'
+import type { Clock, Log, MeterReading, Signer, Timers } from '../../drivers/ports.ts'
 import type { Journal } from '../../drivers/store/journal.ts'
 import type { JournalRecord } from '../../drivers/store/journal-block.ts'
 import type { Power, Voltage } from '../../protocol/quantity.ts'
