@@ -10,6 +10,8 @@ export interface Keyboard {
 }
 
 const ENTER = '\r\n'
+/** Ctrl-U: from the beginning. */
+const ERASE_ALL = '\u0015'
 const ERASE = '\b\u007f'
 /** Ctrl-C and Ctrl-D: raw mode makes no signals of them. */
 const CANCEL = '\u0003\u0004'
@@ -36,7 +38,8 @@ export function askHidden(
       for (const letter of decoder.decode(bytes, { stream: true })) {
         if (ENTER.includes(letter)) return end(typed.join(''))
         if (CANCEL.includes(letter)) return end(undefined)
-        if (ERASE.includes(letter)) typed.pop()
+        if (letter === ERASE_ALL) typed = []
+        else if (ERASE.includes(letter)) typed.pop()
         else typed.push(letter)
       }
     }

@@ -24,6 +24,7 @@ export type ExitCode = (typeof EXIT)[keyof typeof EXIT]
 export function exitOf({ code }: Fault): ExitCode {
   if (/permission|denied/.test(code) || /^keys\.(exposed|pin-)/.test(code)) return EXIT.permission
   if (/^keys\.(no-token|token-)/.test(code)) return EXIT.unavailable
+  if (code === 'keys.given-up') return EXIT.no
   if (/^(keys?|gpio|profile)\./.test(code)) return EXIT.configuration
   // The data folder is another device's.
   if (code === 'journal.foreign') return EXIT.configuration

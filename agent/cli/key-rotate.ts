@@ -9,7 +9,7 @@ import { toHex } from '../../protocol/bytes.ts'
 import type { Alg } from '../../protocol/crypto/verify.ts'
 import { ueidOf } from '../../protocol/identity/key.ts'
 import type { KeyStatement } from '../../protocol/identity/rotation.ts'
-import { done, fail, faultLine, ok, type Result } from '../../protocol/result.ts'
+import { done, type Fault, fail, faultLine, ok, type Result } from '../../protocol/result.ts'
 import { type Instant, isoTime } from '../../protocol/time.ts'
 import type { KeyPlace } from '../config/site-config.ts'
 import { keepForRestart } from '../keeping.ts'
@@ -148,7 +148,7 @@ async function handOver(
   if (!number.ok) return number
   const taken = new Set([...signing.map(one => placeText(one.place)), keys.sealing])
   const place = to ?? nextPlace(where, number.value, taken)
-  if (place === undefined) return fail({ code: 'keys.no-place', use, hint: 'say --to where the new key is to be' })
+  if (place === undefined) return fail(noPlace(where))
   const elsewhere = signing.find(one => one.use !== use && placeText(one.place) === placeText(place))
   if (elsewhere !== undefined) return fail(twoUses([use, elsewhere.use], placeText(place)))
   const made = await makeKey(place, use === 'ocmf' ? 'ES256' : (alg ?? usualAlg(place)), keyWorld)
@@ -197,12 +197,20 @@ function nextPlace(place: KeyPlace, number: number, taken: ReadonlySet<string>):
   return taken.has(placeText(next())) ? nextPlace(place, number + 1, taken) : next()
 }
 
+function noPlace(old: KeyPlace): Fault {
+  const example = old.kind === 'tpm' ? placeSetting({ ...old, handle: old.handle + 1 }) : placeSetting(old)
+  return { code: 'keys.no-place', hint: `say --to where the new key is to be, as in --to '${example}'` }
+}
+
 /** As the configuration writes it. */
 function placeSetting(place: KeyPlace): string {
-  if (place.kind === 'file') return place.file
+  // What is more than letters, digits and slashes may mean something else in YAML.
+  const text = (value: string) => (/^[a-zA-Z/][\w./-]*$/.test(value) ? value : JSON.stringify(value))
+  if (place.kind === 'file') return text(place.file)
   if (place.kind === 'tpm') {
-    return `{tpm: {device: ${place.device}, handle: 0x${place.handle.toString(16)}, auth_file: ${place.authFile}}}`
+    const { device, handle, authFile } = place
+    return `{tpm: {device: ${text(device)}, handle: 0x${handle.toString(16)}, auth_file: ${text(authFile)}}}`
   }
-  const { module, token, key, pinFile } = place
+  const [module, token, key, pinFile] = [place.module, place.token, place.key, place.pinFile].map(text)
   return `{pkcs11: {module: ${module}, token: ${token}, key: ${key}, pin_file: ${pinFile}}}`
 }

@@ -6,6 +6,9 @@ import type { Terminal } from './terminal.ts'
 /** Name of the credential that systemd lends (LoadCredential=, LoadCredentialEncrypted=). */
 const CREDENTIAL = 'tieline-passphrase'
 
+/** By Ctrl-C or Ctrl-D. */
+const givenUp = fail({ code: 'keys.given-up', hint: 'nothing was made or changed' })
+
 /**
  * A credential of systemd's, else a person at the terminal; never an argument or a variable, which other programs can see.
  * `twice` is for a new one, which nobody could correct later.
@@ -19,9 +22,8 @@ export async function readPassphrase(terminal: Terminal, twice = false): Promise
   const hint = `name a passphrase_file under keys, lend it by LoadCredential=${CREDENTIAL}, or run it in a terminal`
   if (terminal.ask === undefined) return fail({ code: 'keys.no-passphrase', hint })
   const answer = await terminal.ask('Passphrase of the keys: ')
-  if (answer === undefined) return fail({ code: 'keys.no-passphrase', hint })
-  if (twice && (await terminal.ask('The same again: ')) !== answer) {
-    return fail({ code: 'keys.passphrases-differ', hint: 'nothing was made; try again' })
-  }
-  return ok(answer)
+  if (answer === undefined) return givenUp
+  const again = twice ? await terminal.ask('The same again: ') : answer
+  if (again === undefined) return givenUp
+  return again === answer ? ok(answer) : fail({ code: 'keys.passphrases-differ', hint: 'nothing was made; try again' })
 }

@@ -140,11 +140,11 @@ export async function openToken(options: TokenOptions): Promise<Result<TokenSess
       if (!listed.ok) return listed
       const labels: string[] = []
       const found: Found[] = []
-      for (let n = 0; n < most.word(); n++) {
+      for (let n = 0; n < Math.min(MANY, most.word()); n++) {
         const info = await readToken(slots.word(n))
         // A token that is pulled out meanwhile is not the one that is looked for.
         if (!info.ok) continue
-        labels.push(info.value.name.label)
+        if (info.value.name.label !== '') labels.push(info.value.name.label)
         if (info.value.name.label === token) found.push(info.value)
       }
       if (found.length > 1)
@@ -191,7 +191,11 @@ export async function openToken(options: TokenOptions): Promise<Result<TokenSess
       case CKR_USER_ALREADY_LOGGED_IN:
         return ok(undefined)
       case CKR_PIN_INCORRECT:
-        return fail({ code: 'keys.pin-wrong', token, hint: 'not tried again: a few wrong ones lock the token' })
+        return fail({
+          code: 'keys.pin-wrong',
+          token,
+          hint: 'correct the PIN file; not tried again, because a few wrong ones lock the token',
+        })
       case CKR_PIN_LOCKED:
         return fail({ code: 'keys.pin-locked', token, hint })
       default:
@@ -220,7 +224,7 @@ export async function openToken(options: TokenOptions): Promise<Result<TokenSess
       const ended = await call('findObjectsFinal', session)
       if (!found.ok) return found
       if (!ended.ok) return ended
-      return ok(Array.from({ length: count.word() }, (_, n) => handles.word(n)))
+      return ok(Array.from({ length: Math.min(MANY, count.word()) }, (_, n) => handles.word(n)))
     })
 
   /** An attribute's bytes; undefined where the token does not tell it. */

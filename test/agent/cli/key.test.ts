@@ -171,6 +171,11 @@ test(
     const differ = await site.run('key init', ['one thing', 'another'])
     assert.is(differ.exit, EXIT.configuration)
     assert.match(differ.err, /keys\.passphrases-differ/)
+    for (const answers of [[], ['one thing']]) {
+      const left = await site.run('key init', answers)
+      assert.is(left.exit, EXIT.no)
+      assert.is(left.err, 'tieline key init: keys.given-up: nothing was made or changed\n')
+    }
     assert.not.ok(existsSync(site.key('account.key')))
     must(await makeKeyFile(site.key('account.key'), 'ed25519', PASSPHRASE, systemEntropy))
     const right = await site.run('key show', [PASSPHRASE])
@@ -369,6 +374,7 @@ test('what a person types is not shown, may be corrected and given up', async ()
   assert.is(await type('s', 'ex\u007fcret', '\n'), 'secret')
   // Grüße, its ü in two pieces.
   assert.is(await type('Gr', Uint8Array.of(0xc3), Uint8Array.of(0xbc), 'ße\r'), 'Grüße')
+  assert.is(await type('secrte\u0015secret\r'), 'secret')
   assert.is(await type('sec\u0003'), undefined)
   assert.is(await type('\u007f\u007f\r'), '')
 })
