@@ -43,7 +43,8 @@ export function rememberPassphrase(keys: Pick<KeptKeys, 'passphraseFile'>, world
 }
 
 export async function openKey(place: KeyPlace, world: KeyWorld): Promise<Result<StoredKey>> {
-  if (place.kind === 'pkcs11') return openTokenKey(place, world.verifier, { insist: world.insist ?? false })
+  if (place.kind === 'pkcs11')
+    return openTokenKey(place, world.verifier, world.timers, { insist: world.insist ?? false })
   if (place.kind === 'tpm') return openTpmKey(place, world, world.entropy)
   const passphrase = await world.passphrase()
   if (!passphrase.ok) return passphrase

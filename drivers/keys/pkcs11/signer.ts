@@ -4,6 +4,7 @@ import type { Alg, Verifier } from '../../../protocol/crypto/verify.ts'
 import { attestToken } from '../../../protocol/identity/attestation.ts'
 import { admissionFault } from '../../../protocol/identity/key.ts'
 import { type Fault, fail, ok, type Result } from '../../../protocol/result.ts'
+import type { Timers } from '../../ports.ts'
 import { readSecretLine } from '../guarded-file.ts'
 import type { StoredKey } from '../stored-key.ts'
 import { loadModule } from './module.ts'
@@ -40,12 +41,20 @@ export async function makeTokenKey(place: TokenPlace, alg: Alg): Promise<Result<
 }
 
 /**
+ * A token that works has signed within this time, those who wait before it included. The library cannot be called off: it
+ * holds one thread of the four that also read and write files, until it comes back.
+ */
+const LONGEST_MS = 20_000
+
+/**
  * The key, once it has signed and `verifier` has found the signature to be of the public half that stands beside it.
- * `insist` gives the PIN although the token warns; see openToken.
+ * `insist` gives the PIN although the token warns; see openToken. A token that hangs is `keys.token-hangs`, and is asked
+ * nothing more until it has come back.
  */
 export async function openTokenKey(
   place: TokenPlace,
   verifier: Verifier,
+  timers: Timers,
   { insist = false }: { readonly insist?: boolean } = {},
 ): Promise<Result<StoredKey>> {
   let session: TokenSession | undefined
@@ -53,6 +62,31 @@ export async function openTokenKey(
   /** What makes any further try of ours pointless or harmful. */
   let refused: Fault | undefined
   let opening: Promise<Result<void>> | undefined
+  /** Of calls that were given up, those that have not come back. */
+  let stuck = 0
+
+  function inTime<T>(work: () => Promise<Result<T>>): Promise<Result<T>> {
+    const hangs = fail({
+      code: 'keys.token-hangs',
+      token: place.token,
+      hint: 'unplug it and plug it in again',
+    } as const)
+    if (stuck > 0) return Promise.resolve(hangs)
+    return new Promise((resolve, reject) => {
+      let late = false
+      const cancel = timers.after(LONGEST_MS, () => {
+        late = true
+        stuck++
+        resolve(hangs)
+      })
+      work()
+        .finally(() => {
+          cancel()
+          if (late) stuck--
+        })
+        .then(resolve, reject)
+    })
+  }
 
   async function open(expected: Uint8Array | undefined): Promise<Result<void>> {
     const entered = await enter(place, insist && expected === undefined)
@@ -85,12 +119,12 @@ export async function openTokenKey(
     return ok(undefined)
   }
 
-  const first = await open(undefined)
+  const first = await inTime(() => open(undefined))
   if (!first.ok) return first
   const { alg, publicKey, attributes } = key!
   const attestation = attestToken(session!.name, attributes)
 
-  async function sign(message: Uint8Array): Promise<Result<Uint8Array>> {
+  async function signInTurn(message: Uint8Array): Promise<Result<Uint8Array>> {
     if (refused !== undefined) return fail(refused)
     if (session === undefined) {
       opening ??= open(publicKey).finally(() => {
@@ -117,9 +151,11 @@ export async function openTokenKey(
 
   return ok({
     attestation,
-    signer: { alg, publicKey, trust: attestation.trust, sign },
+    signer: { alg, publicKey, trust: attestation.trust, sign: message => inTime(() => signInTurn(message)) },
     close: async () => {
       refused = { code: 'keys.closed', token: place.token, key: place.key }
+      // What hangs keeps its session; nobody waits for it.
+      if (stuck > 0) return
       await opening
       await session?.close()
       session = undefined

@@ -3,9 +3,11 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { inspect } from 'node:util'
+import { createSystemTime } from '../../../../drivers/clock.ts'
 import { createVerifier } from '../../../../drivers/crypto/verifier.ts'
 import { loadModule } from '../../../../drivers/keys/pkcs11/module.ts'
 import { makeTokenKey, openTokenKey } from '../../../../drivers/keys/pkcs11/signer.ts'
+import type { Timers } from '../../../../drivers/ports.ts'
 import { concat, hex } from '../../../../protocol/bytes.ts'
 import { faultLine, must, type Result } from '../../../../protocol/result.ts'
 import { signerCases } from '../../../contracts/signer.ts'
@@ -17,6 +19,7 @@ const test = suite('PKCS#11')
 const hsm = noSoftHsm === undefined ? openSoftHsm('tieline test', 'locked') : (undefined as unknown as SoftHsm)
 process.once('exit', () => hsm?.end())
 const verifier = createVerifier()
+const { timers } = createSystemTime()
 const codeOf = (result: Result<unknown>): string => (result.ok ? 'ok' : result.fault.code)
 const on = (name: string, body: () => Promise<void>) => test.skipIf(noSoftHsm, name, body)
 const write = (name: string, text: string) => {
@@ -41,7 +44,7 @@ for (const alg of ['ES256', 'EdDSA'] as const) {
     const place = hsm.place(`contract ${alg}`)
     made ??= makeTokenKey(place, alg)
     await made
-    const opened = must(await openTokenKey(place, verifier))
+    const opened = must(await openTokenKey(place, verifier, timers))
     return { signer: opened.signer, secrets: [PIN], end: opened.close }
   })
 }
@@ -49,7 +52,7 @@ for (const alg of ['ES256', 'EdDSA'] as const) {
 on('openssl on the command line accepts what a token signed', async () => {
   const place = hsm.place('for openssl')
   must(await makeTokenKey(place, 'ES256'))
-  const { signer, close } = must(await openTokenKey(place, verifier))
+  const { signer, close } = must(await openTokenKey(place, verifier, timers))
   const signature = must(await signer.sign(Uint8Array.of(1, 2, 3)))
   await close()
   const spki = concat(hex('3039 3013 0607 2a8648ce3d0201 0608 2a8648ce3d030107 0322 00'), signer.publicKey)
@@ -76,7 +79,7 @@ on('openssl on the command line accepts what a token signed', async () => {
 on('a key that the token says was made inside and never left is trusted as such, by a claim and no proof', async () => {
   const place = hsm.place('made inside')
   must(await makeTokenKey(place, 'ES256'))
-  const { attestation, close } = must(await openTokenKey(place, verifier))
+  const { attestation, close } = must(await openTokenKey(place, verifier, timers))
   await close()
   assert.is(attestation.trust, 'token')
   assert.is(attestation.kind, 'pkcs11-attributes')
@@ -89,7 +92,7 @@ on('a key that was put in from outside, or can be taken out, is worth no more th
   const pem = join(hsm.folder, 'outside.pem')
   spawnSync('openssl', ['genpkey', '-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256', '-out', pem])
   hsm.util('--import', pem, '--token', 'tieline test', '--label', 'imported', '--id', 'a1', '--pin', PIN)
-  const imported = must(await openTokenKey(hsm.place('imported'), verifier))
+  const imported = must(await openTokenKey(hsm.place('imported'), verifier, timers))
   assert.is(imported.signer.trust, 'software')
   assert.match(imported.attestation.rule, /CKA_NEVER_EXTRACTABLE is false, CKA_LOCAL is false/)
   await imported.close()
@@ -98,14 +101,14 @@ on('a key that was put in from outside, or can be taken out, is worth no more th
 on('a second key of one label is never made, and one that is not there is named', async () => {
   const place = hsm.place('only once')
   must(await makeTokenKey(place, 'ES256'))
-  const before = must(await openTokenKey(place, verifier))
+  const before = must(await openTokenKey(place, verifier, timers))
   await before.close()
   assert.is(codeOf(await makeTokenKey(place, 'ES256')), 'keys.exists')
   assert.is(codeOf(await makeTokenKey(place, 'EdDSA')), 'keys.exists')
-  const after = must(await openTokenKey(place, verifier))
+  const after = must(await openTokenKey(place, verifier, timers))
   await after.close()
   assert.equal(after.signer.publicKey, before.signer.publicKey)
-  const none = await openTokenKey(hsm.place('nowhere'), verifier)
+  const none = await openTokenKey(hsm.place('nowhere'), verifier, timers)
   assert.is(codeOf(none), 'keys.no-key')
 })
 
@@ -115,13 +118,13 @@ on('two keys of one label are none: nobody can say which is meant', async () => 
     spawnSync('openssl', ['genpkey', '-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256', '-out', pem])
     hsm.util('--import', pem, '--token', 'tieline test', '--label', 'twins', '--id', id, '--pin', PIN)
   }
-  assert.is(codeOf(await openTokenKey(hsm.place('twins'), verifier)), 'keys.two-keys')
+  assert.is(codeOf(await openTokenKey(hsm.place('twins'), verifier, timers)), 'keys.two-keys')
 })
 
 on('a token that was pulled out is a fault once, and is opened anew at the next call', async () => {
   const place = hsm.place('pulled out')
   must(await makeTokenKey(place, 'ES256'))
-  const { signer, close } = must(await openTokenKey(place, verifier))
+  const { signer, close } = must(await openTokenKey(place, verifier, timers))
   must(await signer.sign(Uint8Array.of(1)))
   await pullOut()
   const lost = await signer.sign(Uint8Array.of(2))
@@ -135,7 +138,7 @@ on('a token that was pulled out is a fault once, and is opened anew at the next 
 on('a token that comes back with another key of that label is not signed with', async () => {
   const place = hsm.place('swapped')
   must(await makeTokenKey(place, 'ES256'))
-  const { signer, close } = must(await openTokenKey(place, verifier))
+  const { signer, close } = must(await openTokenKey(place, verifier, timers))
   // softhsm2-util deletes no single key; OpenSC's tool does, where it is installed.
   const removed = (type: string) =>
     spawnSync('pkcs11-tool', [
@@ -156,9 +159,9 @@ on('a signature that is not of the public half is given to nobody, at the start 
   must(await makeTokenKey(place, 'ES256'))
   let right = false
   const judge = { verify: (...asked: Parameters<typeof verifier.verify>) => right && verifier.verify(...asked) }
-  assert.is(codeOf(await openTokenKey(place, judge)), 'keys.not-a-pair')
+  assert.is(codeOf(await openTokenKey(place, judge, timers)), 'keys.not-a-pair')
   right = true
-  const { signer, close } = must(await openTokenKey(place, judge))
+  const { signer, close } = must(await openTokenKey(place, judge, timers))
   must(await signer.sign(Uint8Array.of(1)))
   right = false
   assert.is(codeOf(await signer.sign(Uint8Array.of(2))), 'keys.bad-signature')
@@ -167,14 +170,14 @@ on('a signature that is not of the public half is given to nobody, at the start 
 
 on('no module, a file that is no library, and a library that is no module are told apart from keys', async () => {
   for (const module of ['/nowhere/libnothing.so', write('text.so', 'not a library'), 'libc.so.6']) {
-    const refused = await openTokenKey(hsm.place('x', { module }), verifier)
+    const refused = await openTokenKey(hsm.place('x', { module }), verifier, timers)
     assert.is(codeOf(refused), 'keys.module', module)
     if (!refused.ok) assert.not.match(faultLine(refused.fault), /\n/)
   }
 })
 
 on('a token that is not there is named with those that are', async () => {
-  const refused = await openTokenKey(hsm.place('x', { token: 'another' }), verifier)
+  const refused = await openTokenKey(hsm.place('x', { token: 'another' }), verifier, timers)
   assert.is(codeOf(refused), 'keys.no-token')
   if (!refused.ok) assert.ok((refused.fault['found'] as string[]).includes('tieline test'))
 })
@@ -182,28 +185,31 @@ on('a token that is not there is named with those that are', async () => {
 on('a PIN file that others can read, or that is empty, is not used', async () => {
   writeFileSync(join(hsm.folder, 'open-pin'), PIN, { mode: 0o644 })
   assert.is(
-    codeOf(await openTokenKey(hsm.place('x', { pinFile: join(hsm.folder, 'open-pin') }), verifier)),
+    codeOf(await openTokenKey(hsm.place('x', { pinFile: join(hsm.folder, 'open-pin') }), verifier, timers)),
     'keys.exposed',
   )
-  assert.is(codeOf(await openTokenKey(hsm.place('x', { pinFile: write('empty-pin', '\n') }), verifier)), 'keys.empty')
+  assert.is(
+    codeOf(await openTokenKey(hsm.place('x', { pinFile: write('empty-pin', '\n') }), verifier, timers)),
+    'keys.empty',
+  )
 })
 
 on('a wrong PIN is given once: not again by itself, nor by a service that starts again', async () => {
   const wrong = hsm.place('x', { token: 'locked', pinFile: write('wrong-pin', '00000000') })
   const right = hsm.place('x', { token: 'locked' })
-  const first = await openTokenKey(wrong, verifier)
+  const first = await openTokenKey(wrong, verifier, timers)
   assert.is(codeOf(first), 'keys.pin-wrong')
   assert.not.match(inspect(first), /00000000/)
   // From here on the token warns; each start would be a step towards the lock.
-  for (let n = 0; n < 3; n++) assert.is(codeOf(await openTokenKey(wrong, verifier)), 'keys.pin-doubtful')
-  assert.is(codeOf(await openTokenKey(right, verifier)), 'keys.pin-doubtful')
+  for (let n = 0; n < 3; n++) assert.is(codeOf(await openTokenKey(wrong, verifier, timers)), 'keys.pin-doubtful')
+  assert.is(codeOf(await openTokenKey(right, verifier, timers)), 'keys.pin-doubtful')
   // A person insists, with the right one: it is opened, and the warning is gone.
-  assert.is(codeOf(await openTokenKey(right, verifier, { insist: true })), 'keys.no-key')
-  assert.is(codeOf(await openTokenKey(right, verifier)), 'keys.no-key')
+  assert.is(codeOf(await openTokenKey(right, verifier, timers, { insist: true })), 'keys.no-key')
+  assert.is(codeOf(await openTokenKey(right, verifier, timers)), 'keys.no-key')
 })
 
 on('the control loop goes on while a token works', async () => {
-  const place = hsm.place('slow')
+  const place = hsm.place('hanging')
   let longest = 0
   let last = performance.now()
   const timer = setInterval(() => {
@@ -211,11 +217,38 @@ on('the control loop goes on while a token works', async () => {
     last = performance.now()
   }, 1)
   must(await makeTokenKey(place, 'ES256'))
-  const { signer, close } = must(await openTokenKey(place, verifier))
+  const { signer, close } = must(await openTokenKey(place, verifier, timers))
   for (let n = 0; n < 200; n++) must(await signer.sign(Uint8Array.of(n)))
   clearInterval(timer)
   await close()
   assert.ok(longest < 250, `${longest} ms without a turn`)
+})
+
+on('a token that hangs is given up, asked nothing meanwhile, and used again once it has come back', async () => {
+  const place = hsm.place('hanging')
+  must(await makeTokenKey(place, 'ES256'))
+  /** To whoever cannot wait, every token hangs. */
+  let patient = true
+  const waits: (() => void)[] = []
+  const hasty: Timers = {
+    ...timers,
+    after: (ms, run) => {
+      assert.is(ms, 20_000)
+      if (!patient) waits.push(run)
+      return () => {}
+    },
+  }
+  const { signer, close } = must(await openTokenKey(place, verifier, hasty))
+  patient = false
+  const message = Uint8Array.of(1)
+  const given = signer.sign(message)
+  waits.shift()!()
+  assert.is(codeOf(await given), 'keys.token-hangs')
+  assert.is(codeOf(await signer.sign(message)), 'keys.token-hangs')
+  assert.is(waits.length, 0, 'it was not asked')
+  for (let n = 0; n < 500 && codeOf(await signer.sign(message)) !== 'ok'; n++) await timers.sleep(10)
+  assert.is(codeOf(await signer.sign(message)), 'ok')
+  await close()
 })
 
 test.run()
