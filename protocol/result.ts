@@ -36,19 +36,13 @@ export type Pull<T, F extends Fault = Fault> =
   | { readonly kind: 'frame'; readonly value: T; readonly used: number }
   | { readonly kind: 'junk'; readonly skip: number; readonly fault: F }
 
-/**
- * A fault as one line: its code, the values compared, and what to do. What others wrote may stand in the values: characters
- * that steer a terminal or break the line are told by their number.
- */
+/** A fault as one line: its code, the values compared, and what to do. */
 export function faultLine(fault: Fault): string {
   const details = Object.entries(fault)
     .filter(([key, value]) => key !== 'code' && key !== 'hint' && value !== undefined)
     .map(([key, value]) => `${key}=${Array.isArray(value) ? value.join(',') : String(value)}`)
-  const line = `${fault.code}${details.length > 0 ? ` (${details.join(' ')})` : ''}${fault.hint ? `: ${fault.hint}` : ''}`
-  return line.replace(STEERING, character => `\\u{${character.codePointAt(0)!.toString(16)}}`)
+  return `${fault.code}${details.length > 0 ? ` (${details.join(' ')})` : ''}${fault.hint ? `: ${fault.hint}` : ''}`
 }
-
-const STEERING = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu
 
 /** The value of a result that our own code has already made sure of; a fault here is our bug, so it throws. */
 export function must<T>(result: Result<T>): T {

@@ -7,6 +7,7 @@ import { type Survey, surveyJournal } from '../../drivers/store/journal-survey.t
 import { toHex } from '../../protocol/bytes.ts'
 import { type Fault, faultLine, type Result } from '../../protocol/result.ts'
 import { instant, isoTime } from '../../protocol/time.ts'
+import { oneLine } from '../log.ts'
 import { EXIT, type ExitCode, exitOf } from './exit-codes.ts'
 import { jsonLine } from './json-line.ts'
 import type { Terminal } from './terminal.ts'
@@ -19,7 +20,7 @@ export function refuseJournal(
   terminal: Terminal,
 ): ExitCode {
   if (json) terminal.out(jsonLine({ ok: false, folder, fault }))
-  terminal.err(`tieline journal ${command}: ${folder}: ${faultLine(fault)}\n`)
+  terminal.err(`${oneLine(`tieline journal ${command}: ${folder}: ${faultLine(fault)}`)}\n`)
   return /\.(corrupt|segment-missing|not-a-journal|no-origin)$/.test(fault.code) ? EXIT.no : exitOf(fault)
 }
 

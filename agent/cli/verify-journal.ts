@@ -15,6 +15,7 @@ export async function judgeJournal(
   folder: string,
   keys: readonly Uint8Array[],
   headFile?: string,
+  tries = 3,
 ): Promise<Result<Verdict>> {
   const heads = headFile === undefined ? ok([]) : await readHeads(headFile, keys)
   if (!heads.ok) return heads
@@ -40,6 +41,9 @@ export async function judgeJournal(
         if (kind === 'context' || (kind !== 'ocmf' && kind !== 'key' && !carried)) audit.add(bytes, where)
       })
     : reader
+  // The agent that writes there dropped what was about to be read: what is left is as good, from its new beginning on.
+  if (!visited.ok && visited.fault.code === 'journal.dropped-meanwhile')
+    return tries > 1 ? judgeJournal(folder, keys, headFile, tries - 1) : visited
   // What the survey found is said once, and with every place.
   if (!visited.ok && broken.listed.length === 0) broken.add('journal', visited.fault)
   const against: string[] = []

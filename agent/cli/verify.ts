@@ -8,6 +8,7 @@ import { createReadingAudit } from '../../protocol/reading/audit.ts'
 import { type Fault, fail, faultLine, ok, type Result } from '../../protocol/result.ts'
 import { verifyBsmSnapshot } from '../../protocol/sunspec/bsm-snapshot.ts'
 import { instant, isoTime } from '../../protocol/time.ts'
+import { oneLine } from '../log.ts'
 import { type EvidenceFile, readEvidence } from './evidence-file.ts'
 import { EXIT, type ExitCode, exitOf } from './exit-codes.ts'
 import { jsonLine } from './json-line.ts'
@@ -31,7 +32,7 @@ export interface VerifyOptions {
 export async function verify(file: string, options: VerifyOptions, terminal: Terminal): Promise<ExitCode> {
   const refuse = (fault: Fault): ExitCode => {
     if (options.json) terminal.out(jsonLine({ ok: false, file, fault }))
-    terminal.err(`tieline verify: ${file}: ${faultLine(fault)}\n`)
+    terminal.err(`${oneLine(`tieline verify: ${file}: ${faultLine(fault)}`)}\n`)
     return isOfFolder(fault) ? exitOf(fault) : EXIT.no
   }
   const isJournal = await isFolder(file)

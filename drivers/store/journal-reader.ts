@@ -89,7 +89,12 @@ async function openOnce(disk: ReadableDisk): Promise<Result<JournalReader, Journ
       const visited = await visitRecords(disk, segments, visitor, from)
       return visited.ok ? visited : fail(await blame(disk, visited.fault))
     },
-    frameHash: sequence => frameHash(disk, segments, sequence),
+    frameHash: async sequence => {
+      const hash = await frameHash(disk, segments, sequence)
+      if (hash.ok) return hash
+      const fault = await blame(disk, hash.fault)
+      return fault.code === 'journal.dropped-meanwhile' ? ok(undefined) : fail(fault)
+    },
   })
 }
 

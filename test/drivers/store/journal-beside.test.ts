@@ -1,6 +1,12 @@
 /** Readers of a journal that is being written, rotated and shortened meanwhile: nothing is said to be broken that is not. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
+import { createSystemTime } from '../../../drivers/clock.ts'
 import { drainPromises } from '../../../drivers/drain.ts'
 import type { Disk } from '../../../drivers/ports.ts'
+import { openDisk } from '../../../drivers/store/disk.ts'
 import { type Journal, openJournal } from '../../../drivers/store/journal.ts'
 import { openJournalReader } from '../../../drivers/store/journal-reader.ts'
 import { surveyJournal } from '../../../drivers/store/journal-survey.ts'
@@ -9,6 +15,7 @@ import { createSimDisk } from '../../../hw/sim/disk.ts'
 import { seededRandom } from '../../../hw/sim/random.ts'
 import { fromUtf8, utf8 } from '../../../protocol/bytes.ts'
 import { must } from '../../../protocol/result.ts'
+import { runTieline } from '../../agent/cli/cli-run.ts'
 import { assert, suite } from '../../harness.ts'
 import { OWNED } from './owned.ts'
 
@@ -86,6 +93,7 @@ test('a segment dropped while a reader visits is said to be that, and not to be 
   await write(journal, 25)
   const visited = await reader.visit(() => {})
   assert.is(visited.ok ? 'ok' : visited.fault.code, 'journal.dropped-meanwhile')
+  assert.is(must(await reader.frameHash(2n)), undefined)
   const seen: string[] = []
   const again = must(await openJournalReader(mounted))
   must(await again.visit(({ kind, bytes }) => void (kind === 'n' && seen.push(fromUtf8(bytes)!))))
@@ -112,6 +120,39 @@ test('a file that is read while a commit is written into it may show its end and
   torn = 0
   must(await openJournalReader(beside))
   assert.ok(torn > 1)
+})
+
+test('on real files: checked and verified while a writer rotates and drops, nothing is ever broken', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tieline-beside-'))
+  const disk = must(await openDisk(folder))
+  const { clock, timers } = createSystemTime()
+  const journal = must(await openJournal({ disk, ...OWNED, clock, timers, segmentBytes: SEGMENT, ...KEEP_FOUR }))
+  let done = false
+  const writing = (async () => {
+    for (let i = 0; i < 3000 && !done; i++) {
+      await write(journal, 1)
+      // Still a segment every tenth of a second, where an agent takes an hour.
+      await setTimeout(20)
+    }
+  })()
+  try {
+    for (let i = 0; i < 12; i++) {
+      const checked = await runTieline(['journal', 'check', folder])
+      assert.is(checked.exit, 0, checked.out + checked.err)
+      const [verdict] = (await runTieline(['verify', folder, '--json'])).json()
+      // These records are not signed, which is all that is wrong.
+      assert.equal(
+        verdict.broken.map(({ code }: { code: string }) => code),
+        ['verify.nothing'],
+      )
+    }
+  } finally {
+    done = true
+    await writing
+  }
+  await journal.close()
+  await disk.close()
+  rmSync(folder, { recursive: true })
 })
 
 test.run()
