@@ -41,11 +41,42 @@ function transportOf(where: string, timers: Timers): TpmTransport | undefined {
   return createTpmSocket(where, { host, port: Number(port) }, timers)
 }
 
-/** Nothing is sent yet; where nothing is there, the first command says so. */
+interface SharedTpm {
+  readonly tpm: Tpm
+  users: number
+}
+
+/** What is open, by its place. A TPM without a manager, as /dev/tpm0 or an emulator, serves one opening at a time. */
+const shared = new WeakMap<Timers, Map<string, SharedTpm>>()
+
+/** Nothing is sent yet; where nothing is there, the first command says so. All keys in one TPM share its opening. */
 export function openTpm(where: string, time: TpmTime): Result<Tpm> {
-  const transport = transportOf(where, time.timers)
-  if (transport !== undefined) return ok(createTpm(transport, time))
-  return fail({ code: 'tpm.address', where, hint: 'name /dev/tpmrm0, unix:/path or tcp:host:port' })
+  const open = shared.get(time.timers) ?? new Map<string, SharedTpm>()
+  shared.set(time.timers, open)
+  let known = open.get(where)
+  if (known === undefined) {
+    const transport = transportOf(where, time.timers)
+    if (transport === undefined) {
+      return fail({ code: 'tpm.address', where, hint: 'name /dev/tpmrm0, unix:/path or tcp:host:port' })
+    }
+    known = { tpm: createTpm(transport, time), users: 0 }
+    open.set(where, known)
+  }
+  const mine = known
+  mine.users++
+  let closed = false
+  return ok({
+    ...mine.tpm,
+    run: command => (closed ? Promise.resolve(fail({ code: 'tpm.closed', device: where })) : mine.tpm.run(command)),
+    close: async () => {
+      if (closed) return
+      closed = true
+      mine.users--
+      if (mine.users > 0) return
+      open.delete(where)
+      await mine.tpm.close()
+    },
+  })
 }
 
 function createTpm(transport: TpmTransport, { clock, timers }: TpmTime): Tpm {

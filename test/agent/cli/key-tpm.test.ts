@@ -57,8 +57,15 @@ test.skipIf(
       assert.is(metering.attestation.kind, 'tpm2-certify')
       assert.is(history[0].trust, 'tpm')
       assert.match((await run('run')).err, /^maple does not start: (?!key|tpm)/m)
+      // An emulator serves one connection at a time: the old key and the next one share it.
+      const next = `{tpm: {device: "${sw.where}", handle: 0x81020002, auth_file: metering.auth}}`
+      const unsaid = await run('key', 'rotate', 'metering')
+      assert.match(unsaid.err, /keys\.no-place: say --to where .*, as in --to '\{tpm: \{.*handle: 0x81020002, .*\}\}'/)
+      const within = await run('key', 'rotate', 'metering', '--to', next)
+      assert.is(within.exit, EXIT.ok, within.err)
+      write(next)
       // Nothing is made twice, and a TPM that is gone is named.
-      assert.match((await run('key', 'init')).err, /handle 0x81020001: kept as it is$/m)
+      assert.match((await run('key', 'init')).err, /handle 0x81020002: kept as it is$/m)
       await sw.kill()
       assert.match((await run('run')).err, /^maple does not start: tpm\./m)
     } finally {
