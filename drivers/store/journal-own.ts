@@ -3,7 +3,7 @@
  *
  *     journal.origin      {1: id, 2: owner, 3: begun}                      the first record of all
  *     journal.carried     kind length u8, kind, bytes                      an older record that a restart needs
- *     journal.checkpoint  {1: count, 2: dropped}                           so many carried records stand before it; the last segment dropped
+ *     journal.checkpoint  {1: count, 2: dropped, 3: sealed}                so many carried records stand before it; the last segment dropped, and noted as sealed
  *     journal.cut         {1: segment, 2: offset, 3: bytes, 4: found}      what a power cut left half written
  *     journal.sealed      {1: segment, 2: sequence, 3: hash, 4: records}   a segment was finished
  *     journal.dropped     {1: segment, 2: sequence, 3: hash}               removed are all up to it; its last frame
@@ -34,7 +34,7 @@ export type Note =
 const COUNT = integer(0, Number.MAX_SAFE_INTEGER)
 const HASH = bytes(32)
 const origin = record({ id: [1, bytes(JOURNAL_ID_BYTES)], owner: [2, bytes(7, 33)], begun: [3, COUNT] })
-const checkpoint = record({ count: [1, COUNT], dropped: [2, COUNT] })
+const checkpoint = record({ count: [1, COUNT], dropped: [2, COUNT], sealed: [3, COUNT] })
 const cut = record({ segment: [1, COUNT], offset: [2, COUNT], bytes: [3, COUNT], found: [4, COUNT] })
 const sealed = record({ segment: [1, COUNT], sequence: [2, COUNT], hash: [3, HASH], records: [4, COUNT] })
 const dropped = record({ segment: [1, COUNT], sequence: [2, COUNT], hash: [3, HASH] })
@@ -57,6 +57,8 @@ export interface Checkpoint {
   readonly count: number
   /** The last segment that was removed because its time was over; 0 for none. */
   readonly dropped: number
+  /** The last segment whose end is on record before it; 0 for none. */
+  readonly sealed: number
 }
 
 export const checkpointRecord = (value: Checkpoint): JournalRecord => ({

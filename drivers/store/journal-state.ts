@@ -50,6 +50,8 @@ export interface State {
   readonly origin: Origin | undefined
   /** The last segment that was removed because its time was over; 0 for none. */
   readonly dropped: number
+  /** The last segment whose end is on record; 0 for none. */
+  readonly sealed: number
   take(record: JournalRecord): void
   /** In force, the one that changed last at the end. */
   records(): readonly JournalRecord[]
@@ -59,12 +61,16 @@ function createState(keeping: Keeping): State {
   const kept = new Map<string, JournalRecord>()
   let origin: Origin | undefined
   let dropped = 0
+  let sealed = 0
   return {
     get origin() {
       return origin
     },
     get dropped() {
       return dropped
+    },
+    get sealed() {
+      return sealed
     },
     take(record) {
       if (record.kind === ORIGIN) {
@@ -73,7 +79,12 @@ function createState(keeping: Keeping): State {
       }
       const note = readNote(record)
       if (note?.kind === 'dropped') dropped = note.segment
-      if (record.kind === CHECKPOINT) dropped = Math.max(dropped, readCheckpoint(record)?.dropped ?? 0)
+      if (note?.kind === 'sealed') sealed = note.segment
+      const checkpoint = readCheckpoint(record)
+      if (checkpoint !== undefined) {
+        dropped = Math.max(dropped, checkpoint.dropped)
+        sealed = Math.max(sealed, checkpoint.sealed)
+      }
       const { as, over = [] } = keeping(record) ?? {}
       for (const name of over) kept.delete(name)
       if (as === undefined) return
@@ -108,23 +119,27 @@ export async function restoreState(
   const parts: JournalRecord[][] = []
   let checkpoint = 0
   let checkpointDue = false
+  let records = 0
   for (const segment of segments.toReversed()) {
-    const records: JournalRecord[] = []
+    const found: JournalRecord[] = []
     const visited = await visitSegment(disk, LAYOUT, segment, frame => {
-      records.push(...recordsIn(frame))
+      found.push(...recordsIn(frame))
     })
     if (!visited.ok) return visited
-    parts.unshift(records)
-    const begins = beginning(records)
-    if (segment === segments.at(-1)) checkpointDue = begins === 'unfinished'
+    const begins = beginning(found)
+    // What stands for older records before the whole of it was there says nothing new, and would come behind its time.
+    parts.unshift(begins === 'whole' ? found : found.filter(record => !unwrap(record).carried))
+    if (segment === segments.at(-1)) {
+      checkpointDue = begins === 'unfinished'
+      records = Number(segment.next) - 1 + found.length
+    }
     if (begins === 'whole') {
       checkpoint = segment.number
       break
     }
   }
   for (const record of parts.flat()) state.take(unwrap(record).record)
-  const [oldest, last] = [segments[0], segments.at(-1)]
-  const records = last === undefined ? 0 : Number(last.next) - 1 + parts.at(-1)!.length
+  const [oldest] = segments
   if (oldest !== undefined && oldest.after > state.dropped) return segmentMissing(LAYOUT, oldest.after)
   if (oldest !== undefined && records > 0 && state.origin === undefined) {
     return fail({

@@ -137,8 +137,6 @@ async function openHeld(options: JournalOptions, release: () => Promise<void>): 
 
   let { records, checkpoint } = restored.value
   let originWritten = state.origin !== undefined
-  /** The newest segment whose end is on record. */
-  let sealNoted = found.value.segments.at(restored.value.checkpointDue ? -3 : -2)?.number ?? 0
   let checkpointFault: JournalFault | undefined
   const noteListeners: ((note: Note) => void)[] = []
   const outageListeners: ((outage: Outage) => void)[] = []
@@ -152,11 +150,11 @@ async function openHeld(options: JournalOptions, release: () => Promise<void>): 
   }
 
   function begin(segments: readonly Segment[]): readonly Prologue[] {
-    const notes = sealNotes(segments, sealNoted).map(note => ({ note, record: noteRecord(note, clock.now()) }))
+    const notes = sealNotes(segments, state.sealed).map(note => ({ note, record: noteRecord(note, clock.now()) }))
     const first = originRecord(origin)
     const carried = originWritten ? [first, ...state.records()].map(carriedRecord) : []
     const head = originWritten
-      ? [...carried, checkpointRecord({ count: carried.length, dropped: state.dropped })]
+      ? [...carried, checkpointRecord({ count: carried.length, dropped: state.dropped, sealed: state.sealed })]
       : [first]
     const frames = packFrames([...head, ...notes.map(({ record }) => record)])
     const bytes = frames.reduce((sum, { body }) => sum + framedBytes(body.length), 0)
@@ -173,7 +171,6 @@ async function openHeld(options: JournalOptions, release: () => Promise<void>): 
         records += count
         if (i < written.length - 1) return
         originWritten = true
-        sealNoted = Math.max(sealNoted, ...notes.map(({ note }) => note.segment))
         if (fits) checkpoint = segment
         for (const { note, record } of notes) take(note, record)
       },
