@@ -25,6 +25,7 @@ export function exitOf({ code }: Fault): ExitCode {
   if (/permission|denied/.test(code) || /^keys\.(exposed|pin-)/.test(code)) return EXIT.permission
   if (/^keys\.(no-token|token-)/.test(code)) return EXIT.unavailable
   if (code === 'keys.given-up') return EXIT.no
+  if (code === 'keys.disk') return EXIT.io
   if (/^(keys?|gpio|profile)\./.test(code)) return EXIT.configuration
   // The data folder is another device's.
   if (code === 'journal.foreign') return EXIT.configuration

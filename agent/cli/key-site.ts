@@ -1,4 +1,5 @@
 /** What every `tieline key` command begins with: the site, where its keys are, and what opening them takes. */
+import { openSystemQuality } from '../../drivers/time-quality.ts'
 import { sealingKey } from '../../protocol/crypto/seal.ts'
 import { type Fault, fail } from '../../protocol/result.ts'
 import type { KeyPlace, SiteConfig } from '../config/site-config.ts'
@@ -38,7 +39,8 @@ export async function readKeySite(
     terminal.err(`${file}: the keys of this bench site come from its seed\n`)
     return EXIT.configuration
   }
-  const world = systemWorld(config, () => {})
+  const { quality } = await openSystemQuality()
+  const world = systemWorld(config, () => {}, quality)
   const { clock, timers, entropy, verifier } = world
   const passphrase = () => readPassphrase(terminal, twice)
   const signing = [

@@ -1,9 +1,9 @@
 /** The passphrase of the sealed key files, where the configuration names no file for it. */
-import { readTextFile } from '../../drivers/text-file.ts'
+import { readSecretLine } from '../../drivers/keys/guarded-file.ts'
 import { fail, ok, type Result } from '../../protocol/result.ts'
 import type { Terminal } from './terminal.ts'
 
-/** Name of the credential that systemd lends (LoadCredential=, LoadCredentialEncrypted=). */
+/** Name of the credential, a file whose first line is the passphrase, that systemd lends (LoadCredential=, LoadCredentialEncrypted=). */
 const CREDENTIAL = 'tieline-passphrase'
 
 /** By Ctrl-C or Ctrl-D. */
@@ -16,8 +16,8 @@ const givenUp = fail({ code: 'keys.given-up', hint: 'nothing was made or changed
 export async function readPassphrase(terminal: Terminal, twice = false): Promise<Result<string>> {
   const folder = terminal.env['CREDENTIALS_DIRECTORY']
   if (folder !== undefined) {
-    const text = await readTextFile(`${folder}/${CREDENTIAL}`)
-    if (text.ok) return ok(text.value.replace(/\r?\n$/, ''))
+    const lent = await readSecretLine(`${folder}/${CREDENTIAL}`)
+    if (lent.ok || lent.fault.code !== 'file.missing') return lent
   }
   const hint = `name a passphrase_file under keys, lend it by LoadCredential=${CREDENTIAL}, or run it in a terminal`
   if (terminal.ask === undefined) return fail({ code: 'keys.no-passphrase', hint })

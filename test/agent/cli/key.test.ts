@@ -40,7 +40,7 @@ process.once('exit', () => {
 /** All that any command here ever said. */
 let heard = ''
 
-async function tie(args: readonly string[], answers?: readonly string[]) {
+async function tie(args: readonly string[], answers?: readonly string[], env: Record<string, string> = {}) {
   let [out, err] = ['', '']
   const left = [...(answers ?? [])]
   const terminal = {
@@ -51,7 +51,7 @@ async function tie(args: readonly string[], answers?: readonly string[]) {
       err += text
     },
     colour: false,
-    env: {},
+    env,
     ...(answers === undefined ? {} : { ask: async () => left.shift() }),
   }
   const exit = await tieline(args, terminal, () => Promise.resolve())
@@ -192,6 +192,23 @@ test(
 )
 
 test(
+  'a passphrase that systemd lends is used, and one that cannot be is named instead of asking',
+  async () => {
+    const site = newSite('ocmf: keys/ocmf.key')
+    must(await makeKeyFile(site.key('account.key'), 'ed25519', PASSPHRASE, systemEntropy))
+    const show = (env: Record<string, string>) => tie(['key', 'show', '--config', site.file], ['wrong'], env)
+    const lent = join(site.folder, 'tieline-passphrase')
+    const env = { CREDENTIALS_DIRECTORY: site.folder }
+    assert.match((await show(env)).out, /account {3}keys\.wrong-passphrase/, 'none is lent: a person is asked')
+    writeFileSync(lent, `${PASSPHRASE}\n`, { mode: 0o600 })
+    assert.match((await show(env)).out, /account {3}EdDSA/)
+    chmodSync(lent, 0o644)
+    assert.match((await show(env)).out, /account {3}keys\.exposed \(file=.*tieline-passphrase/)
+  },
+  SLOW_MS,
+)
+
+test(
   'rotate makes a key beside the old one, and both sign what the journal says of it',
   async () => {
     const site = newSite()
@@ -301,8 +318,14 @@ test(
 )
 
 test(
-  'a key is stolen in no future, by whatever clock',
+  'a key is stolen in no future, and by no clock that was never set',
   async () => {
+    const { now } = Date
+    Date.now = () => 86_400_000
+    const unset = await maple.run('key rotate metering --reason stolen')
+    Date.now = now
+    assert.is(unset.exit, EXIT.configuration)
+    assert.match(unset.err, /keys\.no-time \(time=1970-01-02T00:00:00\.000Z\): set the clock of this machine first\n/)
     const { exit, err } = await maple.run('key rotate metering --reason stolen --since 2999-01-01')
     assert.is(exit, EXIT.configuration)
     assert.match(err, /keys\.since-later \(since=2999-01-01T00:00:00\.000Z now=.*\)/)
@@ -397,7 +420,7 @@ test(
         }
       }
     }
-    assert.is(secrets, 16, 'each that was kept')
+    assert.is(secrets, 17, 'each that was kept')
     assert.ok(heard.length > 5000)
     assert.not.ok(heard.includes(PASSPHRASE))
   },
