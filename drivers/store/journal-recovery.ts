@@ -6,6 +6,7 @@
 import { equalBytes } from '../../protocol/bytes.ts'
 import { done, fail, ok, type Result } from '../../protocol/result.ts'
 import type { Disk } from '../ports.ts'
+import type { DiskFault } from './disk.ts'
 import { BLOCK, NO_HASH, type Opening, type ReadFrame, readOpening, scanSegment } from './journal-block.ts'
 
 /** `R` names the room that the fault is of: a journal or a log. */
@@ -18,7 +19,7 @@ export type SegmentFault<R extends string> =
       readonly hint: string
     }
   | { readonly code: `${R}.segment-missing`; readonly segment: string; readonly hint: string }
-  | { readonly code: `${R}.io`; readonly segment: string; readonly cause: string }
+  | { readonly code: `${R}.io`; readonly segment: string; readonly cause: string; readonly errno?: string }
   | { readonly code: `${R}.full`; readonly hint: string }
   | { readonly code: `${R}.nearly-full`; readonly hint: string }
   | { readonly code: `${R}.closed` }
@@ -116,9 +117,10 @@ export async function readSegment<R extends string>(
   const segment = segmentName(layout, number)
   const bytes = await disk.read(segment, from, length)
   if (bytes.ok) return bytes
-  return bytes.fault.code === 'disk.missing'
+  const { code, errno } = bytes.fault as DiskFault & { readonly errno?: string }
+  return code === 'disk.missing'
     ? segmentMissing(layout, number)
-    : fail({ code: `${layout.room}.io`, segment, cause: bytes.fault.code })
+    : fail({ code: `${layout.room}.io`, segment, cause: code, ...(errno === undefined ? {} : { errno }) })
 }
 
 /** Every frame of a segment, in order, each verified, and that it ends as the segment behind it says. */
