@@ -82,4 +82,17 @@ test('an opening that names none before it and is not the first frame of all beg
   }
 })
 
+test('a frame that continues the one before by its hash, and not by its number, is out of place', async () => {
+  const sim = newSim()
+  const disk = sim.mount()
+  must(await disk.create(FIRST, 6 * BLOCK))
+  const body = encodeOpening({ after: 0, endsAt: 0, next: 1n, begun: 0 })
+  const opening = encodeFrame({ sequence: 1n, previous: new Uint8Array(32), kind: 'opening', body })
+  const skipped = encodeFrame({ sequence: 3n, previous: opening.hash, kind: 'records', body: new Uint8Array() })
+  must(await disk.write(FIRST, 0, opening.blocks))
+  must(await disk.write(FIRST, BLOCK, skipped.blocks))
+  const opened = await open(disk)
+  assert.is(opened.ok ? undefined : (opened.fault as { reason?: string }).reason, 'sequence 3 after 1')
+})
+
 test.run()
