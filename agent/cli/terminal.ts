@@ -1,4 +1,7 @@
+import { isatty } from 'node:tty'
 import { askHidden } from './ask.ts'
+
+const STANDARD_INPUT = 0
 
 /** Where a command speaks: data on stdout, talk on stderr. Text is written as it is, so lines end with `\n`. */
 export interface Terminal {
@@ -27,7 +30,8 @@ export function processTerminal(): Terminal {
     unread: goneFrom(process.stdout),
     out: text => process.stdout.write(text),
     err: text => process.stderr.write(text),
-    ...(process.stdin.isTTY
+    // Not process.stdin.isTTY: looking at it turns a pipe to non-blocking reads, which then fail where nothing has come yet.
+    ...(isatty(STANDARD_INPUT)
       ? { ask: (question: string) => askHidden(question, process.stdin, text => process.stderr.write(text)) }
       : {}),
     colour: process.stderr.isTTY === true && !process.env['NO_COLOR'],
