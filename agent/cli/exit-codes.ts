@@ -21,8 +21,8 @@ export const EXIT = {
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT]
 
 /** The code for what kept a program from starting; the room of a fault tells its kind. */
-export function exitOf({ code }: Fault): ExitCode {
-  if (/permission|denied/.test(code) || /^keys\.(exposed|pin-)/.test(code)) return EXIT.permission
+export function exitOf({ code, errno }: Fault): ExitCode {
+  if (errno === 'EACCES' || /permission|denied/.test(code) || /^keys\.(exposed|pin-)/.test(code)) return EXIT.permission
   if (/^keys\.(no-token|token-)/.test(code)) return EXIT.unavailable
   if (code === 'keys.given-up') return EXIT.no
   if (code === 'keys.disk') return EXIT.io
@@ -30,7 +30,9 @@ export function exitOf({ code }: Fault): ExitCode {
   // The data folder is another device's.
   if (code === 'journal.foreign') return EXIT.configuration
   if (code === 'disk.held') return EXIT.unavailable
-  if (code === 'serial.busy' || code === 'modbus.second-master') return EXIT.temporary
+  if (/^(serial\.busy|modbus\.second-master|tpm\.busy)$/.test(code)) return EXIT.temporary
+  if (/^tpm\.(address|auth|handle|handle-taken|key-attributes|no-handle|other-key|other-kind)$/.test(code))
+    return EXIT.configuration
   if (/^(meter\.(vanished|garbled)|(modbus|mbus)\.(garbled|early|crc))$/.test(code)) return EXIT.io
   if (/^(usage\.|meter\.(no-page|needs-id))/.test(code)) return EXIT.usage
   if (/^(disk|journal|file|folder|log|pieces|ledger|blocks|headers)\./.test(code)) return EXIT.io
