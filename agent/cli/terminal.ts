@@ -1,7 +1,5 @@
-import { isatty } from 'node:tty'
+import { hasKeyboard } from '../../drivers/process/standard-input.ts'
 import { askHidden } from './ask.ts'
-
-const STANDARD_INPUT = 0
 
 /** Where a command speaks: data on stdout, talk on stderr. Text is written as it is, so lines end with `\n`. */
 export interface Terminal {
@@ -30,8 +28,7 @@ export function processTerminal(): Terminal {
     unread: goneFrom(process.stdout),
     out: text => process.stdout.write(text),
     err: text => process.stderr.write(text),
-    // Not process.stdin.isTTY: looking at it turns a pipe to non-blocking reads, which then fail where nothing has come yet.
-    ...(isatty(STANDARD_INPUT)
+    ...(hasKeyboard()
       ? { ask: (question: string) => askHidden(question, process.stdin, text => process.stderr.write(text)) }
       : {}),
     colour: process.stderr.isTTY === true && !process.env['NO_COLOR'],
