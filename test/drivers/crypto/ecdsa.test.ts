@@ -18,8 +18,9 @@ import { OCMF_VERSIONS } from '../../../protocol/ocmf/payload.ts'
 import { verifyOcmf } from '../../../protocol/ocmf/verify.ts'
 import { must } from '../../../protocol/result.ts'
 import { assert, suite } from '../../harness.ts'
+import { noOpenssl } from '../../programs.ts'
 import { assertProperty, fc } from '../../property.ts'
-import { CURVE_NAMES, CURVES, noOpenssl, payloadOf } from '../../protocol/ocmf/foreign.ts'
+import { CURVE_NAMES, CURVES, payloadOf } from '../../protocol/ocmf/foreign.ts'
 import { sweepBytes } from '../../protocol/ocmf/tamper.ts'
 
 const test = suite('ecdsa')

@@ -1,12 +1,8 @@
 /** Records as stations of other makers send them: keys on every curve, payloads of every revision, signed by OpenSSL. */
-import { spawnSync } from 'node:child_process'
 import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto'
 import { createEcdsaVerifier } from '../../../drivers/crypto/ecdsa.ts'
 import type { CurveName } from '../../../protocol/ocmf/key.ts'
 import { verifyOcmf } from '../../../protocol/ocmf/verify.ts'
-
-/** A skip reason where the openssl command is not installed. */
-export const noOpenssl: string | undefined = spawnSync('openssl', ['version']).status === 0 ? undefined : 'no-openssl'
 
 /** OpenSSL's names of the curves. */
 export const CURVES = {

@@ -14,8 +14,8 @@ import { type OcmfRecord, ocmfText, writeOcmfPayload } from '../../../protocol/o
 import { must } from '../../../protocol/result.ts'
 import type { MeterValue } from '../../../protocol/telegram/obis.ts'
 import { assert, suite } from '../../harness.ts'
+import { noOpenssl } from '../../programs.ts'
 import { assertProperty, fc } from '../../property.ts'
-import { noOpenssl } from './foreign.ts'
 import { anyReading, begin, end, inContext, record, signer, spki, station, textOf } from './sample.ts'
 
 const test = suite('ocmf: what is written, judged by others')

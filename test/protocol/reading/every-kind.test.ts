@@ -15,6 +15,7 @@ import { encodeReading, READING_PURPOSE, type Reading } from '../../../protocol/
 import { verifyContext, verifyReading } from '../../../protocol/reading/verify.ts'
 import { must } from '../../../protocol/result.ts'
 import { assert, suite } from '../../harness.ts'
+import { noOpenssl } from '../../programs.ts'
 import { fc } from '../../property.ts'
 import { anyReading } from '../ocmf/sample.ts'
 import { everyKind, type Kind } from './every-kind.ts'
@@ -23,7 +24,6 @@ import { verifier } from './sample.ts'
 const test = suite('every kind of envelope')
 
 const kinds = await everyKind()
-const noOpenssl = spawnSync('openssl', ['version']).status === 0 ? undefined : 'no-openssl'
 
 const codeOf = ({ verify }: Kind, bytes: Uint8Array): string => {
   const found = verify(bytes, verifier)

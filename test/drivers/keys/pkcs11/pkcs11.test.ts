@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process'
+import { generateKeyPairSync } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
@@ -12,9 +13,11 @@ import { concat, hex } from '../../../../protocol/bytes.ts'
 import { faultLine, must, type Result } from '../../../../protocol/result.ts'
 import { signerCases } from '../../../contracts/signer.ts'
 import { assert, suite } from '../../../harness.ts'
+import { noOpenssl, without } from '../../../programs.ts'
 import { noSoftHsm, openSoftHsm, PIN, SOFTHSM_MODULE, type SoftHsm } from './softhsm.ts'
 
 const test = suite('PKCS#11')
+const noOpensc = without('no-opensc', 'pkcs11-tool', '--help')
 
 const hsm = noSoftHsm === undefined ? openSoftHsm('tieline test', 'locked') : (undefined as unknown as SoftHsm)
 process.once('exit', () => hsm?.end())
@@ -27,6 +30,8 @@ const write = (name: string, text: string) => {
   writeFileSync(file, text, { mode: 0o600 })
   return file
 }
+const freshKey = () =>
+  generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ format: 'pem', type: 'pkcs8' }) as string
 /** Ends every session that this process has, as pulling the token out does. */
 async function pullOut(): Promise<void> {
   const module = must(await loadModule(SOFTHSM_MODULE!))
@@ -49,7 +54,7 @@ for (const alg of ['ES256', 'EdDSA'] as const) {
   })
 }
 
-on('openssl on the command line accepts what a token signed', async () => {
+test.skipIf(noSoftHsm ?? noOpenssl, 'openssl on the command line accepts what a token signed', async () => {
   const place = hsm.place('for openssl')
   must(await makeTokenKey(place, 'ES256'))
   const { signer, close } = must(await openTokenKey(place, verifier, timers))
@@ -89,8 +94,7 @@ on('a key that the token says was made inside and never left is trusted as such,
 })
 
 on('a key that was put in from outside, or can be taken out, is worth no more than software', async () => {
-  const pem = join(hsm.folder, 'outside.pem')
-  spawnSync('openssl', ['genpkey', '-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256', '-out', pem])
+  const pem = write('outside.pem', freshKey())
   hsm.util('--import', pem, '--token', 'tieline test', '--label', 'imported', '--id', 'a1', '--pin', PIN)
   const imported = must(await openTokenKey(hsm.place('imported'), verifier, timers))
   assert.is(imported.signer.trust, 'software')
@@ -114,8 +118,7 @@ on('a second key of one label is never made, and one that is not there is named'
 
 on('two keys of one label are none: nobody can say which is meant', async () => {
   for (const id of ['b1', 'b2']) {
-    const pem = join(hsm.folder, `${id}.pem`)
-    spawnSync('openssl', ['genpkey', '-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256', '-out', pem])
+    const pem = write(`${id}.pem`, freshKey())
     hsm.util('--import', pem, '--token', 'tieline test', '--label', 'twins', '--id', id, '--pin', PIN)
   }
   assert.is(codeOf(await openTokenKey(hsm.place('twins'), verifier, timers)), 'keys.two-keys')
@@ -135,24 +138,28 @@ on('a token that was pulled out is a fault once, and is opened anew at the next 
   assert.is(codeOf(await signer.sign(Uint8Array.of(4))), 'keys.closed')
 })
 
-on('a token that comes back with another key of that label is not signed with', async () => {
-  const place = hsm.place('swapped')
-  must(await makeTokenKey(place, 'ES256'))
-  const { signer, close } = must(await openTokenKey(place, verifier, timers))
-  // softhsm2-util deletes no single key; OpenSC's tool does, where it is installed.
-  const removed = (type: string) =>
-    spawnSync('pkcs11-tool', [
-      ...['--module', SOFTHSM_MODULE!, '--token-label', 'tieline test', '--login', '--pin', PIN],
-      ...['--delete-object', '--type', type, '--label', 'swapped'],
-    ]).status
-  if (removed('privkey') === null) return close()
-  removed('pubkey')
-  must(await makeTokenKey(place, 'ES256'))
-  await pullOut()
-  assert.not.ok((await signer.sign(Uint8Array.of(1))).ok)
-  assert.is(codeOf(await signer.sign(Uint8Array.of(2))), 'keys.other-key')
-  await close()
-})
+test.skipIf(
+  noSoftHsm ?? noOpensc,
+  'a token that comes back with another key of that label is not signed with',
+  async () => {
+    const place = hsm.place('swapped')
+    must(await makeTokenKey(place, 'ES256'))
+    const { signer, close } = must(await openTokenKey(place, verifier, timers))
+    // softhsm2-util deletes no single key; OpenSC's tool does.
+    const removed = (type: string) =>
+      spawnSync('pkcs11-tool', [
+        ...['--module', SOFTHSM_MODULE!, '--token-label', 'tieline test', '--login', '--pin', PIN],
+        ...['--delete-object', '--type', type, '--label', 'swapped'],
+      ]).status
+    assert.is(removed('privkey'), 0)
+    removed('pubkey')
+    must(await makeTokenKey(place, 'ES256'))
+    await pullOut()
+    assert.not.ok((await signer.sign(Uint8Array.of(1))).ok)
+    assert.is(codeOf(await signer.sign(Uint8Array.of(2))), 'keys.other-key')
+    await close()
+  },
+)
 
 on('a signature that is not of the public half is given to nobody, at the start and later', async () => {
   const place = hsm.place('erring')

@@ -20,7 +20,8 @@ import { nvRead } from '../../../../protocol/tpm/endorsement.ts'
 import { tpm2b, u16, u32 } from '../../../../protocol/tpm/marshal.ts'
 import { readPublicArea, TEMPLATE } from '../../../../protocol/tpm/public-area.ts'
 import { assert, suite } from '../../../harness.ts'
-import { noOpenssl, noSwtpm, type Swtpm, startSwtpm } from './swtpm.ts'
+import { noOpenssl } from '../../../programs.ts'
+import { noSwtpm, type Swtpm, startSwtpm } from './swtpm.ts'
 
 const test = suite('tpm endorsement')
 

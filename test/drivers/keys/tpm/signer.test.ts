@@ -25,7 +25,8 @@ import { u32 } from '../../../../protocol/tpm/marshal.ts'
 import { ALG, nameOf, TEMPLATE } from '../../../../protocol/tpm/public-area.ts'
 import { signerCases } from '../../../contracts/signer.ts'
 import { assert, type SkipReason, suite } from '../../../harness.ts'
-import { noOpenssl, noSwtpm, type Swtpm, startSwtpm, time } from './swtpm.ts'
+import { noOpenssl } from '../../../programs.ts'
+import { noSwtpm, type Swtpm, startSwtpm, time } from './swtpm.ts'
 
 const test = suite('tpm signer')
 

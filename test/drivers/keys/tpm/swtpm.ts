@@ -1,5 +1,5 @@
 /** swtpm, a TPM 2.0 in software by IBM, in a temporary folder of its own. */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -8,18 +8,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { createSystemTime } from '../../../../drivers/clock.ts'
 import { openTpm, type Tpm } from '../../../../drivers/keys/tpm/tpm.ts'
 import { must } from '../../../../protocol/result.ts'
-import type { SkipReason } from '../../../harness.ts'
+import { without } from '../../../programs.ts'
 
-const isInstalled = (program: string, ask: string): boolean => {
-  try {
-    execFileSync(program, [ask], { stdio: 'ignore' })
-    return true
-  } catch {
-    return false
-  }
-}
-export const noSwtpm: SkipReason | undefined = isInstalled('swtpm', '--version') ? undefined : 'no-swtpm'
-export const noOpenssl: SkipReason | undefined = isInstalled('openssl', 'version') ? undefined : 'no-openssl'
+export const noSwtpm = without('no-swtpm', 'swtpm', '--version')
 
 export const time = createSystemTime()
 
