@@ -14,7 +14,7 @@ import { readPageFiles } from '../web/page-files.ts'
 import { createWeb } from '../web/server.ts'
 import { systemWorld, type World } from '../world.ts'
 import { EXIT, type ExitCode, exitOf } from './exit-codes.ts'
-import { readPassphrase } from './passphrase.ts'
+import { readPassphrase } from './keys/passphrase.ts'
 import { readSite } from './site-file.ts'
 import type { Terminal } from './terminal.ts'
 

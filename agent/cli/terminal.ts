@@ -1,5 +1,5 @@
 import { hasKeyboard } from '../../drivers/process/standard-input.ts'
-import { askHidden } from './ask.ts'
+import { askHidden } from './keys/ask.ts'
 
 /** Where a command speaks: data on stdout, talk on stderr. Text is written as it is, so lines end with `\n`. */
 export interface Terminal {

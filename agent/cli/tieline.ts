@@ -1,10 +1,10 @@
 /** The `tieline` command: what it understands, and which function carries each part out. */
 import { check } from './check.ts'
 import { type Command, carryOut, program } from './commander.ts'
-import { addEvidence } from './evidence-commands.ts'
+import { addEvidence } from './evidence/evidence-commands.ts'
 import { EXIT, type ExitCode } from './exit-codes.ts'
-import { addKeys } from './key-commands.ts'
-import { addMetering } from './metering-commands.ts'
+import { addKeys } from './keys/key-commands.ts'
+import { addMetering } from './meters/metering-commands.ts'
 import { defaultConfigFile } from './site-file.ts'
 import type { Terminal } from './terminal.ts'
 

@@ -1,4 +1,4 @@
-import { askHidden } from '../../../agent/cli/ask.ts'
+import { askHidden } from '../../../agent/cli/keys/ask.ts'
 import { assert, suite } from '../../harness.ts'
 
 const test = suite('a secret at the terminal')

@@ -1,0 +1,96 @@
+/** A journal folder as evidence: its frames, what is signed in it, and whether it is as long as a head says. */
+import { createVerifier } from '../../../drivers/crypto/verifier.ts'
+import { openFolder } from '../../../drivers/store/disk.ts'
+import { openJournalReader } from '../../../drivers/store/journal-reader.ts'
+import { surveyJournal } from '../../../drivers/store/journal-survey.ts'
+import { toHex } from '../../../protocol/bytes.ts'
+import { collectBroken, createReadingAudit } from '../../../protocol/reading/audit.ts'
+import { ok, type Result } from '../../../protocol/result.ts'
+import { readKeyRecords, visitSigned } from './journal-records.ts'
+import { holdAgainst, readHeads } from './verify-heads.ts'
+import { auditVerdict, type Verdict } from './verify-report.ts'
+
+/** `headFile` holds heads of it that others kept. */
+export async function judgeJournal(
+  folder: string,
+  keys: readonly Uint8Array[],
+  headFile?: string,
+  tries = 3,
+): Promise<Result<Verdict>> {
+  const heads = headFile === undefined ? ok([]) : await readHeads(headFile, keys)
+  if (!heads.ok) return heads
+  const disk = await openFolder(folder)
+  if (!disk.ok) return disk
+  const survey = await surveyJournal(disk.value)
+  if (!survey.ok) return survey
+  const broken = collectBroken()
+  for (const { segment, offset, bytes, reason } of survey.value.broken)
+    broken.add(`${segment} byte ${offset}`, { code: 'journal.corrupt', bytes, reason })
+  let ocmf = 0
+  const reader = await openJournalReader(disk.value)
+  const stated = reader.ok ? await readKeyRecords(reader.value) : reader
+  const audit = createReadingAudit({
+    verifier: createVerifier(),
+    ...(keys.length > 0 ? { keys } : {}),
+    keyRecords: stated.ok ? stated.value : [],
+  })
+  const visited = reader.ok
+    ? await visitSigned(reader.value, ({ kind, bytes, where, carried }) => {
+        // Of what was carried over from dropped segments only contexts are needed: what they stand for is not there.
+        if (kind === 'ocmf' && !carried) ocmf++
+        if (kind === 'context' || (kind !== 'ocmf' && kind !== 'key' && !carried)) audit.add(bytes, where)
+      })
+    : reader
+  // The agent that writes there dropped what was about to be read: what is left is as good, from its new beginning on.
+  if (!visited.ok && visited.fault.code === 'journal.dropped-meanwhile')
+    return tries > 1 ? judgeJournal(folder, keys, headFile, tries - 1) : visited
+  // What the survey found is said once, and with every place.
+  if (!visited.ok && broken.listed.length === 0) broken.add('journal', visited.fault)
+  const against: string[] = []
+  if (reader.ok) {
+    for (const known of heads.value) {
+      const held = await holdAgainst(reader.value, known)
+      if (!held.ok) return held
+      if (held.value.fault === undefined) against.push(held.value.said)
+      else broken.add('end of the journal', held.value.fault)
+    }
+  }
+  const { origin, segments, cuts, head } = survey.value
+  const verdict = auditVerdict('journal', audit.end(), broken)
+  const id = origin === undefined ? undefined : toHex(origin.id)
+  const owner = origin === undefined ? undefined : toHex(origin.owner)
+  return ok({
+    ...verdict,
+    said: [
+      `journal ${id ?? 'without an origin'} of gateway ${owner ?? 'unknown'}: ${segments.length} segments, ${head?.records ?? 0} records`,
+      ...(head === undefined ? [] : [`its last frame is ${head.sequence}, ${toHex(head.hash)}`]),
+      ...against,
+      ...verdict.said,
+    ],
+    notes: [
+      ...cuts.map(
+        ({ segment, offset }) =>
+          `a commit was cut short at segment ${segment} byte ${offset}; nothing in it was acknowledged`,
+      ),
+      ...(heads.value.length > 0 ? [] : ['records cut off the end show only against a head in other hands: --head']),
+      ...(ocmf > 0
+        ? [
+            `of ${ocmf} OCMF records in it nothing is said: give them out (journal export --format ocmf), verify that file`,
+          ]
+        : []),
+      ...verdict.notes,
+    ],
+    json: {
+      journal: {
+        id: id ?? null,
+        owner: owner ?? null,
+        segments: segments.length,
+        records: head?.records ?? 0,
+        head: head === undefined ? null : { sequence: Number(head.sequence), hash: toHex(head.hash) },
+        cuts,
+        heads: heads.value.length,
+      },
+      ...verdict.json,
+    },
+  })
+}
