@@ -31,7 +31,7 @@ import { createFrameCounters } from './metering/frame-counters.ts'
 import { createHeads } from './metering/heads.ts'
 import type { History } from './metering/history.ts'
 import { signJournalEvents } from './metering/journal-events.ts'
-import { createOcmfBook, recordDeals } from './metering/ocmf.ts'
+import { createOcmfBook, recordDays, recordDeals } from './metering/ocmf.ts'
 import { createMetering, type Metering } from './metering/run.ts'
 import { createRelayControl, type RelayControl } from './relays/run.ts'
 import { readWelds, writeWelds } from './relays/welds.ts'
@@ -191,6 +191,7 @@ export async function startAgent(config: SiteConfig, realWorld: World, seams: Se
   }
   if (book !== undefined) {
     recordDeals(metering, book, health.set)
+    recordDays(metering, book, health.set)
     closers.push(() => book.idle())
   }
   const history = await openSiteHistory(config, world, journal, health)

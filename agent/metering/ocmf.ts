@@ -161,6 +161,33 @@ export function recordDeals(
   })
 }
 
+const DAY_MS = 86_400_000
+
+/**
+ * Puts the first reading of each meter in a day (UTC), or after a start, on record as a fiscal one: what a bill over any
+ * number of days is made of. A reading whose time or energy is not to be relied on waits for the next.
+ */
+export function recordDays(
+  metering: Pick<Metering, 'onSigned'>,
+  book: Pick<OcmfBook, 'fiscal'>,
+  health: (what: string, fault: Fault | undefined) => void,
+): void {
+  const days = new Map<string, number>()
+  metering.onSigned((name, signed) => {
+    const { reason, errors, quality, time } = signed.reading
+    if (reason !== 'periodic' || errors.length > 0 || quality === 'unknown') return
+    const day = Math.floor(time / DAY_MS)
+    const before = days.get(name)
+    if (day === before) return
+    days.set(name, day)
+    void book.fiscal(signed).then(given => {
+      // Tried again with the next reading.
+      if (!given.ok && days.get(name) === day) days.delete(name)
+      health(`meter.${name}.ocmf`, given.ok ? undefined : given.fault)
+    })
+  })
+}
+
 function inContext({ reading, hash, context }: SignedReading): Result<ReadingInContext> {
   const envelope = parseSign1(context)
   const parsed = envelope.ok ? parseContext(envelope.value.payload) : envelope

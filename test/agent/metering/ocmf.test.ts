@@ -1,6 +1,6 @@
 import { keepForRestart } from '../../../agent/keeping.ts'
 import type { SignedReading } from '../../../agent/metering/chain.ts'
-import { createOcmfBook, OCMF_KIND, type OcmfBook, recordDeals } from '../../../agent/metering/ocmf.ts'
+import { createOcmfBook, OCMF_KIND, type OcmfBook, recordDays, recordDeals } from '../../../agent/metering/ocmf.ts'
 import { createP256Signer } from '../../../drivers/crypto/signer.ts'
 import { drainPromises } from '../../../drivers/drain.ts'
 import type { Signer } from '../../../drivers/ports.ts'
@@ -15,7 +15,7 @@ import { judgeRun } from '../../../protocol/ocmf/run.ts'
 import type { BrokenRule } from '../../../protocol/ocmf/verdict.ts'
 import type { Reading } from '../../../protocol/reading/reading.ts'
 import { verifyContext, verifyReading } from '../../../protocol/reading/verify.ts'
-import { fail, must } from '../../../protocol/result.ts'
+import { fail, must, ok } from '../../../protocol/result.ts'
 import { instant } from '../../../protocol/time.ts'
 import { OWNED } from '../../drivers/store/owned.ts'
 import { assert, suite } from '../../harness.ts'
@@ -183,6 +183,43 @@ test('the begin and the end of a deal are put on record as they are signed, and 
   const bare = await signed({ ...begin.reading, registers: [{ obis: '1-0:16.7.0', value: 5n, scaler: 0, unit: 'W' }] })
   await hear(bare)
   assert.is(health.at(-1), 'meter.roof.ocmf ocmf.no-energy')
+})
+
+test('the first sound reading of a day is put on record as fiscal, once, and again where that failed', async () => {
+  const asked: string[] = []
+  const listeners: ((name: string, signed: SignedReading) => void)[] = []
+  let works = true
+  recordDays(
+    { onSigned: listener => void listeners.push(listener) },
+    {
+      fiscal: async ({ reading }) => {
+        asked.push(`${reading.sequence}`)
+        return works ? ok('OCMF|') : fail({ code: 'journal.full' })
+      },
+    },
+    () => {},
+  )
+  const hear = async (sequence: number, change: Partial<Reading> = {}, name = 'grid') => {
+    const reading = await signed({ sequence, ...change })
+    for (const listener of listeners) listener(name, reading)
+    await drainPromises()
+  }
+  // 2026-11-18T23:59:59.999Z, and a millisecond later.
+  const evening = { time: instant(1_795_046_399_999) }
+  const midnight = { time: instant(1_795_046_400_000) }
+  await hear(2)
+  await hear(3, evening)
+  await hear(4, { ...midnight, errors: ['energy'] })
+  await hear(5, { ...midnight, quality: 'unknown' })
+  await hear(6, { ...midnight, reason: 'begin', session })
+  assert.equal(asked, ['2'], 'one a day, and none that must not be settled on')
+  works = false
+  await hear(7, midnight)
+  works = true
+  await hear(8, midnight)
+  await hear(9, midnight)
+  await hear(10, midnight, 'L1')
+  assert.equal(asked, ['2', '7', '8', '10'])
 })
 
 test('with attachments nothing is lost: what travels inside is the reading as signed', async () => {
