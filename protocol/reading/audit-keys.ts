@@ -54,7 +54,8 @@ export function createAuditKeys({ verifier, keys, records }: AuditKeysOptions): 
     if (first === undefined || (keys !== undefined && !isNamed(first))) return undefined
     const read = readKeyHistory({ device, use: 'metering', first, ...(account && { account }) }, own, verifier)
     if (read.ok) return read.value
-    const hint = account === undefined ? { hint: "where it is the account's word, name the account key with --key as well" } : {}
+    const hint =
+      account === undefined ? { hint: "where it is the account's word, name the account key with --key as well" } : {}
     broken.push({ ...read.fault, ...hint, device: toHex(device) })
     return undefined
   }
