@@ -7,7 +7,7 @@
  */
 import type { Bus, Cancel, Clock, Entropy, Log, Signer, Timers } from '../../drivers/ports.ts'
 import { equalBytes, toHex } from '../../protocol/bytes.ts'
-import { type Bucket, fullBucket } from '../../protocol/crypto/bucket.ts'
+import { type Bucket, type BucketSize, fullBucket, takeTokens } from '../../protocol/crypto/bucket.ts'
 import { assemble, kidOf, protectedHeader, toBeSigned } from '../../protocol/crypto/cose.ts'
 import { addressOf } from '../../protocol/crypto/hash.ts'
 import {
@@ -34,6 +34,11 @@ const LONGEST_WAIT_MS = 5000
 const EXPIRY_MS = 60_000
 /** A deal has at most ten reliable messages; more than this waiting means a peer that is gone. */
 const MAX_WAITING = 64
+/**
+ * Reliable messages that one peer may have kept, each a block of the journal: the steps of ten deals at once, then of one a second,
+ * which is 3.5 GB a day where a peer wants to wear out a card.
+ */
+const KEEP_BUCKET: BucketSize = { burst: 100, perSecond: 10 }
 /** Windows of as many peers as a street has, 161 bytes each. */
 const MAX_STATE_BYTES = 64 * 1024
 const NONCE_BYTES = 24
@@ -91,6 +96,8 @@ interface Peer extends PostPeer {
   readonly keys: PairKeys
   readonly topic: string
   bucket: Bucket
+  /** Of messages that have to be kept. */
+  keeping: Bucket
   next: number
   readonly outbox: Map<number, Waiting>
 }
@@ -130,6 +137,7 @@ export function createPost(options: PostOptions): Post {
       keys: keys.value,
       topic: topicOf(peer.address),
       bucket: fullBucket(PEER_BUCKET, clock.mono()),
+      keeping: fullBucket(KEEP_BUCKET, clock.mono()),
       next: 1,
       outbox: new Map(),
     }
@@ -245,6 +253,12 @@ export function createPost(options: PostOptions): Post {
         })
       }
       return
+    }
+    if (reliable) {
+      // Before it is taken, so that the other side's next try finds it fresh.
+      const kept = takeTokens(peer.keeping, KEEP_BUCKET, 1, clock.mono())
+      if (kept === undefined) return refuse({ code: 'post.too-many-reliable', from, perSecond: KEEP_BUCKET.perSecond })
+      peer.keeping = kept
     }
     windows = new Map(windows).set(from, window)
     count.received++

@@ -247,6 +247,25 @@ test('a flood in a peer’s name costs no signature check and stops being opened
   assert.is(bob.heard.length, 1, 'a second later the peer itself is heard again')
 })
 
+test('reliable messages wear the card of whoever keeps them, so a peer has a few a second; what was too much comes again', async () => {
+  const { time, open } = createVillage()
+  const [ada, bob] = [open('ada'), open('bob')]
+  // An outbox holds 64 that wait.
+  for (let wave = 0; wave < 3; wave++) {
+    for (let n = 0; n < 50; n++) void ada.send('bob', stopped(n), { reliable: true })
+    await time.advance(100)
+  }
+  const heard = bob.heard.length
+  assert.ok(heard >= 100 && heard <= 103, `${heard} of 150 in a third of a second`)
+  assert.ok(bob.stats().refused['post.too-many-reliable']! >= 47)
+  await ada.send('bob', stopped(1), { reliable: false })
+  await time.advance(50)
+  assert.is(bob.heard.length, heard + 1, 'a heartbeat passes')
+  await time.advance(30_000)
+  assert.is(bob.heard.length, 151, 'nothing was lost')
+  assert.is(ada.waiting(), 0)
+})
+
 test('an outbox is bounded, an unknown name and a stopped post are faults', async () => {
   const { open, time } = createVillage()
   const ada = open('ada')
