@@ -147,7 +147,8 @@ export async function startAgent(config: SiteConfig, realWorld: World, seams: Se
       device: ueidOf(keys.value.account.publicKey),
       software: world.software,
       trust: keys.value.metering.trust,
-      timeSource: clock.quality() === 'synchronised' ? 'ntp' : 'system',
+      // Lost, it is still the time that the source gave: a flapping one must not make a context each time.
+      timeSource: () => (/^(synchronised|relative)$/.test(clock.quality()) ? 'ntp' : 'system'),
     },
     journal,
     clock,

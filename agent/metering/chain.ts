@@ -39,7 +39,7 @@ export interface Identity {
   readonly software: Uint8Array
   readonly trust: KeyTrust
   /** Where the wall time comes from, as in `ntp`. */
-  readonly timeSource: string
+  readonly timeSource: () => string
 }
 
 /** A signed reading that is on the disk. */
@@ -132,7 +132,9 @@ export function createChain(parts: ChainParts): Chain {
   const startedMono = clock.mono()
   const baseSeconds = parts.restored?.operatingSeconds ?? 0
   let end = parts.restored ?? NEW_CHAIN
-  let current: { readonly envelope: Uint8Array; readonly hash: Uint8Array; readonly sets: number } | undefined
+  let current:
+    | { readonly envelope: Uint8Array; readonly hash: Uint8Array; readonly sets: number; readonly timeSource: string }
+    | undefined
   let turn: Promise<unknown> = Promise.resolve()
   let waiting = 0
   let hurried = 0
@@ -143,9 +145,9 @@ export function createChain(parts: ChainParts): Chain {
 
   /** The context to refer to: made at the first reading of a boot and after the clock was set. */
   async function contextFor(): Promise<Result<NonNullable<typeof current>>> {
-    const sets = clockSets()
-    if (current?.sets === sets) return ok(current)
-    const context: Context = { ...identity, meterId, page, key: signer.publicKey, clockSets: sets, boot }
+    const [sets, timeSource] = [clockSets(), identity.timeSource()]
+    if (current?.sets === sets && current.timeSource === timeSource) return ok(current)
+    const context: Context = { ...identity, timeSource, meterId, page, key: signer.publicKey, clockSets: sets, boot }
     const payload = encodeContext(context)
     // Serial and page come from outside: what a stranger would refuse to read is not signed.
     const readable = parseContext(payload)
@@ -156,7 +158,7 @@ export function createChain(parts: ChainParts): Chain {
     // Before the reading that names it, so that no reading is ever without its context.
     const kept = await record('context', envelope, true)
     if (!kept.ok) return kept
-    current = { envelope, hash, sets }
+    current = { envelope, hash, sets, timeSource }
     return ok(current)
   }
 

@@ -31,7 +31,7 @@ const identity: Identity = {
   device: ueidOf(signer.publicKey),
   software: new Uint8Array(32).fill(0x5f),
   trust: 'software',
-  timeSource: 'ntp',
+  timeSource: () => 'ntp',
 }
 
 /** 123,456.789 kWh in and 98,765.432 kWh out, a watt-hour more each time. */

@@ -234,7 +234,7 @@ test('a record of ours that makes no sense stops the start instead of beginning 
     const metering = createMetering({
       meters: [],
       signer,
-      identity: { device: new Uint8Array(17), software: new Uint8Array(32), trust: 'software', timeSource: 'x' },
+      identity: { device: new Uint8Array(17), software: new Uint8Array(32), trust: 'software', timeSource: () => 'x' },
       journal: site.journal,
       clock: site.time.clock,
       timers: site.time.timers,

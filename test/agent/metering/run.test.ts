@@ -3,6 +3,7 @@ import { createSimTime } from '../../../hw/sim/clock.ts'
 import { createSimDisk } from '../../../hw/sim/disk.ts'
 import { seededRandom } from '../../../hw/sim/random.ts'
 import { equalBytes } from '../../../protocol/bytes.ts'
+import { ueidOf } from '../../../protocol/identity/key.ts'
 import { verifyChain } from '../../../protocol/reading/chain.ts'
 import { verifyReading } from '../../../protocol/reading/verify.ts'
 import { must } from '../../../protocol/result.ts'
@@ -114,6 +115,21 @@ test('the wall clock set by an hour: a new context counts it, the next reading i
       [1, ''],
     ],
   )
+})
+
+test('the context says where the time comes from, anew when that changes, and the chain goes on', async () => {
+  let source = 'system'
+  const device = ueidOf(signer.publicKey)
+  const site = await newSite({
+    identity: { device, software: new Uint8Array(32), trust: 'software', timeSource: () => source },
+  })
+  await site.time.advance(20_000)
+  source = 'ntp'
+  await site.time.advance(40_000)
+  await site.journal.close()
+  const chain = await chainIn(site.journal)
+  assert.equal(verifyChain(chain), [])
+  assert.equal([...new Set(chain.map(({ context }) => context.timeSource))], ['system', 'ntp'])
 })
 
 test('what a meter does not give is absent: no power, no voltage, and nothing to sign without a counter', async () => {

@@ -102,7 +102,7 @@ export async function boot(site: Omit<Site, 'journal' | 'metering'>, options: Pa
       device: ueidOf(signer.publicKey),
       software: new Uint8Array(32).fill(1),
       trust: 'software',
-      timeSource: 'simulated',
+      timeSource: () => 'simulated',
     },
     journal,
     clock,
