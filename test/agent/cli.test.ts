@@ -9,6 +9,7 @@ import { paint } from '../../agent/cli/terminal.ts'
 import { tieline } from '../../agent/cli/tieline.ts'
 import { createLog, underJournal } from '../../agent/log.ts'
 import { assert, suite } from '../harness.ts'
+import { smallSite } from './small-site.ts'
 
 async function run(...args: string[]) {
   let out = ''
@@ -90,21 +91,7 @@ test('check of bytes that are no text, and of a folder, is an I/O failure', asyn
   assert.is((await run('check', folder, '--json')).exit, EXIT.io)
 })
 
-const SITE = `version: 1
-site: maple
-role: household
-data: data
-keys: {account: keys/account.key, metering: keys/metering.key, sealing: keys/sealing.key}
-ledger:
-  chain: street-1
-  trust: {height: 1, hash: ${'ab'.repeat(32)}}
-  primary: http://127.0.0.1:9
-  witnesses: []
-brokers: [mqtt://127.0.0.1:9]
-lines: {lan: {tcp: 127.0.0.1:9}}
-meters: {grid: {line: lan, protocol: modbus-tcp, page: shelly-pro-3em, unit: 1}}
-trade: {slot: 60s, energy: 1kWh}
-`
+const SITE = smallSite('{account: keys/account.key, metering: keys/metering.key, sealing: keys/sealing.key}')
 
 test('run says in one line why a site does not start, and leaves with the code for it', async () => {
   const file = write('site.yaml', SITE)

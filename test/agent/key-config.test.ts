@@ -4,26 +4,16 @@ import { createP256Signer } from '../../drivers/crypto/signer.ts'
 import { toHex } from '../../protocol/bytes.ts'
 import { must } from '../../protocol/result.ts'
 import { assert, suite } from '../harness.ts'
+import { smallSite } from './small-site.ts'
 
 const test = suite('configuration of keys')
 
 const KEY = 'ab'.repeat(32)
 const P256 = toHex(createP256Signer(new Uint8Array(32).fill(3)).publicKey)
-const site = (keys: string, metering = KEY) => `version: 1
-site: maple
-role: household
-data: data
-keys: ${keys}
-ledger:
-  chain: street-1
-  trust: {height: 1, hash: ${KEY}}
-  primary: http://127.0.0.1:9
-  witnesses: []
-brokers: [mqtt://127.0.0.1:9]
-lines: {lan: {tcp: 127.0.0.1:9}}
-meters: {grid: {line: lan, protocol: modbus-tcp, page: shelly-pro-3em, unit: 1}}
-trade: {slot: 60s, energy: 1kWh}
-peers: {cedar: {account: ${KEY}, sealing: ${KEY}, metering: ${metering}}}
+const site = (
+  keys: string,
+  metering = KEY,
+) => `${smallSite(keys)}peers: {cedar: {account: ${KEY}, sealing: ${KEY}, metering: ${metering}}}
 `
 function keysOf(keys: string) {
   const loaded = loadConfig(site(keys), 'site.yaml')

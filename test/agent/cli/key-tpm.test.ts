@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { EXIT } from '../../../agent/cli/exit-codes.ts'
 import { noSwtpm, startSwtpm } from '../../drivers/keys/tpm/swtpm.ts'
 import { assert, suite } from '../../harness.ts'
+import { smallSite } from '../small-site.ts'
 import { runTieline } from './cli-run.ts'
 
 const test = suite('tieline key and a TPM')
@@ -16,21 +17,7 @@ const run = (...args: string[]) => runTieline([...args, '--config', file])
 const write = (metering: string) =>
   writeFileSync(
     file,
-    `version: 1
-site: maple
-role: household
-data: data
-keys: {account: account.key, metering: ${metering}, sealing: sealing.key, passphrase_file: passphrase}
-ledger:
-  chain: street-1
-  trust: {height: 1, hash: ${'ab'.repeat(32)}}
-  primary: http://127.0.0.1:9
-  witnesses: []
-brokers: [mqtt://127.0.0.1:9]
-lines: {lan: {tcp: 127.0.0.1:9}}
-meters: {grid: {line: lan, protocol: modbus-tcp, page: shelly-pro-3em, unit: 1}}
-trade: {slot: 60s, energy: 1kWh}
-`,
+    smallSite(`{account: account.key, metering: ${metering}, sealing: sealing.key, passphrase_file: passphrase}`),
   )
 
 test.skipIf(

@@ -26,6 +26,7 @@ import { readKeyHistory } from '../../../protocol/identity/rotation.ts'
 import { verifyEvent } from '../../../protocol/reading/verify.ts'
 import { must } from '../../../protocol/result.ts'
 import { assert, suite } from '../../harness.ts'
+import { smallSite } from '../small-site.ts'
 
 const test = suite('tieline key')
 
@@ -67,21 +68,9 @@ function newSite(keys = '') {
   const write = (metering = 'keys/metering.key') =>
     writeFileSync(
       file,
-      `version: 1
-site: maple
-role: household
-data: data
-keys: {account: keys/account.key, metering: ${metering}, sealing: keys/sealing.key, ${keys === '' ? 'passphrase_file: passphrase' : keys}}
-ledger:
-  chain: street-1
-  trust: {height: 1, hash: ${'ab'.repeat(32)}}
-  primary: http://127.0.0.1:9
-  witnesses: []
-brokers: [mqtt://127.0.0.1:9]
-lines: {lan: {tcp: 127.0.0.1:9}}
-meters: {grid: {line: lan, protocol: modbus-tcp, page: shelly-pro-3em, unit: 1}}
-trade: {slot: 60s, energy: 1kWh}
-`,
+      smallSite(
+        `{account: keys/account.key, metering: ${metering}, sealing: keys/sealing.key, ${keys === '' ? 'passphrase_file: passphrase' : keys}}`,
+      ),
     )
   write()
   const run = (command: string, answers?: readonly string[]) => tie([...command.split(' '), '--config', file], answers)
