@@ -52,6 +52,22 @@ interface Value {
   key?: string
 }
 
+/** A file of records, those of one `transaction` together as they come. Read back, it gives the same. */
+export function writeTransparencyXml(records: readonly SignedText[]): string {
+  const values = records.map(({ format, text, key, transaction }) =>
+    [
+      `  <value${transaction === undefined ? '' : ` transactionId="${escaped(transaction)}"`}>`,
+      `    <signedData format="${escaped(format)}" encoding="plain">${escaped(text)}</signedData>`,
+      ...(key === undefined ? [] : [`    <publicKey encoding="plain">${escaped(key)}</publicKey>`]),
+      '  </value>',
+    ].join('\n'),
+  )
+  return ['<?xml version="1.0" encoding="UTF-8"?>', '<values>', ...values, '</values>', ''].join('\n')
+}
+
+/** XML 1.0, 2.4; line ends and tabs as references, because a reader may normalise them and they are signed. */
+const escaped = (text: string): string => text.replace(/[&<>"\r\n\t]/g, character => `&#${character.charCodeAt(0)};`)
+
 /** The records of a file in its order, each with the key that stands beside it. Formats are not looked into. Cannot throw. */
 export function readTransparencyXml(file: string): Result<readonly SignedText[], XmlFault> {
   // A byte order mark counts as a blank.

@@ -62,12 +62,12 @@ function addJournal(add: Add, terminal: Terminal, leave: (exit: ExitCode) => voi
     'tieline journal export /var/lib/tieline/journal --since 7d > readings.jsonl',
     'tieline journal export journal --since 2026-11-01 --until 2026-12-01 --meter 19041234',
     'tieline journal export journal --format senml',
-    'tieline journal export journal --format ocmf > sessions.ocmf',
+    'tieline journal export journal --format ocmf > sessions.xml',
   ])
     .option('--since <moment>', 'from then on: 2026-11-01, 2026-11-01T10:00 (UTC), or 7d for so long ago')
     .option('--until <moment>', 'before then')
     .option('--meter <serial>', 'of this meter only')
-    .option('--format <form>', 'jsonl, senml, or ocmf: the records that were given out as such', 'jsonl')
+    .option('--format <form>', 'jsonl, senml, or ocmf: the records that were given out as such, in XML', 'jsonl')
     .action(async (folder: string, options: ExportOptions) => {
       const { exportJournal } = await import('./journal-export.ts')
       leave(await exportJournal(folder, options, createSystemTime().clock.now(), terminal))

@@ -1,6 +1,6 @@
 /** `tieline journal export`: what was signed, given out for others to verify. */
+import { writeTransparencyXml } from '../../../drivers/ocmf/transparency-xml.ts'
 import type { JournalReader } from '../../../drivers/store/journal-reader.ts'
-import { fromUtf8 } from '../../../protocol/bytes.ts'
 import { parseSign1 } from '../../../protocol/crypto/cose.ts'
 import { parseContext } from '../../../protocol/reading/context.ts'
 import { parseEvent } from '../../../protocol/reading/event.ts'
@@ -13,6 +13,7 @@ import type { Terminal } from '../terminal.ts'
 import { misused, unknownName } from '../usage.ts'
 import { envelopeJson } from './envelope-json.ts'
 import { openToRead, refuseJournal } from './journal.ts'
+import { asSignedTexts, type GivenOut, readGivenOut } from './journal-ocmf.ts'
 import { createContextShelf, readingIn, visitSigned } from './journal-records.ts'
 import { parseMoment } from './moment.ts'
 
@@ -122,14 +123,15 @@ async function exportSenml(reader: JournalReader, { within, meter, out }: Wanted
   return ok(readings.length)
 }
 
-/** The OCMF records that were given out, as they were: their times are in their own words. */
-async function exportOcmf(reader: JournalReader, { out }: Wanted): Promise<Result<number>> {
-  let count = 0
+/** The OCMF records that were given out, as they were, in the transparency software's container. */
+async function exportOcmf(reader: JournalReader, { within, meter, out }: Wanted): Promise<Result<number>> {
+  const records: GivenOut[] = []
   const visited = await visitSigned(reader, ({ kind, bytes, carried }) => {
-    const text = kind === 'ocmf' && !carried ? fromUtf8(bytes) : undefined
-    if (text === undefined) return
-    out(`${text}\n`)
-    count++
+    const record = kind === 'ocmf' && !carried ? readGivenOut(bytes) : undefined
+    if (record === undefined || !within(record.at) || (meter !== undefined && record.meter !== meter)) return
+    records.push(record)
   })
-  return visited.ok ? ok(count) : visited
+  if (!visited.ok) return visited
+  if (records.length > 0) out(writeTransparencyXml(asSignedTexts(records)))
+  return ok(records.length)
 }

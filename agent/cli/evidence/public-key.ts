@@ -1,11 +1,15 @@
 /** Public keys as people hand them around: raw or DER, in hex or base64, or a PEM. */
-import { concat, equalBytes, fromHex, hex } from '../../../protocol/bytes.ts'
+import { concat, equalBytes, fromHex, hex, toHex } from '../../../protocol/bytes.ts'
+import { p256 } from '../../../protocol/crypto/curves.ts'
 import { admissionFault } from '../../../protocol/identity/key.ts'
 import { fail, ok, type Result } from '../../../protocol/result.ts'
 
 /** SubjectPublicKeyInfo up to the raw key: RFC 8410 section 4, and RFC 5480 section 2 for a plain P-256 point. */
 const ED25519 = hex('302a 3005 0603 2b6570 0321 00')
 const P256 = hex('3059 3013 0607 2a8648ce3d0201 0608 2a8648ce3d030107 0342 00')
+
+/** A P-256 key of ours as stations' keys are written: its SubjectPublicKeyInfo in hex, with the plain point. */
+export const stationKey = (raw: Uint8Array): string => toHex(concat(P256, p256.Point.fromBytes(raw).toBytes(false)))
 
 /** The bytes that a text stands for, whatever the key. */
 function keyBytes(text: string): Uint8Array | undefined {

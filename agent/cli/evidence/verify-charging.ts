@@ -7,10 +7,16 @@ import { collectBroken } from '../../../protocol/reading/audit.ts'
 import { type Fault, faultLine, ok, type Result } from '../../../protocol/result.ts'
 import { isoTime } from '../../../protocol/time.ts'
 import { valueText } from '../meters/meter-text.ts'
+import { readSigningKey, stationKey } from './public-key.ts'
 import type { Verdict } from './verify-report.ts'
 
-/** `keys` as they were typed; without any, the key that stands in the file. */
-export function judgeChargingFile(text: string, keys: readonly string[]): Result<Verdict> {
+/** Keys as they were typed; without any, the key that stands in the file. */
+export function judgeChargingFile(text: string, typed: readonly string[]): Result<Verdict> {
+  // As `tieline key show` says it, too.
+  const keys = typed.map(key => {
+    const ours = readSigningKey(key)
+    return ours.ok && ours.value.length === 33 ? stationKey(ours.value) : key
+  })
   for (const key of keys) {
     const readable = checkStationKey(key)
     if (!readable.ok) return readable

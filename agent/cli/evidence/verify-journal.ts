@@ -1,12 +1,16 @@
 /** A journal folder as evidence: its frames, what is signed in it, and whether it is as long as a head says. */
+import { createEcdsaVerifier } from '../../../drivers/crypto/ecdsa.ts'
 import { createVerifier } from '../../../drivers/crypto/verifier.ts'
 import { openFolder } from '../../../drivers/store/disk.ts'
 import { openJournalReader } from '../../../drivers/store/journal-reader.ts'
 import { surveyJournal } from '../../../drivers/store/journal-survey.ts'
 import { toHex } from '../../../protocol/bytes.ts'
+import { judgeCharging } from '../../../protocol/ocmf/report.ts'
 import { collectBroken, createReadingAudit } from '../../../protocol/reading/audit.ts'
 import { ok, type Result } from '../../../protocol/result.ts'
+import { asSignedTexts, type GivenOut, readGivenOut } from './journal-ocmf.ts'
 import { readKeyRecords, visitSigned } from './journal-records.ts'
+import { stationKey } from './public-key.ts'
 import { holdAgainst, readHeads } from './verify-heads.ts'
 import { auditVerdict, type Verdict } from './verify-report.ts'
 
@@ -26,7 +30,12 @@ export async function judgeJournal(
   const broken = collectBroken()
   for (const { segment, offset, bytes, reason } of survey.value.broken)
     broken.add(`${segment} byte ${offset}`, { code: 'journal.corrupt', bytes, reason })
-  let ocmf = 0
+  const given: GivenOut[] = []
+  function takeGivenOut(bytes: Uint8Array, where: string): void {
+    const record = readGivenOut(bytes)
+    if (record === undefined) broken.add(where, { code: 'ocmf.unreadable', hint: 'an OCMF record that is none' })
+    else given.push(record)
+  }
   const reader = await openJournalReader(disk.value)
   const stated = reader.ok ? await readKeyRecords(reader.value) : reader
   const audit = createReadingAudit({
@@ -37,7 +46,7 @@ export async function judgeJournal(
   const visited = reader.ok
     ? await visitSigned(reader.value, ({ kind, bytes, where, carried }) => {
         // Of what was carried over from dropped segments only contexts are needed: what they stand for is not there.
-        if (kind === 'ocmf' && !carried) ocmf++
+        if (kind === 'ocmf' && !carried) takeGivenOut(bytes, where)
         if (kind === 'context' || (kind !== 'ocmf' && kind !== 'key' && !carried)) audit.add(bytes, where)
       })
     : reader
@@ -46,6 +55,11 @@ export async function judgeJournal(
     return tries > 1 ? judgeJournal(folder, keys, headFile, tries - 1) : visited
   // What the survey found is said once, and with every place.
   if (!visited.ok && broken.listed.length === 0) broken.add('journal', visited.fault)
+  const stationKeys = keys.filter(key => key.length === 33).map(stationKey)
+  const charging =
+    stationKeys.length > 0 ? judgeCharging(asSignedTexts(given), stationKeys, createEcdsaVerifier()) : undefined
+  for (const { records, broken: rules } of charging?.runs ?? [])
+    for (const rule of rules) broken.add(placeOf(given, records, rule.record), rule)
   const against: string[] = []
   if (reader.ok) {
     for (const known of heads.value) {
@@ -65,6 +79,7 @@ export async function judgeJournal(
       `journal ${id ?? 'without an origin'} of gateway ${owner ?? 'unknown'}: ${segments.length} segments, ${head?.records ?? 0} records`,
       ...(head === undefined ? [] : [`its last frame is ${head.sequence}, ${toHex(head.hash)}`]),
       ...against,
+      ...(charging === undefined ? [] : [`${given.length} OCMF records judged`]),
       ...verdict.said,
     ],
     notes: [
@@ -73,10 +88,8 @@ export async function judgeJournal(
           `a commit was cut short at segment ${segment} byte ${offset}; nothing in it was acknowledged`,
       ),
       ...(heads.value.length > 0 ? [] : ['records cut off the end show only against a head in other hands: --head']),
-      ...(ocmf > 0
-        ? [
-            `of ${ocmf} OCMF records in it nothing is said: give them out (journal export --format ocmf), verify that file`,
-          ]
+      ...(given.length > 0 && charging === undefined
+        ? [`of ${given.length} OCMF records in it nothing is said: name the key that signs them with --key as well`]
         : []),
       ...verdict.notes,
     ],
@@ -89,8 +102,16 @@ export async function judgeJournal(
         head: head === undefined ? null : { sequence: Number(head.sequence), hash: toHex(head.hash) },
         cuts,
         heads: heads.value.length,
+        ocmf: given.length,
       },
       ...verdict.json,
     },
   })
+}
+
+/** A rule counts records in its run, a run their places among all of the journal. */
+function placeOf(given: readonly GivenOut[], records: readonly number[], record: number | undefined): string {
+  const [first] = records
+  const found = given[(record === undefined ? first! : records[record - 1]!) - 1]!
+  return `OCMF ${found.page} of meter ${found.meter}`
 }

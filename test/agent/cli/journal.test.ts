@@ -10,11 +10,12 @@ import { openDisk, openFolder } from '../../../drivers/store/disk.ts'
 import { openJournal } from '../../../drivers/store/journal.ts'
 import { openJournalReader } from '../../../drivers/store/journal-reader.ts'
 import { concat, toHex, utf8 } from '../../../protocol/bytes.ts'
+import { p256 } from '../../../protocol/crypto/curves.ts'
 import { encodeHead, HEAD_PURPOSE } from '../../../protocol/reading/head.ts'
 import { must } from '../../../protocol/result.ts'
 import { instant } from '../../../protocol/time.ts'
 import { assert, suite } from '../../harness.ts'
-import { payloadOf, signed, stationOn } from '../../protocol/ocmf/foreign.ts'
+import { BEGIN, END, payloadOf, signed, stationOn } from '../../protocol/ocmf/foreign.ts'
 import { chainOf, sampleContext, sealContext, sealReading } from '../../protocol/reading/sample.ts'
 import { runTieline } from './cli-run.ts'
 
@@ -30,7 +31,7 @@ const readings = await Promise.all(chain.map(({ reading }) => sealReading(readin
 const BLOCK = 4096
 
 /** A journal of twelve readings, each in a block of its own, over several segments of eight blocks. */
-async function writeJournal(ocmf?: string): Promise<string> {
+async function writeJournal(ocmf: readonly string[] = []): Promise<string> {
   const folder = newFolder()
   const disk = must(await openDisk(folder))
   const { clock, timers } = createSystemTime()
@@ -49,7 +50,7 @@ async function writeJournal(ocmf?: string): Promise<string> {
     encodeMeteringRecord({ name: 'grid', meterId: sampleContext.meterId, envelope })
   must(await journal.append('context', record(context), { urgent: true }))
   for (const envelope of readings) must(await journal.append('reading', record(envelope), { urgent: true }))
-  if (ocmf !== undefined) must(await journal.append('ocmf', utf8(ocmf), { urgent: true }))
+  for (const text of ocmf) must(await journal.append('ocmf', utf8(text), { urgent: true }))
   await journal.close()
   await disk.close()
   return folder
@@ -88,14 +89,48 @@ test('a whole journal is checked, verified, and given out as lines that verify a
   assert.equal([again.exit, again.json()[0].meters[0].readings], [0, 12])
 })
 
-test('of OCMF records it says that they are not judged, and how they are', async () => {
-  const folder = await writeJournal(signed(payloadOf()))
-  const verified = await runTieline(['verify', folder, '--key', KEY])
-  assert.is(verified.exit, 0)
-  assert.ok(verified.out.includes('of 1 OCMF records in it nothing is said'), verified.out)
-  const file = join(root, 'given.ocmf')
+test('OCMF records of several meters and days are judged where their key is named, and given out in runs that verify', async () => {
+  const { key } = stationOn('secp256r1')
+  const fiscal = { ...BEGIN, TX: undefined, TM: '2024-03-01T00:00:00,000+0100 S', RV: 111 }
+  const given = [
+    payloadOf({ PG: 'T7', TT: 'deal 1' }, BEGIN),
+    payloadOf({ PG: 'F1' }, fiscal),
+    payloadOf({ PG: 'F1', MS: 'M-2' }, { ...fiscal, RV: 3 }),
+    payloadOf({ PG: 'T8', TT: 'deal 1' }, END),
+    payloadOf({ PG: 'T1', MS: 'M-2', TT: 'deal 2' }, { ...BEGIN, RV: 1 }, { ...END, RV: 2 }),
+  ].map(payload => signed(payload))
+  const folder = await writeJournal(given)
+  const unnamed = await runTieline(['verify', folder, '--key', KEY])
+  assert.is(unnamed.exit, 0)
+  assert.ok(unnamed.out.includes('of 5 OCMF records in it nothing is said'), unnamed.out)
+  const named = await runTieline(['verify', folder, '--key', KEY, '--key', key])
+  assert.is(named.exit, 0, named.out)
+  assert.ok(named.out.includes('5 OCMF records judged'), named.out)
+  // The point in its short form, as \`tieline key show\` says it.
+  const compressed = toHex(p256.Point.fromHex(key.slice(-130)).toBytes(true))
+  assert.is((await runTieline(['verify', folder, '--key', KEY, '--key', compressed])).exit, 0)
+
+  const file = join(root, 'given.xml')
   writeFileSync(file, (await runTieline(['journal', 'export', folder, '--format', 'ocmf'])).out)
-  assert.is((await runTieline(['verify', file, '--key', stationOn('secp256r1').key])).exit, 0)
+  const again = await runTieline(['verify', file, '--key', compressed, '--json'])
+  assert.equal([again.exit, again.json()[0].runs.length], [0, 4], again.out)
+  const one = await runTieline([
+    'journal',
+    'export',
+    folder,
+    '--format',
+    'ocmf',
+    '--meter',
+    'M-2',
+    '--until',
+    '2024-03-01',
+  ])
+  assert.is(one.out.match(/<value /g)?.length, 2)
+
+  const forged = await writeJournal([given[0]!, given[3]!.replace('110.75', '119.75')])
+  const refused = await runTieline(['verify', forged, '--key', KEY, '--key', key])
+  assert.is(refused.exit, 1)
+  assert.match(refused.out, /OCMF T8 of meter M-1: ocmf\.signature/)
 })
 
 test('a part is given out by time and meter, behind its context; what matches nothing says so', async () => {

@@ -1,4 +1,4 @@
-import { readTransparencyXml } from '../../../drivers/ocmf/transparency-xml.ts'
+import { readTransparencyXml, writeTransparencyXml } from '../../../drivers/ocmf/transparency-xml.ts'
 import { judgeCharging } from '../../../protocol/ocmf/report.ts'
 import { must } from '../../../protocol/result.ts'
 import { assert, suite } from '../../harness.ts'
@@ -46,6 +46,27 @@ test('records and keys are read in their order, in each encoding, escaped or as 
     assert.equal(entries[0], { format: 'OCMF', text: begun, key: station.key, transaction: '1' })
     assert.ok(judgeCharging(entries, [], verifier).complete)
   }
+})
+
+test('what is written is read back, whatever is signed', () => {
+  const text = fc.string({
+    unit: fc.constantFrom(...'OCMF|{}":,&<>\'\t\n\r ]]>aé€', '😀'),
+    minLength: 1,
+    maxLength: 60,
+  })
+  const record = fc.record(
+    {
+      format: fc.constantFrom('OCMF', 'ALFEN'),
+      text: text.filter(it => it.trim() !== ''),
+      transaction: fc.constantFrom('1', '2'),
+    },
+    { requiredKeys: ['format', 'text'], noNullPrototype: true },
+  )
+  assertProperty(
+    fc.property(fc.array(record, { minLength: 1, maxLength: 4 }), records => {
+      assert.equal(must(readTransparencyXml(writeTransparencyXml(records))), records)
+    }),
+  )
 })
 
 test('a key may be missing, and an unknown format is left to the verdict', () => {

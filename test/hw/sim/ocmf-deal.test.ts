@@ -1,8 +1,10 @@
 /** A street whose sites have a second key: each deal leaves its begin and end in both parties' journals as OCMF. */
 import { createPublicKey, verify } from 'node:crypto'
+import { asSignedTexts, readGivenOut } from '../../../agent/cli/evidence/journal-ocmf.ts'
 import type { Seams } from '../../../agent/compose.ts'
 import { OCMF_KIND } from '../../../agent/metering/ocmf.ts'
 import { createP256Signer } from '../../../drivers/crypto/signer.ts'
+import { readTransparencyXml, writeTransparencyXml } from '../../../drivers/ocmf/transparency-xml.ts'
 import { openJournalReader } from '../../../drivers/store/journal-reader.ts'
 import { ledgerDeals } from '../../../hw/bench/judge.ts'
 import { awaited } from '../../../hw/sim/run-seed.ts'
@@ -10,10 +12,11 @@ import { createSimPorts } from '../../../hw/sim/sim-ports.ts'
 import { BRISK } from '../../../hw/sim/site-config.ts'
 import { streetOf } from '../../../hw/sim/street.ts'
 import { createStreetLedger, openStreet } from '../../../hw/sim/street-run.ts'
-import { fromUtf8, toHex } from '../../../protocol/bytes.ts'
+import { fromUtf8, toHex, utf8 } from '../../../protocol/bytes.ts'
 import { sha256 } from '../../../protocol/crypto/hash.ts'
 import type { EcdsaVerifier } from '../../../protocol/ocmf/key.ts'
 import { parseOcmf } from '../../../protocol/ocmf/parse.ts'
+import { judgeCharging } from '../../../protocol/ocmf/report.ts'
 import { verifyOcmf } from '../../../protocol/ocmf/verify.ts'
 import { must, ok } from '../../../protocol/result.ts'
 import { assert, suite } from '../../harness.ts'
@@ -62,6 +65,16 @@ test('both parties of a settled deal hold its begin and end, signed and whole, w
     const texts: string[] = []
     const visited = reader.visit(({ kind, bytes }) => void (kind === OCMF_KIND && texts.push(fromUtf8(bytes)!)))
     must(await awaited(ports.time, visited))
+    // Everything that the site gave out, several meters' deals and days together, as a journal is exported and verified.
+    const given = texts.map(text => readGivenOut(utf8(text))!)
+    const xml = writeTransparencyXml(asSignedTexts(given))
+    const spki = toHex(spkiOf(secondKeyOf(name).publicKey))
+    const { runs } = judgeCharging(must(readTransparencyXml(xml)), [spki], verifier)
+    assert.equal([runs.flatMap(run => run.broken), runs.flatMap(run => run.records).length], [[], texts.length], name)
+    assert.ok(
+      given.some(({ page }) => page === 'F1'),
+      "the day's first reading of a meter",
+    )
     const own = texts.filter(text => parseOcmf(text).record?.payload.TT === deal.hash)
     if (own.length === 0) continue
     const verdict = verifyOcmf(own, toHex(spkiOf(secondKeyOf(name).publicKey)), verifier)
