@@ -127,6 +127,8 @@ test('on real files: checked and verified while a writer rotates and drops, noth
   const disk = must(await openDisk(folder))
   const { clock, timers } = createSystemTime()
   const journal = must(await openJournal({ disk, ...OWNED, clock, timers, segmentBytes: SEGMENT, ...KEEP_FOUR }))
+  // Before its first record there is no journal to read yet.
+  await write(journal, 1)
   let done = false
   const writing = (async () => {
     for (let i = 0; i < 3000 && !done; i++) {
