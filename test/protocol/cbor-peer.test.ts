@@ -1,9 +1,10 @@
 /** Canonical CBOR beside a second implementation, both ways: cbor2 with its deterministic profile (CDE). */
 import { type DecodeOptions, decode as decode2, encode as encode2, Tag } from 'cbor2'
 import { equalBytes, hex, toHex } from '../../protocol/bytes.ts'
-import { type Cbor, decode, encode } from '../../protocol/cbor.ts'
+import { decode, encode } from '../../protocol/cbor.ts'
 import { assert, suite } from '../harness.ts'
 import { assertProperty, fc } from '../property.ts'
+import { anyCbor } from './any-cbor.ts'
 
 const test = suite('canonical CBOR beside cbor2')
 
@@ -64,27 +65,6 @@ function judge(bytes: Uint8Array): void {
     assert.not.ok(theirs !== undefined && isOurs(theirs.value), `only theirs reads ${toHex(bytes)}`)
   }
 }
-
-const { value: anyCbor } = fc.letrec<{ value: Cbor; map: ReadonlyMap<number | string, Cbor> }>(tie => ({
-  value: fc.oneof(
-    { maxDepth: 4, withCrossShrink: true },
-    fc.maxSafeInteger().map(n => (Object.is(n, -0) ? 0 : n)),
-    fc.integer({ min: -300, max: 300 }),
-    fc.bigInt({ min: 2n ** 53n, max: 2n ** 64n - 1n }),
-    fc.bigInt({ min: -(2n ** 64n), max: -(2n ** 53n) }),
-    fc.string({ unit: 'binary' }),
-    fc.boolean(),
-    fc.constant(null),
-    fc.uint8Array({ maxLength: 300 }).map(bytes => Uint8Array.from(bytes)),
-    fc.array(tie('value'), { maxLength: 5 }),
-    tie('map'),
-  ),
-  map: fc
-    .array(fc.tuple(fc.oneof(fc.integer(), fc.string({ maxLength: 3, unit: 'binary' })), tie('value')), {
-      maxLength: 30,
-    })
-    .map(entries => new Map(entries)),
-}))
 
 test('whatever ours writes, theirs writes the same', () => {
   assertProperty(

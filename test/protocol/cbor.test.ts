@@ -3,6 +3,7 @@ import { type Cbor, decode, encode } from '../../protocol/cbor.ts'
 import { must } from '../../protocol/result.ts'
 import { assert, suite } from '../harness.ts'
 import { assertProperty, fc } from '../property.ts'
+import { anyCbor } from './any-cbor.ts'
 
 const test = suite('canonical CBOR')
 
@@ -161,26 +162,6 @@ test('what has no canonical form is our own bug and throws', () => {
   assert.throws(() => encode(new Map([['\udc00', 1]])), /no canonical CBOR/)
   assert.throws(() => encode(new Map<never, Cbor>([[1.5 as never, 1]])), /no canonical CBOR/)
 })
-
-const { value: anyCbor } = fc.letrec<{ value: Cbor; map: ReadonlyMap<number | string, Cbor> }>(tie => ({
-  value: fc.oneof(
-    { maxDepth: 4, withCrossShrink: true },
-    fc.maxSafeInteger().map(n => (Object.is(n, -0) ? 0 : n)),
-    fc.bigInt({ min: 2n ** 53n, max: 2n ** 64n - 1n }),
-    fc.bigInt({ min: -(2n ** 64n), max: -(2n ** 53n) }),
-    fc.string({ unit: 'binary' }),
-    fc.boolean(),
-    fc.constant(null),
-    fc.uint8Array({ maxLength: 300 }).map(bytes => Uint8Array.from(bytes)),
-    fc.array(tie('value'), { maxLength: 5 }),
-    tie('map'),
-  ),
-  map: fc
-    .array(fc.tuple(fc.oneof(fc.integer(), fc.string({ maxLength: 3, unit: 'binary' })), tie('value')), {
-      maxLength: 5,
-    })
-    .map(entries => new Map(entries)),
-}))
 
 test('any value comes back from its bytes, and in whatever order a map was filled its bytes are the same', () => {
   assertProperty(

@@ -1,6 +1,7 @@
 /** Signed charging records of any station, as OCMF or ALFEN text or in the transparency software's XML. */
 import { createEcdsaVerifier } from '../../../drivers/crypto/ecdsa.ts'
 import { readTransparencyXml } from '../../../drivers/ocmf/transparency-xml.ts'
+import { algOfKey } from '../../../protocol/identity/key.ts'
 import { type ChargingRun, checkStationKey, judgeCharging, splitSignedTexts } from '../../../protocol/ocmf/report.ts'
 import type { BrokenRule, Transaction } from '../../../protocol/ocmf/verdict.ts'
 import { collectBroken } from '../../../protocol/reading/audit.ts'
@@ -15,7 +16,7 @@ export function judgeChargingFile(text: string, typed: readonly string[]): Resul
   // As `tieline key show` says it, too.
   const keys = typed.map(key => {
     const ours = readSigningKey(key)
-    return ours.ok && ours.value.length === 33 ? stationKey(ours.value) : key
+    return ours.ok && algOfKey(ours.value) === 'ES256' ? stationKey(ours.value) : key
   })
   for (const key of keys) {
     const readable = checkStationKey(key)

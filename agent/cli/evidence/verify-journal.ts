@@ -4,7 +4,8 @@ import { createVerifier } from '../../../drivers/crypto/verifier.ts'
 import { openFolder } from '../../../drivers/store/disk.ts'
 import { openJournalReader } from '../../../drivers/store/journal-reader.ts'
 import { surveyJournal } from '../../../drivers/store/journal-survey.ts'
-import { toHex } from '../../../protocol/bytes.ts'
+import { equalBytes, toHex } from '../../../protocol/bytes.ts'
+import { algOfKey, ueidOf } from '../../../protocol/identity/key.ts'
 import { judgeCharging } from '../../../protocol/ocmf/report.ts'
 import { collectBroken, createReadingAudit } from '../../../protocol/reading/audit.ts'
 import { ok, type Result } from '../../../protocol/result.ts'
@@ -55,7 +56,13 @@ export async function judgeJournal(
     return tries > 1 ? judgeJournal(folder, keys, headFile, tries - 1) : visited
   // What the survey found is said once, and with every place.
   if (!visited.ok && broken.listed.length === 0) broken.add('journal', visited.fault)
-  const stationKeys = keys.filter(key => key.length === 33).map(stationKey)
+  const { origin, segments, cuts, head } = survey.value
+  const audited = audit.end()
+  // A key that signs readings, or is the account's, was named for those: it says nothing against OCMF records.
+  const isElsewhere = (key: Uint8Array) =>
+    audited.signers.some(signer => equalBytes(signer.key, key)) ||
+    (origin !== undefined && equalBytes(ueidOf(key), origin.owner))
+  const stationKeys = keys.filter(key => algOfKey(key) === 'ES256' && !isElsewhere(key)).map(stationKey)
   const charging =
     stationKeys.length > 0 ? judgeCharging(asSignedTexts(given), stationKeys, createEcdsaVerifier()) : undefined
   for (const { records, broken: rules } of charging?.runs ?? [])
@@ -69,8 +76,7 @@ export async function judgeJournal(
       else broken.add('end of the journal', held.value.fault)
     }
   }
-  const { origin, segments, cuts, head } = survey.value
-  const verdict = auditVerdict('journal', audit.end(), broken)
+  const verdict = auditVerdict('journal', audited, broken)
   const id = origin === undefined ? undefined : toHex(origin.id)
   const owner = origin === undefined ? undefined : toHex(origin.owner)
   return ok({

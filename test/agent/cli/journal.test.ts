@@ -5,12 +5,13 @@ import { join } from 'node:path'
 import { encodeMeteringRecord } from '../../../agent/metering/journal-form.ts'
 import { createSystemTime } from '../../../drivers/clock.ts'
 import { signEnvelope } from '../../../drivers/crypto/sign-envelope.ts'
-import { createSigner } from '../../../drivers/crypto/signer.ts'
+import { createP256Signer, createSigner } from '../../../drivers/crypto/signer.ts'
 import { openDisk, openFolder } from '../../../drivers/store/disk.ts'
 import { openJournal } from '../../../drivers/store/journal.ts'
 import { openJournalReader } from '../../../drivers/store/journal-reader.ts'
 import { concat, toHex, utf8 } from '../../../protocol/bytes.ts'
 import { p256 } from '../../../protocol/crypto/curves.ts'
+import { ueidOf } from '../../../protocol/identity/key.ts'
 import { encodeHead, HEAD_PURPOSE } from '../../../protocol/reading/head.ts'
 import { must } from '../../../protocol/result.ts'
 import { instant } from '../../../protocol/time.ts'
@@ -31,7 +32,7 @@ const readings = await Promise.all(chain.map(({ reading }) => sealReading(readin
 const BLOCK = 4096
 
 /** A journal of twelve readings, each in a block of its own, over several segments of eight blocks. */
-async function writeJournal(ocmf: readonly string[] = []): Promise<string> {
+async function writeJournal(ocmf: readonly string[] = [], owner = sampleContext.device): Promise<string> {
   const folder = newFolder()
   const disk = must(await openDisk(folder))
   const { clock, timers } = createSystemTime()
@@ -41,7 +42,7 @@ async function writeJournal(ocmf: readonly string[] = []): Promise<string> {
       clock,
       timers,
       entropy: { bytes: count => new Uint8Array(count).fill(7) },
-      owner: sampleContext.device,
+      owner,
       segmentBytes: 8 * BLOCK,
       keeping: ({ kind }) => (kind === 'context' || kind === 'reading' ? { as: kind } : undefined),
     }),
@@ -126,6 +127,13 @@ test('OCMF records of several meters and days are judged where their key is name
     '2024-03-01',
   ])
   assert.is(one.out.match(/<value /g)?.length, 2)
+
+  // Named for the heads: it never signs OCMF, and accuses nobody of it.
+  const account = createP256Signer(new Uint8Array(32).fill(4)).publicKey
+  const ofAccount = await writeJournal(given, ueidOf(account))
+  const forHeads = await runTieline(['verify', ofAccount, '--key', KEY, '--key', toHex(account)])
+  assert.is(forHeads.exit, 0, forHeads.out)
+  assert.ok(forHeads.out.includes('of 5 OCMF records in it nothing is said'), forHeads.out)
 
   const forged = await writeJournal([given[0]!, given[3]!.replace('110.75', '119.75')])
   const refused = await runTieline(['verify', forged, '--key', KEY, '--key', key])
