@@ -110,11 +110,12 @@ export const parseHeader = (json: unknown): Result<Header, JsonFault> => parse(j
 export const parseValidators = (json: unknown): Result<readonly Validator[], JsonFault> =>
   parse({ validators: json }, reader => reader.list('validators').map(readValidator))
 
-export const parseLightBlock = (json: unknown): Result<LightBlock, JsonFault> =>
-  parse(json, reader => ({
-    ...readSignedHeader(reader.object('signed_header')),
-    validators: reader.list('validators').map(readValidator),
-  }))
+export const parseLightBlock = (json: unknown): Result<LightBlock, JsonFault> => parse(json, readLightBlock)
+
+export const readLightBlock = (reader: Reader): LightBlock => ({
+  ...readSignedHeader(reader.object('signed_header')),
+  validators: reader.list('validators').map(readValidator),
+})
 
 const readHeader = (reader: Reader): Header => {
   const version = reader.object('version')

@@ -1,6 +1,6 @@
-/** SHA-256 (FIPS 180-4) and what is made from it. The one file that knows @noble/hashes. */
+/** SHA-256 and SHA-384 (FIPS 180-4) and what is made from them. The one file that knows @noble/hashes. */
 import { hkdf } from '@noble/hashes/hkdf.js'
-import { _SHA256, sha256 as nobleSha256 } from '@noble/hashes/sha2.js'
+import { _SHA256, sha256 as nobleSha256, sha384 as nobleSha384 } from '@noble/hashes/sha2.js'
 
 /** Where in a block of 64 bytes the message's length in bits stands (FIPS 180-4 section 5.1.1). */
 const LENGTH_AT = 56
@@ -45,6 +45,9 @@ class RepeatedSha256 extends _SHA256 {
 const repeated = new RepeatedSha256()
 
 export const sha256 = (bytes: Uint8Array): Uint8Array => repeated.hash(bytes)
+
+/** Of blind signatures alone (RFC 9474). */
+export const sha384 = (bytes: Uint8Array): Uint8Array => nobleSha384(bytes)
 
 /** An account's or a validator's address: the first 20 bytes of SHA-256 of its raw public key (CometBFT's rule). */
 export const addressOf = (publicKey: Uint8Array): Uint8Array => sha256(publicKey).subarray(0, 20)

@@ -133,6 +133,10 @@ function pointProblems({ pools, points, rewarded }: ServiceBooks): Fault[] {
   const held = sumOf(points)
   const earned = sumOf([...rewarded].map(([id, { amount }]) => [id, amount] as const))
   const found: Fault[] = []
+  for (const [id, { amount, parts }] of rewarded) {
+    const sum = parts?.reduce((all, one) => all + one.amount, 0n)
+    if (sum !== undefined && sum !== amount) found.push({ code: 'audit.rewarded', rewarded: id, amount, parts: sum })
+  }
   for (const issuer of new Set([...pools.keys(), ...held.keys(), ...earned.keys()])) {
     const { minted, burnt } = pools.get(issuer) ?? { minted: 0n, burnt: 0n }
     const [has, earns] = [held.get(issuer) ?? 0n, earned.get(issuer) ?? 0n]

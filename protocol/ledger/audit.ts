@@ -5,12 +5,13 @@
  * mistake there does not hide itself here.
  *
  *     minted = balances + escrows of locked deals + stakes + stakes that unbond + fees of what is reserved
- *              + deposits of events
+ *              + deposits of events + coins and what waits for some
  *     escrow = ceil(energy x price) = paid + refunded once closed
  *     paid   = floor(min(contracted, every receipt) x price); sealed: what both signed, else receipts, else words
- *     no line and no meter is sold twice for one moment
+ *     no line and no meter is sold twice for one moment; over the grid no watt-hour is (audit-grid.ts)
  *     somebody validates, for whole units of stake, and whoever misbehaved has none
  *     headers accumulated = height
+ *     an issuer key is of a slot to come or of the one that runs
  *     heads of journals are of accounts that there are, and of no time to come
  *
  * Nothing is kept beyond its time; while a block had more to let fall than it may, the audit names what is late.
@@ -19,11 +20,15 @@ import { fromUtf8, toHex } from '../bytes.ts'
 import { type Money, micros, type WattHours, wattHours } from '../quantity.ts'
 import { decodeAs } from '../record.ts'
 import type { Fault } from '../result.ts'
+import { coinedIn, coinProblems, createCoinBooks } from './audit-coins.ts'
+import { createGridBooks, gridProblems } from './audit-grid.ts'
 import { createNetworkBooks, networkProblems, reservedIn } from './audit-network.ts'
 import { createServiceBooks, depositedIn, serviceProblems } from './audit-services.ts'
 import { createStakeBooks, stakedIn, stakeProblems, unbondingIn } from './audit-stake.ts'
+import { MINT_KEYS, SPENT_COINS, WITHDRAWALS } from './coin-tables.ts'
 import type { DealRecord } from './deal-record.ts'
-import { FOLLOWED, PEERS, RESERVATIONS, SLOTS } from './network-tables.ts'
+import { GRID_METERS, METER_WINDOWS } from './grid-tables.ts'
+import { FOLLOWED, LINES, PEERS, RESERVATIONS, SLOTS } from './network-tables.ts'
 import {
   AGREEMENTS,
   EVENTS,
@@ -43,6 +48,7 @@ import {
   type Chain,
   DEALS,
   HEADERS,
+  ISSUER_KEYS,
   JOURNALS,
   RULES,
   type Rules,
@@ -65,6 +71,8 @@ export interface Audit {
     readonly reserved: Money
     /** For demand response. */
     readonly deposited: Money
+    /** In blind coins, and held for some that were not signed yet. */
+    readonly coined: Money
     /** minted less all of these: zero, or money was lost (above) or made (below). */
     readonly residue: bigint
     readonly paid: Money
@@ -95,10 +103,14 @@ export function auditLedger(entries: Entries): Audit {
   const stakes = createStakeBooks()
   const network = createNetworkBooks()
   const services = createServiceBooks()
+  const grid = createGridBooks()
+  const coins = createCoinBooks()
   const single: { chain?: Chain; rules?: Rules; headers: bigint } = { headers: 0n }
   const accounts = new Set<string>()
   /** When each journal's head was anchored. */
   const journals = new Map<string, number>()
+  /** Until when each issuer key is kept, by its slot and side. */
+  const issuerKeys = new Map<string, number>()
   let balances = 0n
   const visitors = new Map<Table<unknown>, (value: never, id: string) => void>()
   const visit = <T>(table: Table<T>, take: (value: T, id: string) => void) => visitors.set(table as never, take)
@@ -116,10 +128,14 @@ export function auditLedger(entries: Entries): Audit {
     accounts.add(id)
   })
   visit(JOURNALS, ({ at }, id) => journals.set(id, at))
+  visit(ISSUER_KEYS, ({ kept }, id) => issuerKeys.set(id, kept))
   visit(DEALS, (deal, id) => deals.set(id, deal))
+  visit(GRID_METERS, (meter, id) => grid.meters.set(id, meter))
+  visit(METER_WINDOWS, (window, id) => grid.windows.set(id, window))
   visit(VALIDATORS, ({ all }) => stakes.validators.push(...all))
   visit(UNBONDING, ({ parts }, id) => stakes.unbonding.set(id, parts))
   visit(BARRED, (_, id) => stakes.barred.add(id))
+  visit(LINES, (line, id) => network.lines.set(id, line))
   visit(RESERVATIONS, (reservation, id) => network.reservations.set(id, reservation))
   visit(SLOTS, (slot, id) => network.slots.set(id, slot))
   visit(PEERS, (peer, id) => network.peers.set(id, peer))
@@ -133,6 +149,9 @@ export function auditLedger(entries: Entries): Audit {
   visit(REWARDED, (rewarded, id) => services.rewarded.set(id, rewarded))
   visit(GROUPS, (group, id) => services.groups.set(id, group))
   visit(MEMBERSHIPS, ({ group }, id) => services.memberships.set(id, group))
+  visit(MINT_KEYS, (key, id) => coins.keys.set(id, key))
+  visit(WITHDRAWALS, (withdrawal, id) => coins.withdrawals.set(id, withdrawal))
+  visit(SPENT_COINS, ({ kept }, id) => coins.spent.set(id, kept))
   for (const [keyBytes, value] of entries) {
     const key = fromUtf8(keyBytes) ?? toHex(keyBytes)
     const table = tableOf(key)
@@ -158,7 +177,8 @@ export function auditLedger(entries: Entries): Audit {
   const [staked, unbonding] = [stakedIn(stakes), unbondingIn(stakes)]
   const reserved = reservedIn(network)
   const deposited = depositedIn(services)
-  const residue = minted - balances - escrowed - staked - unbonding - reserved - deposited
+  const coined = coinedIn(coins)
+  const residue = minted - balances - escrowed - staked - unbonding - reserved - deposited - coined
   if (residue !== 0n) {
     problems.push({
       code: 'audit.residue',
@@ -169,15 +189,26 @@ export function auditLedger(entries: Entries): Audit {
       unbonding,
       reserved,
       deposited,
+      coined,
       residue,
     })
   }
-  for (const [id, deal] of deals) problems.push(...dealProblems(id, deal, chain?.time ?? 0))
-  problems.push(...soldTwice(deals), ...stakeProblems(stakes, rules, chain?.time ?? 0))
+  const direct = new Map([...deals].filter(([, { to }]) => to === undefined))
+  for (const [id, deal] of direct) problems.push(...dealProblems(id, deal, chain?.time ?? 0))
+  problems.push(
+    ...soldTwice(direct),
+    ...gridProblems(grid, deals, chain?.time ?? 0, rules?.sellerProves === true),
+    ...stakeProblems(stakes, rules, chain?.time ?? 0),
+  )
   problems.push(...networkProblems(network, chain?.time ?? 0), ...serviceProblems(services, chain?.time ?? 0))
+  problems.push(...coinProblems(coins, accounts, chain?.time ?? 0))
   for (const [id, at] of journals) {
     if (!accounts.has(id.split('/')[0]!)) problems.push({ code: 'audit.head-owner', journal: id })
     if (at > (chain?.time ?? 0)) problems.push({ code: 'audit.head-time', journal: id, at })
+  }
+  for (const [id, kept] of issuerKeys) {
+    const over = kept <= (chain?.time ?? 0)
+    if (over || kept !== Number(id.split('/')[0]) + 900_000) problems.push({ code: 'audit.issuer-key', key: id, kept })
   }
   return {
     height: chain?.height ?? 0n,
@@ -189,6 +220,7 @@ export function auditLedger(entries: Entries): Audit {
       unbonding: micros(unbonding),
       reserved: micros(reserved),
       deposited: micros(deposited),
+      coined: micros(coined),
       residue,
       paid: micros(sum(deal => deal.outcome?.paid)),
       refunded: micros(sum(deal => deal.outcome?.refunded)),

@@ -6,6 +6,8 @@
  *     locked --settleBy, one receipt--> settled (disputed)
  *     locked --settleBy, no receipt--> refunded
  *
+ * Over the grid (`to` is there) both receipts settle at receiptBy, by each meter's share of what it counted in the window.
+ *
  * It repeats from the contract what a reader needs that does not hold the contract.
  */
 import { toHex } from '../bytes.ts'
@@ -27,15 +29,25 @@ const receipt = record({
 })
 
 /** How the escrow left the ledger's hands: paid + refunded = escrow. */
-const outcome = record({
-  delivered: [1, energy],
-  paid: [2, money],
-  refunded: [3, money],
-  /** Settled at the end of the dispute window by one side's receipt or word alone. */
-  disputed: [4, flag],
-  /** Block time. */
-  at: [5, time],
-})
+const outcome = record(
+  {
+    delivered: [1, energy],
+    paid: [2, money],
+    refunded: [3, money],
+    /** Settled at the end of the dispute window by one side's receipt or word alone. */
+    disputed: [4, flag],
+    /** Block time. */
+    at: [5, time],
+  },
+  {
+    /**
+     * Over the grid: this contract's part of what each meter counted in the window, absent where it gave no receipt. What a
+     * side's share is below the contract is that side's own shortfall.
+     */
+    sellerShare: [6, energy],
+    buyerShare: [7, energy],
+  },
+)
 
 export const dealRecord = record(
   {
@@ -69,6 +81,10 @@ export const dealRecord = record(
     /** One side's word, without its envelopes. */
     sellerQuantity: [20, energy],
     buyerQuantity: [21, energy],
+    /** A contract over the grid: the node of the buyer's meter; `line` is that of the seller's. */
+    to: [22, name],
+    /** Over the grid: receiptBy passed without both meters' receipts. The deal waits for settleBy. */
+    overdue: [23, flag],
   },
 )
 

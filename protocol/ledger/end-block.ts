@@ -2,20 +2,24 @@
 import type { BlockInput, ValidatorUpdate } from './block.ts'
 import type { Applying } from './kind.ts'
 import { RESERVATIONS, SLOTS } from './network-tables.ts'
+import { coinDue } from './rules/coins.ts'
+import { forgetIssuerKey } from './rules/issuer-keys.ts'
 import { forgetSlot } from './rules/lines.ts'
 import { expireReservation } from './rules/reservation.ts'
 import { serviceDue } from './rules/services.ts'
 import { settleComplete, settleDue } from './rules/settle.ts'
 import { moveValidators, punish, releaseStake } from './rules/validators.ts'
 import type { Draft } from './state.ts'
-import { DEALS, tableOf, UNBONDING } from './tables.ts'
+import { DEALS, ISSUER_KEYS, tableOf, UNBONDING } from './tables.ts'
 
 /** A record whose time has come by block time. */
-export function fallDue(draft: Draft, key: string, { time }: Applying): void {
+export function fallDue(draft: Draft, key: string, { rules, time }: Applying): void {
   const table = tableOf(key)
-  if (table === DEALS) settleDue(draft, key.slice(DEALS.prefix.length), time)
+  if (table === DEALS) settleDue(draft, key.slice(DEALS.prefix.length), rules, time)
   if (table === RESERVATIONS) expireReservation(draft, key.slice(RESERVATIONS.prefix.length), time)
   if (table === SLOTS) forgetSlot(draft, key.slice(SLOTS.prefix.length), time)
+  if (table === ISSUER_KEYS) forgetIssuerKey(draft, key.slice(ISSUER_KEYS.prefix.length), time)
+  coinDue(draft, table, key.slice(table?.prefix.length), time)
   serviceDue(draft, table, key.slice(table?.prefix.length), time)
   if (table === UNBONDING) releaseStake(draft, key.slice(UNBONDING.prefix.length), time)
 }

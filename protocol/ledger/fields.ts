@@ -5,6 +5,7 @@ import type { Money, Price, WattHours } from '../quantity.ts'
 import { big, bytes, type Codec, integer, text, word } from '../record.ts'
 import { ok } from '../result.ts'
 import type { Instant } from '../time.ts'
+import { source } from '../trade/contract.ts'
 
 /** Below 2^62 micro-units: the sum of any two stays inside a signed 64-bit integer of whoever reads it elsewhere. */
 export const MAX_MONEY = 2n ** 62n
@@ -37,10 +38,10 @@ export const ROLE_NAMES = [
   'aggregator',
   'validator',
   'issuer',
+  'registrar',
+  'mint',
 ] as const
 
-/** What stands behind a meter. Written as the place in this list: append, never reorder. */
-export const METER_SOURCES = ['solar', 'wind', 'battery', 'conventional'] as const
 /** Accuracy classes of meters: of EN 50470-1, IEC 62053-22 and IEC 62053-21. Written as the place in this list. */
 export const METER_CLASSES = ['A', 'B', 'C', '0.2S', '0.5S', '1', '2'] as const
 
@@ -48,7 +49,7 @@ export const METER_CLASSES = ['A', 'B', 'C', '0.2S', '0.5S', '1', '2'] as const
 export const meterFacts = {
   /** Where the private half of its key lives. */
   trust: [5, word(...KEY_TRUST)],
-  source: [6, word(...METER_SOURCES)],
+  source: [6, source],
   /** The feeder node that its line hangs from. */
   feeder: [7, name],
   accuracy: [8, word(...METER_CLASSES)],

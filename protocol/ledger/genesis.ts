@@ -67,6 +67,11 @@ export interface Genesis {
   readonly peers?: readonly GenesisPeer[]
   /** The one of them that has to hold capacity for every deal; absent where none has to. */
   readonly reserveOn?: string
+  /**
+   * Over the grid nothing is paid to a seller whose own meter gave no receipt (rules/settle.ts). Absent on ledgers that began
+   * without this rule: there the buyer's receipt counts alone.
+   */
+  readonly sellerProves?: true
 }
 
 export const DEFAULT_STAKING: StakingRules = {
@@ -194,7 +199,8 @@ export function writeGenesis(draft: Draft, genesis: Genesis): void {
   for (const { meterId, ...meter } of genesis.meters) draft.put(METERS, meterId, meter)
   for (const { role, holder } of genesis.roles ?? []) grantRole(draft, role, holder, 0n)
   writePeers(draft, genesis.peers ?? [])
-  const { chainId, time, fee, feeAccount, operator, validators = [], staking = DEFAULT_STAKING, reserveOn } = genesis
+  const { chainId, time, fee, feeAccount, operator, validators = [], staking = DEFAULT_STAKING } = genesis
+  const { reserveOn, sellerProves } = genesis
   const staked = validators.length > 0
   if (staked) {
     const all = validators.map(validator => ({ ...validator, power: validator.stake / staking.unit }))
@@ -206,6 +212,7 @@ export function writeGenesis(draft: Draft, genesis: Genesis): void {
     operator,
     ...(staked ? { staking } : {}),
     ...(reserveOn === undefined ? {} : { reserveOn }),
+    ...(sellerProves === undefined ? {} : { sellerProves }),
   })
   draft.put(CHAIN, '', { chainId, height: 0n, time, minted: micros(mintedIn(genesis)) })
 }

@@ -71,26 +71,31 @@ const line = record(
   {
     /** The line that it hangs from. */
     feeder: [4, name],
+    /** Block time from which on it is reserved with the distributor's signed offer only; absent: its tariffs hold. */
+    offersSince: [5, time],
   },
 )
 
 /** A line and the feeders above it, at most: house, street, transformer, field, and as many again. */
 export const MAX_PATH = 8
 
-/** What is reserved of a line in one slot. */
-const slot = record({ energy: [1, energy], end: [2, time] })
+/** What is reserved of a line in one slot: towards the root and without a direction, and away from the root. */
+const slot = record({ energy: [1, energy], end: [2, time] }, { down: [3, energy] })
 
 const reservation = record(
   {
     state: [1, word('held', 'claimed', 'released')],
     /** The ledger on which the deal is made. */
     chainId: [2, name],
-    /** The contract's line first, then the feeders above it. */
-    path: [3, list(name, 1, MAX_PATH)],
+    /**
+     * A direct line's contract: the line first, then the feeders above it. Over the grid: the lines from the seller's node
+     * to the buyer's; none where both are one node.
+     */
+    path: [3, list(name, 0, 2 * MAX_PATH)],
     start: [4, time],
     end: [5, time],
     energy: [6, energy],
-    /** Sum of the path's tariffs, per kWh. */
+    /** Sum of the path's tariffs, or what the distributor offered, per kWh. */
     price: [7, price],
     /** Locked from the payer's balance: the fee for the whole contract, rounded up. */
     escrow: [8, money],
@@ -102,6 +107,10 @@ const reservation = record(
   {
     /** paid + refunded = escrow. `at` is block time. */
     outcome: [12, record({ delivered: [1, energy], paid: [2, money], refunded: [3, money], at: [4, time] })],
+    /** Over the grid: so many lines of the path lead towards the root, the others away from it. */
+    up: [13, integer(0, MAX_PATH)],
+    /** Until when the signed offer held that it was made with; present where a line of the path required one. */
+    offered: [14, time],
   },
 )
 

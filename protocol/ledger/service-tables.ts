@@ -26,6 +26,9 @@ export const agreementTerms = {
   answerBy: [8, time],
 } as const
 
+/** What points that the store issues are to become for the owner; points, where it says nothing. */
+export const agreementChoice = { reward: [13, word('points', 'coin', 'bill-credit')] } as const
+
 const agreement = record(
   {
     ...agreementTerms,
@@ -38,6 +41,7 @@ const agreement = record(
     reason: [11, text(/^[\x20-\x7e]{1,120}$/)],
     /** When it ends: it is kept until then. */
     ends: [12, time],
+    ...agreementChoice,
   },
 )
 
@@ -105,7 +109,15 @@ const promised = record({
 /** minted - burnt = what holders have. A point is a watt-hour. */
 const pool = record({ minted: [1, energy], burnt: [2, energy] })
 const points = record({ amount: [1, someEnergy] })
-const rewarded = record({ holder: [1, address], amount: [2, someEnergy] })
+/** The record is read and written whole. */
+export const MAX_PARTS = 64
+const rewarded = record(
+  { holder: [1, address], amount: [2, someEnergy] },
+  {
+    /** Whose energy a store gave, where `holder`, the store, said so: they hold the points, and `amount` is their sum. */
+    parts: [3, list(record({ holder: [1, address], amount: [2, someEnergy] }), 1, MAX_PARTS)],
+  },
+)
 
 /** Enough for a street; the record is read and written whole. */
 export const MAX_MEMBERS = 100
@@ -166,7 +178,7 @@ export const SERVICE_TABLES = [
   ...[POOLS, POINTS, REWARDED, GROUPS, MEMBERSHIPS],
 ] as readonly Table<unknown>[]
 
-const agreementName = record({ ...agreementTerms, owner: [9, address] })
+const agreementName = record({ ...agreementTerms, owner: [9, address] }, agreementChoice)
 const eventName = record({ ...eventTerms, announcer: [6, address] }, { feeder: [10, name] })
 
 /** An agreement's name: SHA-256 of its terms and of who offers them. */

@@ -3,10 +3,12 @@
 import { toHex } from '../bytes.ts'
 import { accumulatedCodec, HEADERS_KEY } from '../chain/accumulator.ts'
 import type { Money } from '../quantity.ts'
-import { big, bytes, type Codec, integer, list, record } from '../record.ts'
+import { big, bytes, type Codec, flag, integer, list, record } from '../record.ts'
 import { frameNumber } from './body/journals.ts'
+import { COIN_TABLES } from './coin-tables.ts'
 import { type DealRecord, dealRecord } from './deal-record.ts'
 import { address, hash32, MAX_MONEY, meterFacts, money, name, price, sequence, signingKey, time } from './fields.ts'
+import { GRID_METERS, METER_WINDOWS } from './grid-tables.ts'
 import { NETWORK_TABLES } from './network-tables.ts'
 import { SERVICE_TABLES } from './service-tables.ts'
 import type { Table } from './table.ts'
@@ -25,6 +27,8 @@ const meter = record(
     ...meterFacts,
     /** Block time at which it was revoked. */
     revoked: [4, time],
+    /** By the regulator: no contract is committed for a window that starts in it. Without `until`, for good. */
+    suspended: [9, record({ from: [1, time] }, { until: [2, time] })],
   },
 )
 
@@ -73,6 +77,8 @@ const rules = record(
     staking: [4, staking],
     /** The distribution ledger that has to hold capacity for every deal; absent where none has to. */
     reserveOn: [5, name],
+    /** Over the grid nothing is paid to a seller whose own meter gave no receipt; false is not written. */
+    sellerProves: [6, flag],
   },
 )
 
@@ -118,6 +124,13 @@ const role = record({
 /** How far a journal has come, at the block time at which its gateway said so. */
 const journalHead = record({ frame: [1, frameNumber], hash: [2, hash32], at: [3, time] })
 
+const issuerKey = record({
+  registrar: [1, address],
+  modulus: [2, bytes(256, 512)],
+  /** Until then: it is never changed. */
+  kept: [3, time],
+})
+
 type ValueOf<C> = C extends Codec<infer T> ? T : never
 export type Account = ValueOf<typeof account>
 export type EnrolledMeter = ValueOf<typeof meter>
@@ -136,7 +149,8 @@ export const METERS: Table<EnrolledMeter> = { prefix: 'meter/', codec: meter }
 export const DEALS: Table<DealRecord> = {
   prefix: 'deal/',
   codec: dealRecord,
-  due: deal => (deal.state === 'locked' ? deal.settleBy : undefined),
+  due: ({ state, to, overdue, receiptBy, settleBy }) =>
+    state !== 'locked' ? undefined : to === undefined || overdue ? settleBy : receiptBy,
 }
 export const BOOKED_LINES: Table<Bookings> = { prefix: 'booked/line/', codec: bookings }
 export const BOOKED_METERS: Table<Bookings> = { prefix: 'booked/meter/', codec: bookings }
@@ -155,6 +169,12 @@ export const UNBONDING: Table<Unbonding> = {
 export const BARRED: Table<ValueOf<typeof barred>> = { prefix: 'barred/', codec: barred }
 /** Under the account and the journal. */
 export const JOURNALS: Table<AnchoredHead> = { prefix: 'journal/', codec: journalHead }
+/** Under `issuer-key/<slot>/<side>`. */
+export const ISSUER_KEYS: Table<ValueOf<typeof issuerKey>> = {
+  prefix: 'issuer-key/',
+  codec: issuerKey,
+  due: ({ kept }) => kept,
+}
 export const RULES: Table<Rules> = { prefix: 'rules', codec: rules }
 export const CHAIN: Table<Chain> = { prefix: 'chain', codec: chain }
 
@@ -162,6 +182,8 @@ export const CHAIN: Table<Chain> = { prefix: 'chain', codec: chain }
 export const HEADERS: Table<ValueOf<typeof accumulatedCodec>> = { prefix: HEADERS_KEY, codec: accumulatedCodec }
 
 export const journalId = (account: Uint8Array, journal: Uint8Array): string => `${toHex(account)}/${toHex(journal)}`
+
+export const issuerKeyId = (slot: number, side: 'bid' | 'offer'): string => `${slot}/${side}`
 
 export const MAX_WINDOWS_AHEAD = MAX_BOOKED
 
@@ -172,17 +194,21 @@ const TABLES = [
   DEALS,
   BOOKED_LINES,
   BOOKED_METERS,
+  GRID_METERS,
+  METER_WINDOWS,
   ROLES,
   BAND,
   VALIDATORS,
   UNBONDING,
   BARRED,
   JOURNALS,
+  ISSUER_KEYS,
   RULES,
   CHAIN,
   HEADERS,
   ...NETWORK_TABLES,
   ...SERVICE_TABLES,
+  ...COIN_TABLES,
 ] as readonly Table<unknown>[]
 
 /** The table of a state key. */

@@ -7,12 +7,13 @@
  * worthless, so a sender that lost track of one waits for that height and sends another.
  */
 import { utf8 } from '../bytes.ts'
-import { assemble, type CoseFault, kidOf, parseSign1, protectedHeader, type Sign1, toBeSigned } from '../crypto/cose.ts'
-import { algOfKey } from '../identity/key.ts'
+import { assemble, type CoseFault, parseSign1, type Sign1, toBeSigned } from '../crypto/cose.ts'
+import { signerHeader } from '../identity/signer-header.ts'
 import type { Money } from '../quantity.ts'
 import { big, type Codec, decodeAs, encodeAs, type RecordFault, record, text } from '../record.ts'
 import { ok, type Result } from '../result.ts'
 import { accountBodies } from './body/accounts.ts'
+import { coinBodies } from './body/coins.ts'
 import { dealBodies } from './body/deals.ts'
 import { journalBodies } from './body/journals.ts'
 import { networkBodies } from './body/network.ts'
@@ -34,6 +35,7 @@ const bodies = {
   ...networkBodies,
   ...serviceBodies,
   ...journalBodies,
+  ...coinBodies,
 } as const
 
 export type TxKind = keyof typeof bodies
@@ -75,8 +77,7 @@ interface UnsignedTx {
 export function buildTx(tx: Tx, publicKey: Uint8Array): UnsignedTx {
   const body = (bodies[tx.kind] as Codec<unknown>).write(tx.body)
   const payload = encodeAs(frame, { ...tx, body })
-  const alg = algOfKey(publicKey) ?? 'EdDSA'
-  const header = protectedHeader(alg, kidOf(alg, publicKey))
+  const header = signerHeader(publicKey)
   return {
     toSign: toBeSigned(header, payload, TX_CONTEXT),
     withSignature: signature => assemble(header, payload, signature),

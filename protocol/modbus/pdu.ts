@@ -12,6 +12,8 @@ export type ModbusRequest =
   | { readonly fn: 3 | 4; readonly address: number; readonly count: number }
   /** 5 write single coil. */
   | { readonly fn: 5; readonly address: number; readonly on: boolean }
+  /** 5 with another value than on and off, which a maker may give a meaning of its own (6.5 calls it illegal). */
+  | { readonly fn: 5; readonly address: number; readonly value: number }
   /** 6 write single register. */
   | { readonly fn: 6; readonly address: number; readonly value: number }
   /** 15 write multiple coils: 1 to 1,968. */
@@ -78,6 +80,8 @@ export const LIMIT = {
 } as const
 
 const MEI_DEVICE_IDENTIFICATION = 14
+/** What function 5 writes for on (V1.1b3, 6.5); for off it is 0. */
+const COIL_ON = 0xff00
 
 const u16 = (value: number): readonly [number, number] => [value >> 8, value & 0xff]
 const words = (values: readonly number[]): number[] => values.flatMap(u16)
@@ -115,7 +119,10 @@ export function encodeRequest(request: ModbusRequest): Uint8Array {
       return Uint8Array.of(request.fn, ...u16(request.address), ...u16(request.count))
     case 5:
       checkSpan(request.address, 1, 1)
-      return Uint8Array.of(5, ...u16(request.address), request.on ? 0xff : 0, 0)
+      if ('on' in request) return Uint8Array.of(5, ...u16(request.address), request.on ? COIL_ON >> 8 : 0, 0)
+      within(request.value, 1, 0xffff, 'coil value')
+      if (request.value === COIL_ON) throw new RangeError('modbus coil value is on itself')
+      return Uint8Array.of(5, ...u16(request.address), ...u16(request.value))
     case 6:
       checkSpan(request.address, 1, 1)
       within(request.value, 0, 0xffff, 'register value')

@@ -74,7 +74,7 @@ function parse(pdu: Uint8Array): ModbusRequest | undefined {
     case 4:
       return { fn, address, count: second }
     case 5:
-      return second === 0xff00 || second === 0 ? { fn, address, on: second !== 0 } : undefined
+      return second === 0xff00 || second === 0 ? { fn, address, on: second !== 0 } : { fn, address, value: second }
     case 6:
       return { fn, address, value: second }
     case 15:

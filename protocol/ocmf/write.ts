@@ -20,7 +20,7 @@ import { concat, equalBytes, toHex } from '../bytes.ts'
 import { toBase64 } from '../chain/base64.ts'
 import { decimalText, type Json, JsonNumber, writeJson } from '../json-write.ts'
 import type { Context } from '../reading/context.ts'
-import type { Reading } from '../reading/reading.ts'
+import type { Reading, Session } from '../reading/reading.ts'
 import { fail, ok, type Result } from '../result.ts'
 import { findValue, type MeterValue, OBIS, type Obis, obisBytes, towardZeroAt } from '../telegram/obis.ts'
 import { type Instant, isoTime, type TimeQuality } from '../time.ts'
@@ -53,6 +53,15 @@ export interface OcmfUser {
   readonly id: string
 }
 
+/**
+ * What a reading does not say of the end of its transaction: `aborted`, by an error of the station; or that the end could not
+ * be read at all, and the reading is the last one known, for nobody to settle on.
+ */
+export type OcmfEnding = 'aborted' | { readonly lost: LostMeter; readonly session: Session }
+
+/** Table 10: the meter did not answer in time, another one answers, or what it says cannot be. */
+export type LostMeter = Extract<MeterState, 'T' | 'X' | 'E'>
+
 export interface OcmfRecord {
   readonly series: OcmfSeries
   /** From 1. */
@@ -61,6 +70,8 @@ export interface OcmfRecord {
   readonly readings: readonly ReadingInContext[]
   readonly station: OcmfStation
   readonly user?: OcmfUser
+  /** Of a transaction whose end is the last of the readings. */
+  readonly ending?: OcmfEnding
   /** Signed envelopes that travel along, the context first. */
   readonly attached?: readonly Uint8Array[]
 }
@@ -114,7 +125,7 @@ export function writeOcmfPayload(record: OcmfRecord): Result<string, OcmfWriteFa
     if (!added.ok) return added
     entries.push(...added.value)
   }
-  const { session } = reading
+  const session = typeof record.ending === 'object' ? record.ending.session : reading.session
   return ok(
     writeJson({
       FV: '1.4',
@@ -224,14 +235,16 @@ const identification = (user: OcmfUser | undefined) => ({
 
 function readingEntries(reading: Reading, record: OcmfRecord): Result<Json[], OcmfWriteFault> {
   const energy = reading.registers.filter(({ unit }) => unit === 'Wh')
+  const ending = reading === record.readings.at(-1)!.reading ? record.ending : undefined
+  const lost = typeof ending === 'object' ? ending.lost : undefined
   const when = {
     TM: ocmfTime(reading.time, reading.quality),
-    TX: record.series === 'T' ? TX[reading.reason] : undefined,
+    TX: record.series === 'T' ? reasonOf(reading, ending) : undefined,
   }
   // A gap: the entry has no value, and says that the meter did not answer in time.
   if (reading.reason === 'gap') return ok([{ ...when, ...state(reading, 'T') }])
   if (energy.length === 0) return fail({ code: 'ocmf.no-energy', sequence: reading.sequence })
-  const moved = movedSinceBegin(reading, record)
+  const moved = lost === undefined ? movedSinceBegin(reading, record) : ok([])
   if (!moved.ok) return moved
   const values = energy.map(value => [registerName(value.obis, reading.registers), value] as const)
   return ok(
@@ -241,13 +254,20 @@ function readingEntries(reading: Reading, record: OcmfRecord): Result<Json[], Oc
       RI,
       RU: 'kWh',
       RT: record.station.current,
-      // Refused or lost by the meter while other registers were believed: which of them it was is not said.
-      ...state(reading, reading.errors.includes('energy') ? 'F' : 'G'),
+      ...state(lost === undefined ? reading : { errors: ['energy', ...reading.errors] }, lost ?? goodState(reading)),
     })),
   )
 }
 
-const state = ({ errors }: Reading, ST: MeterState) => ({
+function reasonOf({ reason }: Reading, ending: OcmfEnding | undefined): Reason | undefined {
+  if (typeof ending === 'object') return 'X'
+  return ending === 'aborted' && reason === 'end' ? 'A' : TX[reason]
+}
+
+/** Refused or lost by the meter while other registers were believed: which of them it was is not said. */
+const goodState = ({ errors }: Reading): MeterState => (errors.includes('energy') ? 'F' : 'G')
+
+const state = ({ errors }: Pick<Reading, 'errors'>, ST: MeterState) => ({
   EF: (errors.includes('energy') ? 'E' : '') + (errors.includes('time') ? 't' : ''),
   ST,
 })

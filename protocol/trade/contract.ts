@@ -1,24 +1,18 @@
 /**
- * The contract of one deal over a direct line: what both sides sign and the ledger settles by.
+ * The contract of one deal, over a direct line or over the grid: what both sides sign and the ledger settles by.
  *
  * Canonical CBOR map with integer keys, about 180 bytes. Both account keys sign the same bytes as the payload of a
  * COSE_Sign1 with external_aad `tieline/contract/1`; the contract's name everywhere is SHA-256 of those bytes.
  */
+
 import { equalBytes, toHex, utf8 } from '../bytes.ts'
-import {
-  assemble,
-  type CoseFault,
-  kidOf,
-  parseSign1,
-  protectedHeader,
-  toBeSigned,
-  verifySign1,
-} from '../crypto/cose.ts'
+import { assemble, type CoseFault, parseSign1, toBeSigned, verifySign1 } from '../crypto/cose.ts'
 import { addressOf, sha256 } from '../crypto/hash.ts'
 import type { Verifier } from '../crypto/verify.ts'
 import { algOfKey } from '../identity/key.ts'
+import { signerHeader } from '../identity/signer-header.ts'
 import type { Price, WattHours } from '../quantity.ts'
-import { big, bytes, type Codec, decodeAs, encodeAs, integer, type RecordFault, record, text } from '../record.ts'
+import { big, bytes, type Codec, decodeAs, encodeAs, integer, type RecordFault, record, text, word } from '../record.ts'
 import { fail, ok, type Result } from '../result.ts'
 import type { Instant } from '../time.ts'
 
@@ -44,11 +38,16 @@ const chainId = text(/^[A-Za-z0-9][A-Za-z0-9._-]{0,49}$/)
 /** A line's name as configured at both ends. */
 export const lineId = text(/^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/)
 /** A meter's serial text: printable ASCII. */
-const meterId = text(/^[\x20-\x7e]{1,64}$/)
+export const meterId = text(/^[\x20-\x7e]{1,64}$/)
 export const address = bytes(20)
 export const unixMs = integer<Instant>(0, MAX_INSTANT)
 export const contractEnergy = big<WattHours>(1n, MAX_ENERGY_WH)
 export const contractPrice = big<Price>(0n, MAX_PRICE)
+
+/** What stands behind a meter, as the registry has it. Written as the place in this list: append, never reorder. */
+export const SOURCES = ['solar', 'wind', 'battery', 'conventional'] as const
+export type Source = (typeof SOURCES)[number]
+export const source = word(...SOURCES)
 
 /** There is no word for open receipts, so that one contract has one byte string. */
 export const receiptMode = text(/^sealed$/) as Codec<'sealed'>
@@ -78,6 +77,11 @@ export interface Contract {
    * only in a dispute.
    */
   readonly receipts?: 'sealed'
+  /**
+   * Present: a contract over the grid, from the node `line`, where the seller's meter hangs, to this node, where the buyer's
+   * does. Both meters are grid meters then, and no contact joins the parties.
+   */
+  readonly to?: string
 }
 
 const codec = record(
@@ -98,7 +102,7 @@ const codec = record(
     disputeWindowMs: [14, integer(MIN_SETTLE_WINDOW_MS, MAX_SETTLE_WINDOW_MS)],
     nonce: [15, bytes(16)],
   },
-  { receipts: [16, receiptMode] },
+  { receipts: [16, receiptMode], to: [17, lineId] },
 )
 
 export type ContractFault =
@@ -140,19 +144,14 @@ export const contractHash = (contractBytes: Uint8Array): Uint8Array => sha256(co
 
 /** What one party's account key signs. */
 export const contractToSign = (contractBytes: Uint8Array, publicKey: Uint8Array): Uint8Array =>
-  toBeSigned(headerOf(publicKey), contractBytes, CONTEXT)
+  toBeSigned(signerHeader(publicKey), contractBytes, CONTEXT)
 
 /** One party's half: the COSE_Sign1 around the contract's bytes. */
 export const assembleSignedContract = (
   contractBytes: Uint8Array,
   publicKey: Uint8Array,
   signature: Uint8Array,
-): Uint8Array => assemble(headerOf(publicKey), contractBytes, signature)
-
-function headerOf(publicKey: Uint8Array): Uint8Array {
-  const alg = algOfKey(publicKey) ?? 'EdDSA'
-  return protectedHeader(alg, kidOf(alg, publicKey))
-}
+): Uint8Array => assemble(signerHeader(publicKey), contractBytes, signature)
 
 /** Whether `sign1` is this party's signature over exactly these contract bytes, by the key that its address is made of. */
 export function verifyHalf(

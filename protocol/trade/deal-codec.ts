@@ -5,14 +5,29 @@
 
 import { equalBytes } from '../bytes.ts'
 import { addressOf } from '../crypto/hash.ts'
-import type { Energy, Money, WattHours } from '../quantity.ts'
-import { big, bytes, type Codec, decodeAs, encodeAs, flag, type RecordFault, record, text, word } from '../record.ts'
+import type { Energy, Money, Price, WattHours } from '../quantity.ts'
+import {
+  big,
+  bytes,
+  type Codec,
+  decodeAs,
+  encodeAs,
+  flag,
+  integer,
+  type RecordFault,
+  record,
+  text,
+  word,
+} from '../record.ts'
 import { type Fault, fail, faultLine, ok, type Result } from '../result.ts'
 import { type ContractFault, contractHash, decodeContract, type Party } from './contract.ts'
-import { type Deal, type Metered, NO_FACTS, PHASES, type Settlement, STATES } from './deal-state.ts'
+import { type Deal, type FeePaid, type Metered, NO_FACTS, PHASES, type Settlement, STATES } from './deal-state.ts'
 
 /** Contract, halves and two readings with their contexts are below 5 kB. */
 const MAX_BYTES = 8192
+
+/** As long as a genesis lets a claim take from one ledger to the other. */
+const MAX_RELAY_MARGIN_MS = 30 * 86_400_000
 
 const half = bytes(80, 700)
 const envelope = bytes(1, 800)
@@ -24,12 +39,19 @@ const metered: Codec<Metered> = record({
   register: [3, big<Energy>(0n, 2n ** 63n - 1n)],
 })
 
-const settlement: Codec<Settlement> = record({
-  kind: [1, word('settled', 'refunded')],
-  paid: [2, big<Money>(0n, 2n ** 63n - 1n)],
-  disputed: [3, flag],
-  height: [4, big(0n, 2n ** 63n - 1n)],
-})
+const money = big<Money>(0n, 2n ** 63n - 1n)
+
+const settlement: Codec<Settlement> = record(
+  {
+    kind: [1, word('settled', 'refunded')],
+    paid: [2, money],
+    disputed: [3, flag],
+    height: [4, big(0n, 2n ** 63n - 1n)],
+  },
+  { delivered: [5, energy] },
+)
+
+const feePaid: Codec<FeePaid> = record({ price: [1, big<Price>(0n, 2n ** 63n - 1n)], paid: [2, money] })
 
 /** A fault keeps its code; what it compared becomes one text. */
 const cause: Codec<Fault> = {
@@ -64,10 +86,18 @@ const deal = record(
     settlement: [17, settlement],
     ownWh: [18, energy],
     peerWh: [19, energy],
+    reserve: [20, record({ relayMarginMs: [1, integer(0, MAX_RELAY_MARGIN_MS)] })],
+    fee: [21, flag],
+    reservedHeight: [22, big(0n, 2n ** 63n - 1n)],
+    feePaid: [23, feePaid],
+    peerEnded: [24, flag],
   },
 )
 
-export const encodeDeal = (value: Deal): Uint8Array => encodeAs(deal, value)
+/** `fee` is written only where it is so: a deal without one has the bytes that it had before there were any. */
+export function encodeDeal({ fee, ...value }: Deal): Uint8Array {
+  return encodeAs(deal, fee ? { ...value, fee } : value)
+}
 
 export type DealJournalFault = RecordFault | ContractFault | { readonly code: 'deal.journal-keys' }
 
@@ -82,5 +112,6 @@ export function decodeDeal(input: Uint8Array): Result<Deal, DealJournalFault> {
   if (!equalBytes(addressOf(sellerKey), seller) || !equalBytes(addressOf(buyerKey), buyer)) {
     return fail({ code: 'deal.journal-keys' })
   }
-  return ok({ ...read.value, contract: contract.value, hash: contractHash(contractBytes), facts: NO_FACTS })
+  const { fee = false, ...rest } = read.value
+  return ok({ ...rest, fee, contract: contract.value, hash: contractHash(contractBytes), facts: NO_FACTS })
 }

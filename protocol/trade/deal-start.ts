@@ -1,8 +1,10 @@
 /** The table's rules from the first signature to the moment when power may flow. A rule that cannot use an input refuses it by name. */
 import { equalBytes, toHex } from '../bytes.ts'
 import { costCeil } from '../quantity.ts'
+import type { Fault } from '../result.ts'
 import { later } from '../time.ts'
 import { verifyHalf } from './contract.ts'
+import { reserveFirst } from './deal-reserve.ts'
 import { BUYER_STOP_LEAD_MS, type Deal, type Now, type Output, SELLER_STOP_LEAD_MS, type Step } from './deal-state.ts'
 import {
   andThen,
@@ -47,8 +49,9 @@ export const takeCountersign: Rule<Peer<'countersign'>> = (deal, { half: sign1 }
   return sign(to(deal, { peerHalf: sign1 }).deal, now)
 }
 
-/** Both halves are there; the buyer's payment goes to the ledger. */
+/** Both halves are there; the buyer's payment goes to the ledger; over the grid capacity is reserved first. */
 function sign(deal: Deal, now: Now): Step {
+  if (deal.reserve !== undefined) return reserveFirst(deal, now)
   const buying = deal.role === 'buyer'
   return to(
     deal,
@@ -84,15 +87,18 @@ export const noteReady: Rule<Peer<'ready'>> = (deal, body, { now }) => {
   return deal.state === 'armed' ? andThen(noted, one => prepare(one, now)) : noted
 }
 
+/** Why a record of the ledger is not this deal's locked payment. */
+export function lockFault({ contract }: Deal, { state, escrow }: InputOf<'lock'>['record']): Fault | undefined {
+  const needed = costCeil(contract.energy, contract.price)
+  return state !== 'locked' || escrow < needed ? { code: 'deal.not-locked', state, escrow, needed } : undefined
+}
+
 export const judgeLock: Rule<InputOf<'lock'>> = (deal, { hash, record, height }, { now }) => {
-  const escrow = costCeil(deal.contract.energy, deal.contract.price)
   if (!equalBytes(hash, deal.hash)) {
     return no(deal, { code: 'deal.other-lock', expected: toHex(deal.hash), received: toHex(hash) })
   }
-  if (record.state !== 'locked' || record.escrow < escrow) {
-    const fault = { code: 'deal.not-locked', state: record.state, escrow: record.escrow, needed: escrow }
-    return giveUp(deal, 'aborted', fault, now)
-  }
+  const fault = lockFault(deal, record)
+  if (fault !== undefined) return giveUp(deal, 'aborted', fault, now)
   const armed = to(
     deal,
     { state: 'armed', phase: 'waiting', lockHeight: height },
@@ -166,7 +172,7 @@ function prepareSeller(deal: Deal, { contact, line }: Deal['facts'], now: Now): 
 }
 
 /** The window's end on the monotonic clock: a wall clock that is set back cannot prolong it. */
-function endTimer({ contract: { start, end } }: Deal, leadMs: number, now: Now): Output {
+export function endTimer({ contract: { start, end } }: Deal, leadMs: number, now: Now): Output {
   const left = Math.min(end - now.wall, end - start)
   // A window of a few seconds, as in a test, still gets nine tenths of itself.
   return timer('end', later(now.mono, Math.max(0, left - Math.min(leadMs, Math.floor((end - start) / 10)))))

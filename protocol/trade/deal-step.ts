@@ -4,12 +4,14 @@ import type { Fault } from '../result.ts'
 import { type Instant, later, type Mono } from '../time.ts'
 import type { Party } from './contract.ts'
 import {
+  BOUNDARY_GRACE_MS,
   type Deal,
   type DealKind,
   type Input,
   type Now,
   OPENING_MS,
   type Output,
+  overGrid,
   type Phase,
   receiptBy,
   SETTLE_MARGIN_MS,
@@ -45,6 +47,9 @@ export const no = (deal: Deal, fault: Fault): Step => ({ deal, outputs: [{ kind:
 /** A wall time as a monotonic one, from what the two clocks say now. */
 export const monoAt = (wall: Instant, now: Now): Mono => later(now.mono, Math.max(0, wall - now.wall))
 export const timer = (name: TimerName, at: Mono): Output => ({ kind: 'timer', name, at })
+/** A timer that falls due after so long, but no later than a deal can begin. */
+export const timerBy = (name: TimerName, afterMs: number, deal: Deal, now: Now): Output =>
+  timer(name, later(now.mono, Math.max(0, Math.min(afterMs, startBy(deal) - now.wall))))
 /** A reading as it is handed to the other side: without our own note of the register. */
 export const signedCopy = ({ envelope, context }: SignedReading): SignedReading => ({ envelope, context })
 export const open = (contact: 'line' | 'own'): Output => ({ kind: 'open', contact })
@@ -52,8 +57,11 @@ export const close = (contact: 'line' | 'own'): Output => ({ kind: 'close', cont
 export const other = (role: Party): Party => (role === 'buyer' ? 'seller' : 'buyer')
 export const keyOf = (deal: Deal, party: Party): Uint8Array => (party === 'seller' ? deal.sellerKey : deal.buyerKey)
 
-export const startBy = ({ contract: { start, end } }: Deal): Instant =>
-  (start + Math.min(START_GRACE_MS, Math.floor((end - start) / 2))) as Instant
+export function startBy(deal: Deal): Instant {
+  const { start, end } = deal.contract
+  const grace = overGrid(deal) ? BOUNDARY_GRACE_MS : START_GRACE_MS
+  return (start + Math.min(grace, Math.floor((end - start) / 2))) as Instant
+}
 
 /** It can come late or twice, and says nothing new. */
 export const ignore = (deal: Deal): Step => ({ deal, outputs: [] })
@@ -61,6 +69,15 @@ export const ignore = (deal: Deal): Step => ({ deal, outputs: [] })
 /** It has no business here. */
 export const refuse = (deal: Deal, input: Input | Peer<DealKind>): Step =>
   no(deal, { code: 'deal.unexpected', state: deal.state, input: input.kind })
+
+/** What went wrong, by the input that says so. */
+export const faultOf = (input: Input): Fault =>
+  'fault' in input ? input.fault : { code: `deal.${input.kind}`, ...('ageMs' in input ? { ageMs: input.ageMs } : {}) }
+
+export const peerStop = ({ reason, code }: Peer<'stop'>): Fault => ({
+  code: `deal.peer-stop-${reason}`,
+  ...(code === undefined ? {} : { because: code }),
+})
 
 export function withdraw(deal: Deal, cause: Fault, now: Now, tell = true): Step {
   return giveUp(deal, 'aborted', cause, now, tell)
@@ -73,7 +90,7 @@ export function giveUp(deal: Deal, state: 'aborted' | 'expired', cause: Fault, n
     : deal.state === 'proposed'
       ? [{ kind: 'send', body: { kind: 'decline', id: deal.contract.nonce, reason: wireCode(cause) } }]
       : [{ kind: 'send', body: stopBody(deal, 'fault', cause) }]
-  const mayBeClosed = deal.state === 'armed' || deal.state === 'started'
+  const mayBeClosed = !overGrid(deal) && (deal.state === 'armed' || deal.state === 'started')
   if (mayBeClosed && deal.engaged && deal.begin !== undefined) {
     return andThen(stopIn(deal, 'opening', cause, now), one => to(one, {}, ...word))
   }
@@ -84,12 +101,25 @@ export function giveUp(deal: Deal, state: 'aborted' | 'expired', cause: Fault, n
     { state, phase: 'idle', cause, facts },
     ...(mayBeClosed ? [open('line')] : []),
     ...word,
-    ...(deal.escrow ? followEscrow : []),
+    ...followLedgers(deal),
   )
   return andThen(ended, restore)
 }
 
-export const followEscrow: readonly Output[] = [{ kind: 'prove', what: 'settlement' }]
+/** What may be held on a ledger is followed there to its end, whatever became of the deal. */
+export const followLedgers = ({ escrow, fee }: Deal): readonly Output[] => [
+  ...(escrow || fee ? ([{ kind: 'prove', what: 'settlement' }] as const) : []),
+  ...(fee ? ([{ kind: 'prove', what: 'fee' }] as const) : []),
+]
+
+/** A deal over the grid settles at the end of the receipt window, so its settlement is late only after that. */
+export function receiptTimers(deal: Deal, now: Now): readonly Output[] {
+  const by = overGrid(deal) ? later(receiptBy(deal), SETTLE_MARGIN_MS) : receiptBy(deal)
+  return [
+    timer('receipt-by', monoAt(by, now)),
+    timer('settle-by', monoAt(later(settleBy(deal), SETTLE_MARGIN_MS), now)),
+  ]
+}
 
 /** The circuit gets its own supply back once the line's contact is seen open, and not before. */
 export function restore(deal: Deal): Step {
@@ -106,7 +136,6 @@ export function stopIn(deal: Deal, phase: Phase, cause: Fault, now: Now): Step {
     { state: 'stopped', phase, cause, facts },
     ...(opening ? [open('line')] : []),
     opening ? timer('opening', later(now.mono, OPENING_MS)) : timer('unload', later(now.mono, UNLOAD_MS)),
-    timer('receipt-by', monoAt(receiptBy(deal), now)),
-    timer('settle-by', monoAt(later(settleBy(deal), SETTLE_MARGIN_MS), now)),
+    ...receiptTimers(deal, now),
   )
 }

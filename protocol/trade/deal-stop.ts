@@ -1,26 +1,26 @@
 /** The table's rules from the moment when power may flow to the ledger's settlement, and those of every fault and restart. */
 import { equalBytes, toHex } from '../bytes.ts'
-import { wattHours } from '../quantity.ts'
-import type { Fault } from '../result.ts'
+import { type WattHours, wattHours } from '../quantity.ts'
 import { later } from '../time.ts'
+import { dealAbsent } from './deal-reserve.ts'
 import {
   APART_WH,
   type Deal,
   type Facts,
   type Input,
+  type Metered,
   type Now,
   OPENING_MS,
   type Output,
+  overGrid,
   RETRY_MS,
-  receiptBy,
-  SETTLE_MARGIN_MS,
   type Step,
-  settleBy,
   stopBody,
 } from './deal-state.ts'
 import {
   andThen,
-  followEscrow,
+  faultOf,
+  followLedgers,
   giveUp,
   type InputOf,
   ignore,
@@ -28,7 +28,9 @@ import {
   no,
   open,
   type Peer,
+  peerStop,
   type Rule,
+  receiptTimers,
   refuse,
   restore,
   signedCopy,
@@ -39,14 +41,9 @@ import {
   withdraw,
 } from './deal-step.ts'
 import type { StopReason } from './message.ts'
-import { expectedPayment, wholeBetween } from './receipt.ts'
+import { type Count, expectedPayment, wholeBetween } from './receipt.ts'
 
 // --- Faults
-
-const faultOf = (input: Input): Fault =>
-  input.kind === 'fault' || input.kind === 'lock-refused' || input.kind === 'no-reading'
-    ? input.fault
-    : { code: `deal.${input.kind}`, ...('ageMs' in input ? { ageMs: input.ageMs } : {}) }
 
 /** Nothing is prepared yet: a silent peer or bus is no fault before the start, and `start-by` ends the wait. */
 export const faultOnceEngaged: Rule<Input> = (deal, input, { now }) =>
@@ -72,11 +69,6 @@ export const heardDecline: Rule<Peer<'decline'>> = (deal, { id, reason }, { now 
 /** Before power flows a peer's stop is no occasion to wait for anybody. */
 export const heardStopEarly: Rule<Peer<'stop'>> = (deal, body, { now }) => withdraw(deal, peerStop(body), now, false)
 
-const peerStop = ({ reason, code }: Peer<'stop'>): Fault => ({
-  code: `deal.peer-stop-${reason}`,
-  ...(code === undefined ? {} : { because: code }),
-})
-
 /** Facts in a state that wants the contacts open. */
 export const factsAtRest: Rule<InputOf<'facts'>> = (deal, { facts }) => atRest(deal, facts)
 
@@ -97,9 +89,12 @@ export const factsStarted: Rule<InputOf<'facts'>> = (deal, { facts }, { now }) =
   return ignore(seen)
 }
 
-/** Our own figure is fixed by our end reading. */
-export const noteMetered: Rule<InputOf<'metered'>> = (deal, { side, energy }) =>
-  side === 'peer' ? to(deal, { peerWh: energy }) : deal.end === undefined ? to(deal, { ownWh: energy }) : ignore(deal)
+/** Each side's figure is fixed by its end reading; the bus keeps no order. */
+export const noteMetered: Rule<InputOf<'metered'>> = (deal, { side, energy, ended = false }) => {
+  if (side === 'own') return deal.end === undefined ? to(deal, { ownWh: energy }) : ignore(deal)
+  if (ended) return to(deal, { peerWh: energy, peerEnded: true })
+  return deal.peerEnded ? ignore(deal) : to(deal, { peerWh: energy })
+}
 
 export const meteredStarted: Rule<InputOf<'metered'>> = (before, input, given) => {
   const { deal } = noteMetered(before, input, given)
@@ -211,6 +206,16 @@ export const askSettlement: Rule<InputOf<'timer'>> = deal => to(deal, {}, { kind
 export const dispute: Rule<InputOf<'timer'>> = deal =>
   to(deal, { state: 'disputed', phase: 'idle' }, { kind: 'prove', what: 'settlement' })
 
+/** That a node took our receipt does not say that it stands on the ledger, which takes none twice. */
+export const handInAgain: Rule<InputOf<'timer'>> = (deal, input, given) =>
+  andThen(dispute(deal, input, given), one => to(one, {}, { kind: 'submit', tx: 'receipt' }))
+
+/** On a line both ends judge each other's loss by it; over the grid only a sealed receipt needs it. */
+const copyOf = (deal: Deal, begin: Metered, end: Metered): Output => ({
+  kind: 'send',
+  body: { kind: 'receipt-copy', hash: deal.hash, begin: signedCopy(begin), end: signedCopy(end) },
+})
+
 export const takeEnd: Rule<InputOf<'signed-reading'>> = (deal, input, { now }) => {
   if (input.which !== 'end' || deal.phase !== 'reading' || deal.begin === undefined) return refuse(deal, input)
   const { begin } = deal
@@ -223,7 +228,7 @@ export const takeEnd: Rule<InputOf<'signed-reading'>> = (deal, input, { now }) =
     deal,
     { phase: 'receipt', end, ownWh: wholeBetween(begin.register, end.register) },
     { kind: 'submit', tx: 'receipt' },
-    { kind: 'send', body: { kind: 'receipt-copy', hash: deal.hash, begin: signedCopy(begin), end: signedCopy(end) } },
+    ...(overGrid(deal) && deal.contract.receipts === undefined ? [] : [copyOf(deal, begin, end)]),
   )
 }
 
@@ -250,18 +255,31 @@ export const receiptRefused: Rule<InputOf<'not-handed-in'>> = (deal, { tx, fault
 
 // --- The ledger has settled
 
-export const takeSettlement: Rule<InputOf<'settlement'>> = (deal, { outcome }) => {
-  if (outcome.kind === 'absent') return to(deal, { escrow: false })
-  // Without a begin reading our contact never closed: nothing was delivered, whatever the other meter says.
-  const own = deal.begin === undefined ? wattHours(0n) : deal.ownWh
-  const peer = deal.begin === undefined ? wattHours(0n) : deal.peerWh
+export const takeSettlement: Rule<InputOf<'settlement'>> = (deal, input) => {
+  const { outcome } = input
+  if (outcome.kind === 'absent') return dealAbsent(deal, input)
+  // Without a begin reading our contact never closed: nothing was delivered, whatever the other meter says. Over the grid it
+  // is only that we do not know.
+  const nothing = deal.begin === undefined && !overGrid(deal)
+  const countOf = (energy: WattHours | undefined, ended: boolean): Count | undefined => {
+    if (nothing) return { energy: wattHours(0n), final: true }
+    return energy === undefined ? undefined : { energy, final: ended }
+  }
+  const own = countOf(deal.ownWh, deal.end !== undefined)
+  const peer = countOf(deal.peerWh, deal.peerEnded ?? false)
   const { least, most } = expectedPayment(deal.contract, own, peer, outcome.disputed)
   const differs = outcome.paid < least || outcome.paid > most
+  // Once the ledger has settled no receipt is wanted any more.
+  const wanted = deal.end !== undefined && deal.state !== 'receipted'
   const fault = { code: 'deal.settlement-differs', paid: outcome.paid, least, most, height: outcome.height }
+  // Without a payment there is no fee either.
+  const fee = deal.fee && outcome.paid > 0n
   return to(
     deal,
-    { state: outcome.kind, phase: 'idle', escrow: false, settlement: outcome },
+    { state: outcome.kind, phase: 'idle', escrow: false, fee, settlement: outcome },
+    ...(fee ? ([{ kind: 'prove', what: 'fee' }] as const) : []),
     ...(deal.engaged ? [open('line')] : []),
+    ...(wanted ? ([{ kind: 'health', what: 'deal.receipt-refused' }] as const) : []),
     ...(differs ? ([{ kind: 'health', what: 'deal.settlement-differs', fault }] as const) : []),
   )
 }
@@ -279,7 +297,8 @@ export const restoredSigned: Rule<InputOf<'restored'>> = (deal, _, { now }) =>
   })
 
 /** An opening waits for no journal and a closing comes after it, so a buyer's own supply may be open without a word of it. */
-const perhapsIsolated = (deal: Deal): Deal => (deal.role === 'buyer' ? { ...deal, isolated: true } : deal)
+const perhapsIsolated = (deal: Deal): Deal =>
+  deal.role === 'buyer' && !overGrid(deal) ? { ...deal, isolated: true } : deal
 
 export const restoredArmed: Rule<InputOf<'restored'>> = (before, input, given) => {
   const deal = perhapsIsolated(before)
@@ -295,18 +314,21 @@ export const restoredStarted: Rule<InputOf<'restored'>> = (deal, _, { now }) =>
 export const restoredStopped: Rule<InputOf<'restored'>> = (before, _, { now }) => {
   const deal = perhapsIsolated(before)
   if (deal.end === undefined) return stopIn(deal, 'opening', deal.cause ?? { code: 'deal.restarted' }, now)
-  const timers = [
-    timer('receipt-by', monoAt(receiptBy(deal), now)),
-    timer('settle-by', monoAt(later(settleBy(deal), SETTLE_MARGIN_MS), now)),
-  ]
   const contacts = deal.engaged || deal.isolated ? [open('line')] : []
-  return to(deal, {}, ...contacts, ...timers, { kind: 'submit', tx: 'receipt' }, { kind: 'prove', what: 'settlement' })
+  return to(
+    deal,
+    {},
+    ...contacts,
+    ...receiptTimers(deal, now),
+    { kind: 'submit', tx: 'receipt' },
+    { kind: 'prove', what: 'settlement' },
+  )
 }
 
 export const restoredAtLedger: Rule<InputOf<'restored'>> = (deal, _, { now }) => {
-  const outputs: Output[] = [timer('receipt-by', monoAt(receiptBy(deal), now)), { kind: 'prove', what: 'settlement' }]
+  const outputs: Output[] = [...receiptTimers(deal, now), { kind: 'prove', what: 'settlement' }]
   return to(deal, {}, ...(deal.engaged || deal.isolated ? [open('line')] : []), ...outputs)
 }
 
 export const restoredEnded: Rule<InputOf<'restored'>> = deal =>
-  to(deal, {}, ...(deal.engaged || deal.isolated ? [open('line')] : []), ...(deal.escrow ? followEscrow : []))
+  to(deal, {}, ...(deal.engaged || deal.isolated ? [open('line')] : []), ...followLedgers(deal))

@@ -1,16 +1,19 @@
 /**
- * A deal is a table: states by inputs. `step` looks the cell up, and adds what no cell may forget.
+ * A deal is a table (deal-table.ts): states by inputs. `step` looks the cell up, and adds what no cell may forget.
  *
  *     proposed   the terms are agreed; one or both halves of the contract are wanted
  *     signed     both halves are there; the buyer hands its commitment to pay in, the seller waits to hear of it
+ *     reserved   over the grid: capacity is reserved, and then only the buyer commits
  *     escrowed   handed in; each side asks its own light client whether the payment is locked
  *     armed      proven; the ends are prepared from the contract's start on
- *     started    power may flow
+ *     started    power may flow; over the grid: the meters count
  *     stopped    power has ended; end reading and receipt
- *     receipted  our receipt is handed in; both together settle at once
- *     disputed   the receipt window is over and the ledger has not settled: the dispute window decides
+ *     receipted  our receipt is handed in; on a line both together settle at once, over the grid at the receipt window's end
+ *     disputed   that time is over and the ledger has not settled: the dispute window decides
  *     settled    proven                        refunded   proven, nothing was paid
- *     aborted    a fault before the start      expired    its time went by; a buyer then follows its escrow
+ *     aborted    a fault before the start      expired    its time went by
+ *
+ * Whoever aborts or expires follows what it may have locked to its end: the buyer its escrow, the seller its fee.
  *
  * The order on the line. Two supplies are never paralleled and contacts close onto a dead line only: the buyer opens its
  * circuit's own supply, sees the line dead, closes its line contact, signs its begin reading and says `ready`; the seller
@@ -21,8 +24,29 @@
  * A `close` is a wish (protocol/safety decides), and exists only below both signatures and a proven lock. A refused input
  * is a `refused` output with a named fault; nothing here throws for what a peer, the ledger or the wires do.
  *
- * After a restart every contact is opened and nothing that was seen before counts: `proposed` is aborted, `signed` to
- * `armed` look for the lock again (the commitment is never sent twice), a deal that had begun goes to its end reading.
+ * The order over the grid (the contract names the node that it goes `to`). The seller reserves on the distribution ledger and
+ * says `reserved`; the buyer has its own light client prove that reservation, judges it (held, for this contract, until both
+ * ledgers can have spoken of its end) and commits with the proof; each side proves the lock. At the contract's start and end
+ * each has its grid meter sign a reading, and between them its loads, generation or storage are dispatched; then the receipt.
+ * Nothing is said between `committed` and the settlement, and nothing moves a contact. Both meters count whatever anybody
+ * says, so from the lock on no word and no fault keeps a party from its readings and its receipt: a `stop`, by either side,
+ * only ends the dispatch. A lost heartbeat, a lost broker or an old reading does not even do that.
+ *
+ *     it waits for                          at most                    then
+ *     the other half                        SIGN_MS                    expired
+ *     the reservation, in and proven        RESERVE_MS                 expired; the seller's fee comes back
+ *     the buyer's commitment                COMMIT_MS                  expired; the seller's fee comes back
+ *     the lock, the begin reading           `startBy`                  expired; the escrow comes back
+ *     the end reading, our receipt          the dispute window         disputed
+ *
+ * The fee comes back by the proof that the energy ledger has no such deal after its window (`release`, which the seller hands
+ * in), else at the reservation's expiry. Of a deal that settled the fee is the distributor's to claim, and the seller asks what
+ * it came to.
+ *
+ * After a restart nothing that was seen before counts. On a line every contact is opened: `proposed` is aborted, `signed` to
+ * `armed` look for the lock again (the commitment is never sent twice), a deal that had begun goes to its end reading. Over the
+ * grid the same, but `signed` is aborted too while capacity is to be reserved (nobody has committed yet), and a deal that had
+ * begun goes on to the end of its window, for its meter has counted meanwhile.
  */
 import { equalBytes, toHex } from '../bytes.ts'
 import { addressOf } from '../crypto/hash.ts'
@@ -30,194 +54,17 @@ import type { Verifier } from '../crypto/verify.ts'
 import { fail, ok, type Result } from '../result.ts'
 import { later } from '../time.ts'
 import { contractHash, decodeContract, type Party, type SignedContractFault, verifyHalf } from './contract.ts'
-import * as starting from './deal-start.ts'
 import {
   type Deal,
-  type DealKind,
   type Input,
   NO_FACTS,
   type Now,
   type Output,
+  type ReserveTerms,
   SIGN_MS,
-  STATES,
-  type State,
   type Step,
-  type TimerName,
 } from './deal-state.ts'
-import { type InputOf, ignore, type Rule, refuse } from './deal-step.ts'
-import * as stopping from './deal-stop.ts'
-import type { BodyOf } from './message.ts'
-
-export type Column = Exclude<Input['kind'], 'message' | 'timer'> | `peer ${DealKind}` | `timer ${TimerName}`
-
-type InputAt<C extends Column> = C extends `peer ${infer K extends DealKind}`
-  ? BodyOf<K>
-  : C extends `timer ${string}`
-    ? InputOf<'timer'>
-    : C extends Input['kind']
-      ? InputOf<C>
-      : never
-type Row = { readonly [C in Column]: Rule<InputAt<C>> }
-
-/** What comes late, twice or for somebody else is ignored in every state that has no use for it; the rest is refused. */
-const ANYWHERE: Row = {
-  half: ignore,
-  'handed-in': ignore,
-  'not-handed-in': ignore,
-  lock: ignore,
-  'lock-refused': ignore,
-  settlement: refuse,
-  facts: stopping.factsAtRest,
-  'signed-reading': refuse,
-  'no-reading': ignore,
-  metered: ignore,
-  'heartbeat-lost': ignore,
-  'meter-stale': ignore,
-  'broker-down': ignore,
-  fault: ignore,
-  stop: ignore,
-  restored: stopping.restoredEnded,
-  'peer accept': ignore,
-  'peer countersign': refuse,
-  'peer decline': refuse,
-  'peer committed': refuse,
-  'peer ready': refuse,
-  'peer started': refuse,
-  'peer heartbeat': ignore,
-  'peer stop': ignore,
-  'peer stopped': ignore,
-  'timer sign': ignore,
-  'timer start': ignore,
-  'timer start-by': ignore,
-  'timer end': ignore,
-  'timer unload': ignore,
-  'timer opening': ignore,
-  'timer retry': ignore,
-  'timer receipt-by': ignore,
-  'timer settle-by': ignore,
-}
-
-const AT_LEDGER = {
-  settlement: stopping.takeSettlement,
-  metered: stopping.noteMetered,
-  restored: stopping.restoredAtLedger,
-}
-const GIVEN_UP = { settlement: stopping.takeSettlement }
-
-const TABLE: { readonly [S in State]: Row } = {
-  proposed: {
-    ...ANYWHERE,
-    half: starting.takeOwnHalf,
-    'peer countersign': starting.takeCountersign,
-    'peer decline': stopping.heardDecline,
-    'peer stop': stopping.heardStopEarly,
-    'timer sign': stopping.tooLate,
-    'meter-stale': stopping.abort,
-    fault: stopping.abort,
-    stop: stopping.abort,
-    restored: stopping.restoredUnsigned,
-  },
-  signed: {
-    ...ANYWHERE,
-    'handed-in': starting.commitHandedIn,
-    'not-handed-in': starting.commitFailed,
-    'peer committed': starting.heardCommitted,
-    'peer ready': starting.readyBeforeCommitted,
-    'peer decline': stopping.heardDecline,
-    'peer stop': stopping.heardStopEarly,
-    'timer start-by': stopping.tooLate,
-    fault: stopping.abort,
-    stop: stopping.abort,
-    restored: stopping.restoredSigned,
-  },
-  escrowed: {
-    ...ANYWHERE,
-    lock: starting.judgeLock,
-    'lock-refused': stopping.abort,
-    'peer committed': ignore,
-    'peer ready': starting.noteReady,
-    'peer decline': stopping.heardDecline,
-    'peer stop': stopping.heardStopEarly,
-    'timer start-by': stopping.tooLate,
-    fault: stopping.abort,
-    stop: stopping.abort,
-    restored: stopping.restoredSigned,
-  },
-  armed: {
-    ...ANYWHERE,
-    facts: starting.factsArmed,
-    lock: starting.lockAgain,
-    'lock-refused': stopping.openNow,
-    settlement: stopping.paymentGone,
-    'signed-reading': starting.takeBegin,
-    'no-reading': starting.noBegin,
-    'peer committed': ignore,
-    'peer ready': starting.noteReady,
-    'peer started': starting.heardStarted,
-    'peer heartbeat': stopping.heartbeatArmed,
-    'peer decline': stopping.heardDecline,
-    'peer stop': stopping.heardStopEarly,
-    'heartbeat-lost': stopping.faultOnceEngaged,
-    'meter-stale': stopping.faultOnceEngaged,
-    'broker-down': stopping.faultOnceEngaged,
-    fault: stopping.openNow,
-    stop: stopping.openNow,
-    'timer start': starting.start,
-    'timer start-by': stopping.tooLate,
-    'timer end': stopping.tooLate,
-    restored: stopping.restoredArmed,
-  },
-  started: {
-    ...ANYWHERE,
-    facts: stopping.factsStarted,
-    metered: stopping.meteredStarted,
-    lock: starting.lockAgain,
-    'lock-refused': stopping.openNow,
-    settlement: stopping.paymentGone,
-    'peer committed': ignore,
-    'peer ready': ignore,
-    'peer started': ignore,
-    'peer heartbeat': stopping.heartbeatStarted,
-    'peer stop': stopping.heardStop,
-    'peer stopped': stopping.heardStopped,
-    'heartbeat-lost': stopping.openNow,
-    'meter-stale': stopping.openNow,
-    'broker-down': stopping.openNow,
-    fault: stopping.openNow,
-    stop: stopping.stopWanted,
-    'timer end': stopping.windowOver,
-    restored: stopping.restoredStarted,
-  },
-  stopped: {
-    ...ANYWHERE,
-    ...AT_LEDGER,
-    facts: stopping.factsStopped,
-    'signed-reading': stopping.takeEnd,
-    'no-reading': stopping.noEnd,
-    'handed-in': stopping.receiptHandedIn,
-    'not-handed-in': stopping.receiptRefused,
-    'peer started': ignore,
-    'peer heartbeat': stopping.heartbeatStopped,
-    'peer stop': stopping.heardStopAgain,
-    'peer stopped': stopping.sellerHasOpened,
-    'heartbeat-lost': stopping.openAgain,
-    'meter-stale': stopping.openAgain,
-    'broker-down': stopping.openAgain,
-    fault: stopping.openAgain,
-    'timer unload': stopping.unloadOver,
-    'timer opening': stopping.openingOver,
-    'timer retry': stopping.retry,
-    'timer receipt-by': stopping.askSettlement,
-    'timer settle-by': stopping.dispute,
-    restored: stopping.restoredStopped,
-  },
-  receipted: { ...ANYWHERE, ...AT_LEDGER, 'timer receipt-by': stopping.dispute, 'timer settle-by': stopping.dispute },
-  disputed: { ...ANYWHERE, ...AT_LEDGER, 'timer settle-by': stopping.askSettlement },
-  settled: { ...ANYWHERE, settlement: ignore },
-  refunded: { ...ANYWHERE, settlement: ignore },
-  aborted: { ...ANYWHERE, ...GIVEN_UP },
-  expired: { ...ANYWHERE, ...GIVEN_UP },
-}
+import { ruleOf } from './deal-table.ts'
 
 export interface Draft {
   readonly role: Party
@@ -226,6 +73,11 @@ export interface Draft {
   readonly buyerKey: Uint8Array
   /** The other party's COSE_Sign1, where it came first: in its `accept`. */
   readonly peerHalf?: Uint8Array
+  /**
+   * Over the grid: `false` where no distribution ledger is configured. Otherwise capacity is reserved first, held so long beyond
+   * the deal's last moment; absent: until that moment at least.
+   */
+  readonly reserve?: ReserveTerms | false
 }
 
 export type DraftFault =
@@ -234,7 +86,8 @@ export type DraftFault =
 
 /** A deal on agreed terms: the first thing that it wants is our signature. */
 export function openDeal(draft: Draft, now: Now, verifier: Verifier): Result<Step, DraftFault> {
-  const { role, bytes, sellerKey, buyerKey, peerHalf } = draft
+  const { reserve = { relayMarginMs: 0 }, ...rest } = draft
+  const { role, bytes, sellerKey, buyerKey, peerHalf } = rest
   const contract = decodeContract(bytes)
   if (!contract.ok) return contract
   for (const [party, key] of [
@@ -254,12 +107,14 @@ export function openDeal(draft: Draft, now: Now, verifier: Verifier): Result<Ste
     if (!half.ok) return half
   }
   const deal: Deal = {
-    ...draft,
+    ...rest,
+    ...(contract.value.to === undefined || reserve === false ? {} : { reserve }),
     contract: contract.value,
     hash: contractHash(bytes),
     state: 'proposed',
     phase: 'idle',
     escrow: false,
+    fee: false,
     peerReady: false,
     engaged: false,
     isolated: false,
@@ -275,8 +130,7 @@ export function step(deal: Deal, input: Input, now: Now, verifier: Verifier): St
     const fault = { code: 'deal.other-contract', expected: toHex(deal.hash), received: toHex(input.body.hash) }
     return { deal, outputs: [{ kind: 'refused', fault }] }
   }
-  const cell = TABLE[deal.state][columnOf(input)] as Rule<Input | BodyOf<DealKind>>
-  const after = cell(deal, input.kind === 'message' ? input.body : input, { now, verifier })
+  const after = ruleOf(deal, input)(deal, input.kind === 'message' ? input.body : input, { now, verifier })
   const openings = after.outputs.filter(output => output.kind === 'open')
   const others = after.outputs.filter(output => output.kind !== 'open')
   const outputs: Output[] = isNews(deal, after.deal)
@@ -285,22 +139,14 @@ export function step(deal: Deal, input: Input, now: Now, verifier: Verifier): St
   return { deal: after.deal, outputs }
 }
 
-/** The column of an input. */
-const columnOf = (input: Input): Column =>
-  input.kind === 'message' ? `peer ${input.body.kind}` : input.kind === 'timer' ? `timer ${input.name}` : input.kind
-
 /** What is not worth a line in the journal: it changes with every reading and heartbeat, and is not believed afterwards. */
-const VOLATILE: ReadonlySet<string> = new Set(['facts', 'peer', 'ownWh', 'peerWh'] satisfies (keyof Deal)[])
+const VOLATILE: ReadonlySet<string> = new Set([
+  'facts',
+  'peer',
+  'ownWh',
+  'peerWh',
+  'peerEnded',
+] satisfies (keyof Deal)[])
 
 const isNews = (before: Deal, after: Deal): boolean =>
   (Object.keys(after) as (keyof Deal)[]).some(key => !VOLATILE.has(key) && before[key] !== after[key])
-
-/** The table with the name of each cell's rule, for the eye and for the tests. */
-export const dealTable = (): readonly { readonly state: State; readonly cells: Readonly<Record<Column, string>> }[] =>
-  STATES.map(state => ({
-    state,
-    cells: Object.fromEntries(Object.entries(TABLE[state]).map(([column, cell]) => [column, cell.name])) as Record<
-      Column,
-      string
-    >,
-  }))

@@ -61,11 +61,21 @@ export function deliveredWh(begin: Reading, end: Reading, party: Party): Result<
     : ok(wholeBetween(from.value, to.value))
 }
 
-/** Where the payment must lie, by what this side knows: exactly where both meters are known and both receipts counted. */
+/** What one party's meter counted: all of the deal once its end was read, and until then what it can only exceed. */
+export interface Count {
+  readonly energy: WattHours
+  readonly final: boolean
+}
+
+/**
+ * Where the payment must lie, by what this side knows: over a direct line exactly, where the ends of both meters are known
+ * and both receipts counted. Over the grid a meter's count is parted among all its contracts of the window (deviation.ts), of which
+ * one side does not know the other's: then there is only a most.
+ */
 export function expectedPayment(
   contract: Contract,
-  own: WattHours | undefined,
-  peer: WattHours | undefined,
+  own: Count | undefined,
+  peer: Count | undefined,
   disputed: boolean,
 ): { readonly least: Money; readonly most: Money } {
   const cost = (...energies: readonly (WattHours | undefined)[]) =>
@@ -77,11 +87,14 @@ export function expectedPayment(
       contract.price,
     )
   const none = micros(0n)
-  const both = cost(own, peer)
+  const known = contract.to === undefined && own !== undefined && peer !== undefined
+  const least = known ? cost(own.energy, peer.energy) : none
+  // The other side's last word may be lost with a broker, and its receipt on the ledger all the same.
+  const [ownMost, peerMost] = [own, peer].map(count => (count?.final ? count.energy : undefined))
   // One receipt only: ours or theirs, whichever came, so at most the larger of the two counts and at least the smaller.
   if (disputed) {
-    const [a, b] = [cost(own), cost(peer)]
-    return { least: own === undefined || peer === undefined ? none : both, most: a > b ? a : b }
+    const [a, b] = [cost(ownMost), cost(peerMost)]
+    return { least, most: a > b ? a : b }
   }
-  return { least: own === undefined || peer === undefined ? none : both, most: both }
+  return { least, most: cost(ownMost, peerMost) }
 }

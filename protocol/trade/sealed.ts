@@ -6,19 +6,13 @@
  *
  * Each side checks the other's envelopes before it signs, and both keep them: `evidence` says which they were.
  */
+
 import { concat, equalBytes, utf8 } from '../bytes.ts'
-import {
-  assemble,
-  type CoseFault,
-  kidOf,
-  parseSign1,
-  protectedHeader,
-  toBeSigned,
-  verifySign1,
-} from '../crypto/cose.ts'
+import { assemble, type CoseFault, parseSign1, toBeSigned, verifySign1 } from '../crypto/cose.ts'
 import { sha256 } from '../crypto/hash.ts'
 import type { Verifier } from '../crypto/verify.ts'
 import { algOfKey } from '../identity/key.ts'
+import { signerHeader } from '../identity/signer-header.ts'
 import type { WattHours } from '../quantity.ts'
 import { big, bytes, encodeAs, record } from '../record.ts'
 import { fail, type Result } from '../result.ts'
@@ -42,18 +36,13 @@ export type SealedFault = CoseFault | { readonly code: 'sealed.other-receipt' }
 export const sealedEvidence = (hashes: readonly [Uint8Array, Uint8Array, Uint8Array, Uint8Array]): Uint8Array =>
   sha256(concat(...hashes))
 
-function headerOf(publicKey: Uint8Array): Uint8Array {
-  const alg = algOfKey(publicKey) ?? 'EdDSA'
-  return protectedHeader(alg, kidOf(alg, publicKey))
-}
-
 /** What one party's account key signs. */
 export const sealedToSign = (receipt: SealedReceipt, publicKey: Uint8Array): Uint8Array =>
-  toBeSigned(headerOf(publicKey), encodeAs(codec, receipt), CONTEXT)
+  toBeSigned(signerHeader(publicKey), encodeAs(codec, receipt), CONTEXT)
 
 /** One party's half. */
 export const assembleSealed = (receipt: SealedReceipt, publicKey: Uint8Array, signature: Uint8Array): Uint8Array =>
-  assemble(headerOf(publicKey), encodeAs(codec, receipt), signature)
+  assemble(signerHeader(publicKey), encodeAs(codec, receipt), signature)
 
 /** Whether `sign1` is this key's signature over exactly this receipt. */
 export function verifySealed(

@@ -1,5 +1,5 @@
 /** What transactions about meters and roles carry. */
-import { flag, record, word } from '../../record.ts'
+import { bytes, flag, record, word } from '../../record.ts'
 import { address, meterFacts, meterId, name, price, ROLE_NAMES, signingKey, time } from '../fields.ts'
 
 export const registryBodies = {
@@ -15,6 +15,8 @@ export const registryBodies = {
   ),
   /** From here on no reading of this meter counts, whenever it was taken. */
   revoke: record({ meterId: [1, meterId] }),
+  /** The regulator's word that no contract of this meter begins from then on, or until a moment. */
+  suspend: record({ meterId: [1, meterId], from: [2, time] }, { until: [3, time] }),
   /** The regulator's bounds of a price per kWh, for contracts committed from a block time on. */
   band: record({ from: [1, time], floor: [2, price], ceiling: [3, price] }),
   /** The operator's word that an account holds a role from now on, or no longer. */
@@ -23,4 +25,6 @@ export const registryBodies = {
     holder: [2, address],
     held: [3, flag],
   }),
+  /** A registrar's public key for certificates of this slot and side: a modulus; the exponent is 65537. */
+  issuerKey: record({ slot: [1, time], side: [2, word('bid', 'offer')], modulus: [3, bytes(256, 512)] }),
 } as const

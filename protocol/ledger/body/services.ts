@@ -1,13 +1,13 @@
 /** What transactions about agreements, plans, demand response, points and groups carry. */
 import { flag, integer, list, record, text, word } from '../../record.ts'
 import { address, energy, envelope, hash32, meterId, name, price } from '../fields.ts'
-import { agreementTerms, eventTerms, plan, someEnergy } from '../service-tables.ts'
+import { agreementChoice, agreementTerms, eventTerms, plan, someEnergy } from '../service-tables.ts'
 
 const MAX_SLOT = 2 ** 40
 
 export const serviceBodies = {
   /** A standing agreement, offered to a store by the meter's owner. */
-  propose: record(agreementTerms),
+  propose: record(agreementTerms, agreementChoice),
   /** The store's answer; why, where it rejects. */
   answer: record({ agreement: [1, hash32], accepted: [2, flag] }, { reason: [3, text(/^[\x20-\x7e]{1,120}$/)] }),
   /** Either side's notice; an offer that was not answered is withdrawn at once. */
@@ -37,8 +37,11 @@ export const serviceBodies = {
     end: [4, envelope],
     contexts: [5, list(envelope, 1, 2)],
   }),
-  /** Points for the seller of a deal that was settled by both sides. */
-  issue: record({ deal: [1, hash32] }),
+  /**
+   * Points for the seller of a deal that was settled by both sides; or, of a store's own sale, for whoever had put in so much of
+   * what it gave.
+   */
+  issue: record({ deal: [1, hash32] }, { amount: [2, someEnergy], holder: [3, address] }),
   /** Points that are no more: their issuer owes what it promised for them. */
   redeem: record({ issuer: [1, address], amount: [2, someEnergy] }),
   found: record({ group: [1, name] }),

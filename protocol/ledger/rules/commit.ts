@@ -1,6 +1,8 @@
 /**
- * The buyer's commitment to pay: the contract's cost moves from the buyer's balance into the deal, and the time on the line
- * and on both meters is taken, so that nothing is sold twice.
+ * The buyer's commitment to pay: the contract's cost moves from the buyer's balance into the deal. Over a direct line the
+ * time on the line and on both meters is taken, so that nothing is sold twice. Over the grid (`to`: the node of the buyer's
+ * meter, `line` that of the seller's) each meter's window is shared by its contracts: see windows.ts; the commitment comes
+ * before the window begins, as nobody buys what has flowed already.
  */
 import { equalBytes, toHex } from '../../bytes.ts'
 import { costCeil } from '../../quantity.ts'
@@ -15,7 +17,9 @@ import type { Table } from '../table.ts'
 import { ACCOUNTS, BOOKED_LINES, BOOKED_METERS, type Bookings, DEALS, MAX_WINDOWS_AHEAD, METERS } from '../tables.ts'
 import type { BodyOf } from '../tx.ts'
 import { bandAt } from './band.ts'
+import { suspendedAt } from './registry.ts'
 import { checkReservation, MAX_AHEAD_MS } from './reservation.ts'
+import { bookWindows, checkLineMeters, checkWindows, releaseWindows } from './windows.ts'
 
 /** The three things whose time a deal takes. */
 const takenBy = (deal: { line: string; sellerMeter: string; buyerMeter: string }) =>
@@ -44,7 +48,13 @@ export function applyCommit(
   if (contract.end > time + MAX_AHEAD_MS) {
     return refuse('ledger.window-far', { end: contract.end, latest: time + MAX_AHEAD_MS })
   }
-  const { price } = contract
+  const { price, to } = contract
+  if (to !== undefined && contract.start < time) {
+    return refuse('ledger.window-begun', { start: contract.start, now: time })
+  }
+  // What both sign is only their word, and over the grid a meter's count is shared with contracts of others.
+  if (to !== undefined && contract.receipts === 'sealed')
+    return refuse('ledger.sealed-grid', { line: contract.line, to })
   const band = bandAt(draft, time)
   if (band !== undefined && (price < band.floor || price > band.ceiling)) {
     return refuse('ledger.price-band', { price, floor: band.floor, ceiling: band.ceiling })
@@ -57,9 +67,9 @@ export function applyCommit(
   const buyer = draft.get(ACCOUNTS, accountId(contract.buyer))
   if (seller === undefined || buyer === undefined)
     return refuse('ledger.no-account', { seller: toHex(contract.seller) })
-  for (const [meterId, owner] of [
-    [contract.sellerMeter, contract.seller],
-    [contract.buyerMeter, contract.buyer],
+  for (const [meterId, owner, line] of [
+    [contract.sellerMeter, contract.seller, contract.line],
+    [contract.buyerMeter, contract.buyer, to ?? contract.line],
   ] as const) {
     const meter = draft.get(METERS, meterId)
     if (meter === undefined) return refuse('ledger.meter-unknown', { meterId })
@@ -67,11 +77,12 @@ export function applyCommit(
     if (!equalBytes(meter.owner, owner)) {
       return refuse('ledger.meter-owner', { meterId, enrolled: toHex(meter.owner), contract: toHex(owner) })
     }
-    if (meter.line !== contract.line) {
-      return refuse('ledger.meter-line', { meterId, enrolled: meter.line, contract: contract.line })
-    }
+    if (meter.line !== line) return refuse('ledger.meter-line', { meterId, enrolled: meter.line, contract: line })
+    const suspended = suspendedAt(meter, contract.start)
+    if (suspended !== undefined)
+      return refuse('ledger.meter-suspended', { meterId, start: contract.start, ...suspended })
   }
-  const free = checkFree(draft, contract)
+  const free = to === undefined ? checkFree(draft, contract) : checkWindows(draft, contract)
   if (!free.ok) return free
   const receiptBy = later(contract.end, contract.receiptWindowMs)
   const settleBy = later(receiptBy, contract.disputeWindowMs)
@@ -101,7 +112,12 @@ export function applyCommit(
     price,
   }
   const mode = contract.receipts === undefined ? {} : { receipts: contract.receipts }
-  draft.put(DEALS, id, { state: 'locked', ...terms, escrow, receiptBy, settleBy, height, ...mode })
+  const over = to === undefined ? {} : { to }
+  draft.put(DEALS, id, { state: 'locked', ...terms, escrow, receiptBy, settleBy, height, ...mode, ...over })
+  if (to !== undefined) {
+    bookWindows(draft, contract, hash)
+    return ok(hash)
+  }
   for (const [table, key] of takenBy(contract)) {
     const { free, windows } = bookingsOf(draft, table, key)
     draft.put(table, key, { free, windows: [...windows, { deal: hash, start, end }] })
@@ -113,6 +129,8 @@ const bookingsOf = (draft: Draft, table: Table<Bookings>, key: string): Bookings
   draft.get(table, key) ?? { free: 0 as Instant, windows: [] }
 
 function checkFree(draft: Draft, contract: Contract): Result<void, LedgerFault> {
+  const meters = checkLineMeters(draft, contract)
+  if (!meters.ok) return meters
   for (const [table, key] of takenBy(contract)) {
     const { free, windows } = bookingsOf(draft, table, key)
     if (contract.start < free) return refuse('ledger.sold', { what: key, start: contract.start, free })
@@ -130,6 +148,7 @@ function checkFree(draft: Draft, contract: Contract): Result<void, LedgerFault> 
  * of a window that was stopped early.
  */
 export function releaseBookings(draft: Draft, deal: DealRecord, hash: Uint8Array): void {
+  if (deal.to !== undefined) return releaseWindows(draft, deal)
   for (const [table, key] of takenBy(deal)) {
     const { free, windows } = bookingsOf(draft, table, key)
     draft.put(table, key, {

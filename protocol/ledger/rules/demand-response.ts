@@ -165,7 +165,7 @@ function applyReport(draft: Draft, sender: Uint8Array, body: BodyOf<'report'>, a
     end: { earliest: end, latest: Math.min(end, applying.time) + READING_SLACK_MS },
   })
   if (!readings.ok) return readings
-  const taken = readings.value
+  const taken = readings.value.receipt
   const saved = taken.energy < baseline ? wattHours(baseline - taken.energy) : wattHours(0n)
   const paid = costFloor(saved < most ? saved : most, price)
   credit(draft, accountId(owner), paid)

@@ -1,6 +1,13 @@
 /**
- * One side's energy receipt: what its own line meter counted between a begin and an end reading, both signed under the
- * metering key that is enrolled for that meter and both naming this contract as their session.
+ * One side's energy receipt: what its own meter counted between a begin and an end reading, both signed under the metering
+ * key that is enrolled for that meter and both naming this contract as their session, with the node where the meter hangs.
+ *
+ *                  meter         session's line                      begin                 end
+ *     direct line  line meter    the contract's line                 in the window         in the window, after begin
+ *     grid         grid meter    seller's: `line`; buyer's: `to`     at the window's start at the window's end
+ *
+ * each within READING_SLACK_MS. The seller's direction is export, the buyer's import. Over the grid nothing opens early:
+ * the readings bound the whole window, and registers counted in another window of the meter are refused (windows.ts).
  */
 import { equalBytes, toHex } from '../../bytes.ts'
 import { milliwattHours, wholeWattHours } from '../../quantity.ts'
@@ -8,12 +15,13 @@ import { registerEnergy } from '../../reading/reading.ts'
 import { type VerifiedContext, type VerifiedReading, verifyContext, verifyReadingIn } from '../../reading/verify.ts'
 import { ok, type Result } from '../../result.ts'
 import { OBIS } from '../../telegram/obis.ts'
-import type { ReceiptRecord } from '../deal-record.ts'
+import type { DealRecord, ReceiptRecord } from '../deal-record.ts'
 import { type LedgerFault, refuse } from '../fault.ts'
 import type { Applying } from '../kind.ts'
 import type { Draft, State } from '../state.ts'
 import { DEALS, METERS } from '../tables.ts'
 import type { BodyOf } from '../tx.ts'
+import { type Counted, countReceipt } from './windows.ts'
 
 /**
  * How far outside the contract's window, or ahead of block time, a reading may be taken. Contacts move inside the window;
@@ -43,20 +51,35 @@ export function applyReceipt(
   if (applying.time >= deal.settleBy) {
     return refuse('ledger.receipt-late', { deal: id, settleBy: deal.settleBy, now: applying.time })
   }
-  const latest = Math.min(deal.end, applying.time) + READING_SLACK_MS
-  const inside = { earliest: deal.start - READING_SLACK_MS, latest }
-  const receipt = judgeReadings(draft, body, applying, {
-    meterId: selling ? deal.sellerMeter : deal.buyerMeter,
+  const meterId = selling ? deal.sellerMeter : deal.buyerMeter
+  const judged = judgeReadings(draft, body, applying, {
+    meterId,
     session: body.deal,
-    line: deal.line,
+    line: selling ? deal.line : (deal.to ?? deal.line),
     // Energy sent into the line counts as export at the seller's end, taken from it as import at the buyer's.
     direction: selling ? 'export' : 'import',
-    begin: inside,
-    end: inside,
+    ...spansOf(deal, applying.time),
   })
-  if (!receipt.ok) return receipt
-  draft.put(DEALS, id, { ...deal, [slot]: receipt.value })
+  if (!judged.ok) return judged
+  const { receipt, counted } = judged.value
+  if (deal.to !== undefined) {
+    const taken = countReceipt(draft, deal, meterId, counted, applying.time)
+    if (!taken.ok) return taken
+  }
+  draft.put(DEALS, id, { ...deal, [slot]: receipt })
   return ok(body.deal)
+}
+
+/** When the readings of a deal may be taken, for a receipt at a block time. */
+function spansOf({ start, end, to }: DealRecord, now: number): Pick<Wanted, 'begin' | 'end'> {
+  const latest = Math.min(end, now) + READING_SLACK_MS
+  const inside = { earliest: start - READING_SLACK_MS, latest }
+  return to === undefined
+    ? { begin: inside, end: inside }
+    : {
+        begin: { ...inside, latest: Math.min(start, now) + READING_SLACK_MS },
+        end: { ...inside, earliest: end - READING_SLACK_MS },
+      }
 }
 
 /** What a pair of readings has to be of. */
@@ -76,13 +99,19 @@ interface Span {
   readonly latest: number
 }
 
+/** A receipt, and the registers that it stands on. */
+interface Judged {
+  readonly receipt: ReceiptRecord
+  readonly counted: Counted
+}
+
 /** What a meter counted between two readings, if they are signed by it and of what is wanted. */
 export function judgeReadings(
   state: State,
   body: Pick<BodyOf<'receipt'>, 'begin' | 'end' | 'contexts'>,
   { verifier }: Applying,
   wanted: Wanted,
-): Result<ReceiptRecord, LedgerFault> {
+): Result<Judged, LedgerFault> {
   const { meterId, line, direction } = wanted
   const meter = state.get(METERS, meterId)
   if (meter === undefined) return refuse('ledger.meter-unknown', { meterId })
@@ -136,5 +165,6 @@ export function judgeReadings(
   }
   const energy = wholeWattHours(milliwattHours(to - from))
   if (energy > MAX_COUNTED_WH) return refuse('ledger.reading-register', { obis, energy, most: MAX_COUNTED_WH })
-  return ok({ energy, begin: begin.hash, end: end.hash, stopped: end.reading.time })
+  const receipt = { energy, begin: begin.hash, end: end.hash, stopped: end.reading.time }
+  return ok({ receipt, counted: { energy, from, to } })
 }

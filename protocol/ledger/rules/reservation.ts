@@ -8,22 +8,27 @@
  *               release   with the proof that there is no deal after its window: all goes back
  *               expiry    the deal's last moment and the relay margin are over: all goes back
  *
+ * The fee is the sum of the path's tariffs at the window's start, or the price in the distributor's own signed offer for this
+ * very contract, without which nothing is reserved where a line of the path requires one: see lines.ts for the path.
+ *
  * Nothing ends a reservation before its contract's window is over but the deal's own end, so a proof that it was held
  * is good for a commitment however old it is: commitments end with the window. Who has to be paid has the relay margin
  * to say so; money and capacity of a deal that nobody speaks of, or of a ledger that is not believed, come free at expiry.
  */
 import { equalBytes, toHex } from '../../bytes.ts'
-import { costCeil, costFloor, micros, type WattHours, wattHours } from '../../quantity.ts'
+import { costCeil, costFloor, micros, type Price, type WattHours, wattHours } from '../../quantity.ts'
 import { ok, type Result } from '../../result.ts'
 import { type Instant, later } from '../../time.ts'
 import { contractHash, decodeContract } from '../../trade/contract.ts'
+import { verifyFeeOffer } from '../../trade/fee-offer.ts'
 import { dealKey, decodeDealRecord } from '../deal-record.ts'
 import { type LedgerFault, refuse } from '../fault.ts'
 import type { Applying } from '../kind.ts'
 import { decodeReservation, PEERS, RESERVATIONS, type Reservation, reservationKey } from '../network-tables.ts'
 import { accountId, credit, type Draft, debit, type State } from '../state.ts'
+import { ACCOUNTS } from '../tables.ts'
 import type { BodyOf } from '../tx.ts'
-import { giveCapacity, pathOf, priceOf, takeCapacity } from './lines.ts'
+import { distributorOf, giveCapacity, offerRequiredBy, pathBetween, pathOf, priceOf, takeCapacity } from './lines.ts'
 import { provenAbsence, provenValue } from './peers.ts'
 
 /**
@@ -35,12 +40,13 @@ export const MAX_AHEAD_MS = 8 * 86_400_000
 export function applyReserve(
   draft: Draft,
   sender: Uint8Array,
-  { contract: bytes, feeMost }: BodyOf<'reserve'>,
-  { time }: Applying,
+  { contract: bytes, feeMost, offer }: BodyOf<'reserve'>,
+  applying: Applying,
 ): Result<Uint8Array, LedgerFault> {
+  const { time } = applying
   const decoded = decodeContract(bytes)
   if (!decoded.ok) return refuse('ledger.contract', { reason: decoded.fault.code })
-  const { chainId, line, seller, buyer, start, end, energy, ...windows } = decoded.value
+  const { chainId, line, to, seller, buyer, start, end, energy, ...windows } = decoded.value
   const peer = draft.get(PEERS, chainId)
   if (peer === undefined) return refuse('ledger.peer-unknown', { chainId })
   const hash = contractHash(bytes)
@@ -51,21 +57,31 @@ export function applyReserve(
   if (end > time + MAX_AHEAD_MS) return refuse('ledger.window-far', { end, latest: time + MAX_AHEAD_MS })
   if (draft.get(RESERVATIONS, id) !== undefined) return refuse('ledger.reserved', { deal: id })
 
-  const path = pathOf(draft, line)
-  if (!path.ok) return path
-  const cost = priceOf(draft, path.value, start)
+  const way = wayOf(draft, line, to)
+  if (!way.ok) return way
+  const paidTo = distributorOf(draft, way.value.path, line)
+  if (!paidTo.ok) return paidTo
+  const distributor = paidTo.value
+  const requiredBy = offerRequiredBy(draft, way.value.path)
+  if (requiredBy !== undefined && offer === undefined)
+    return refuse('ledger.offer-required', { deal: id, line: requiredBy, distributor: toHex(distributor) })
+  const cost: Result<{ readonly price: Price; readonly until?: Instant }, LedgerFault> =
+    offer === undefined
+      ? priceOf(draft, way.value.path, start)
+      : offeredPrice(draft, offer, hash, distributor, applying)
   if (!cost.ok) return cost
-  const { price, distributor } = cost.value
+  const { price, until } = cost.value
   const escrow = costCeil(energy, price)
   if (escrow > feeMost) return refuse('ledger.fee-limit', { fee: escrow, most: feeMost })
-  const taken = { path: path.value, start, end, energy }
+  const taken = { ...way.value, start, end, energy }
   const room = takeCapacity(draft, taken, time)
   if (!room.ok) return room
   const paid = debit(draft, accountId(sender), escrow)
   if (!paid.ok) return paid
   const settleBy = later(end, windows.receiptWindowMs + windows.disputeWindowMs)
   const expires = later(settleBy, peer.relayMarginMs)
-  const terms = { chainId, ...taken, price, escrow, payer: sender, distributor, expires }
+  const offered = requiredBy === undefined || until === undefined ? {} : { offered: until }
+  const terms = { chainId, ...taken, price, escrow, payer: sender, distributor, expires, ...offered }
   draft.put(RESERVATIONS, id, { state: 'held', ...terms })
   return ok(hash)
 }
@@ -122,6 +138,36 @@ export function expireReservation(draft: Draft, id: string, time: Instant): void
   const reservation = draft.get(RESERVATIONS, id)
   if (reservation?.state !== 'held' || reservation.expires > time) return
   closeReservation(draft, id, reservation, 'released', wattHours(0n), time)
+}
+
+/** A contract's lines: all above a direct line, over the grid those between two nodes. */
+function wayOf(
+  state: State,
+  line: string,
+  to: string | undefined,
+): Result<Pick<Reservation, 'path' | 'up'>, LedgerFault> {
+  if (to !== undefined) return pathBetween(state, line, to)
+  const path = pathOf(state, line)
+  return path.ok ? ok({ path: path.value }) : path
+}
+
+/** The price that the path's own distributor signed for this contract. */
+function offeredPrice(
+  state: State,
+  bytes: Uint8Array,
+  hash: Uint8Array,
+  distributor: Uint8Array,
+  { time, verifier }: Applying,
+): Result<{ readonly price: Price; readonly until: Instant }, LedgerFault> {
+  const { publicKey } = state.get(ACCOUNTS, accountId(distributor))!
+  const offer = verifyFeeOffer(bytes, publicKey, verifier)
+  if (!offer.ok) {
+    return refuse('ledger.fee-offer-signature', { distributor: toHex(distributor), reason: offer.fault.code })
+  }
+  const { contract, price, until } = offer.value
+  if (!equalBytes(contract, hash)) return refuse('ledger.fee-offer', { deal: toHex(hash), offered: toHex(contract) })
+  if (until <= time) return refuse('ledger.fee-offer', { deal: toHex(hash), until, now: time })
+  return ok({ price, until })
 }
 
 function closeReservation(

@@ -9,15 +9,15 @@ import { ACCOUNTS, ROLES } from '../tables.ts'
 import type { BodyOf } from '../tx.ts'
 
 /**
- * enroller: enrols and revokes meters. regulator: sets the price band. distributor: line capacities and fees.
+ * enroller: enrols and revokes meters. regulator: sets the price band, suspends meters. distributor: line capacities and fees.
  * storage, community, aggregator: run a store, a community's gateway, demand response. validator: joins as one.
- * issuer: reward points.
+ * issuer: reward points. registrar: publishes the keys that certify one-time keys. mint: publishes the keys of blind coins.
  */
 export type Role = (typeof ROLE_NAMES)[number]
 
 const NO_DATA = new Uint8Array(0)
 
-const roleId = (role: Role, holder: Uint8Array): string => `${role}/${toHex(holder)}`
+export const roleId = (role: Role, holder: Uint8Array): string => `${role}/${toHex(holder)}`
 
 /** Whether an account holds a role now. */
 export const hasRole = (state: State, role: Role, holder: Uint8Array): boolean =>
