@@ -117,10 +117,59 @@ export interface Relay {
   close(): Promise<void>
 }
 
+/** The control pilot's states of IEC 61851-1: A no car, B car, C charging, D charging with ventilation, E no pilot, F fault. */
+export type PilotState = 'A' | 'B' | 'C' | 'D' | 'E' | 'F'
+
+/** What a charger says of itself; what it does not say, or not certainly, is absent. */
+export interface ChargerStatus {
+  readonly state: PilotState
+  /** The limit that it holds itself to, per phase in mA; 0 where it does not let the car charge. */
+  readonly limitMa?: number
+  /** Phases that its contactor would close. */
+  readonly phases?: 1 | 3
+  /** Measured per phase, in mA. */
+  readonly currentsMa?: readonly number[]
+  readonly takenMono: Mono
+}
+
+/** What a charger does when this agent falls silent. */
+export type OnAgentSilence =
+  | { readonly kind: 'falls-back'; readonly withinMs: number; readonly toMa: number; readonly by: string }
+  | { readonly kind: 'keeps'; readonly allowUnsupervised: true }
+
+/** One charging point. A limit must be set anew at least every half of `onAgentSilence.withinMs`. */
+export interface Charger {
+  readonly name: string
+  /** The controller, as the configuration names it. */
+  readonly controller: string
+  readonly onAgentSilence: OnAgentSilence
+  /** The most that the wiring behind it carries, per phase in mA. */
+  readonly mostMa: number
+  /** Limits are multiples of this; in between they are rounded down. */
+  readonly stepMa: number
+  /** A look that began after this call. A state that the controller's manual does not know is a fault, never a state. */
+  status(): Promise<Result<ChargerStatus>>
+  /**
+   * 0 (no charging) or 6,000 to `mostMa` per phase; anything between is `charger.limit` and nothing is sent. Resolves with
+   * the limit that the charger acknowledged; one that reads back otherwise is `charger.not-taken`.
+   */
+  setLimit(ma: number): Promise<Result<number>>
+  /** Absent where the controller cannot. Only while no car is charging. */
+  setPhases?(phases: 1 | 3): Promise<Result<void>>
+  /** Sends 0 and lets the line go. Safe to call more than once. */
+  close(): Promise<void>
+}
+
+/** What a broker does with a message beside handing it on. */
+export interface Kept {
+  /** It keeps the message for later subscribers. */
+  readonly retain?: boolean
+}
+
 /** Publish and subscribe, over one broker or several at once. Delivery may lose, repeat and reorder. */
 export interface Bus {
-  /** Hands the message to every broker that is up; a fault when none is. */
-  publish(topic: string, payload: Uint8Array): Promise<Result<void>>
+  /** Hands the message to every broker that is up; a fault when none is up. */
+  publish(topic: string, payload: Uint8Array, how?: Kept): Promise<Result<void>>
   /** Exact topics only. The handler hears one copy from each broker; whoever listens drops duplicates. */
   subscribe(topic: string, handler: (payload: Uint8Array) => void): Promise<Result<void>>
   /** Brokers connected now, and configured. */
@@ -131,8 +180,8 @@ export interface Bus {
 /** One full node's RPC, trusted for nothing: what it says is verified by protocol/light. */
 export interface LedgerRpc {
   readonly name: string
-  /** The newest height this node has, and what it claims of itself. */
-  status(): Promise<Result<{ readonly chainId: string; readonly height: bigint }>>
+  /** The newest height this node has, and what it claims of itself; `node` is its name among nodes, where it gives one. */
+  status(): Promise<Result<{ readonly chainId: string; readonly height: bigint; readonly node?: string }>>
   /** Header, commit and the complete validator set at a height, parsed but not verified. */
   lightBlock(height: bigint): Promise<Result<LightBlock>>
   /** State under a key after block `height` (proof against the AppHash in header height + 1). No value means absent. */

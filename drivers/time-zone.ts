@@ -3,6 +3,9 @@ import type { OffsetAt } from '../protocol/reading/calendar.ts'
 
 const MINUTE_MS = 60_000
 
+/** The IANA name of this machine's. */
+export const systemZone = (): string => new Intl.DateTimeFormat().resolvedOptions().timeZone
+
 /** Of a zone by its IANA name, as in `Europe/Berlin`; without one, of this machine. Throws on a name that is none. */
 export function zoneOffset(timeZone?: string): OffsetAt {
   const format = new Intl.DateTimeFormat('en-US', {

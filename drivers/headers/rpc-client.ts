@@ -122,7 +122,8 @@ export function createRpcClient({ url, timeoutMs = TIMEOUT_MS, limit = LIMIT }: 
       const chainId = isObject(node) ? node['network'] : undefined
       const height = isObject(sync) ? heightOf(sync['latest_block_height']) : undefined
       if (typeof chainId !== 'string' || height === undefined) return bad('status', 'no network or height')
-      return ok({ chainId, height })
+      const id = isObject(node) ? node['id'] : undefined
+      return ok({ chainId, height, ...(typeof id === 'string' && /^[0-9a-fA-F]{40}$/.test(id) ? { node: id } : {}) })
     },
 
     async lightBlock(height): Promise<Answer<LightBlock>> {

@@ -3,6 +3,8 @@ export type RpcFault =
   | { readonly code: 'rpc.unreachable'; readonly node: string; readonly why: string }
   | { readonly code: 'rpc.timeout'; readonly node: string; readonly afterMs: number }
   | { readonly code: 'rpc.too-long'; readonly node: string; readonly limit: number }
+  /** More values than any answer of a ledger has. */
+  | { readonly code: 'rpc.too-many'; readonly node: string; readonly limit: number }
   /** An answer that is none: not JSON-RPC, or a field that is not what its place says. */
   | { readonly code: 'rpc.answer'; readonly node: string; readonly method: string; readonly reason: string }
   /** The node says no, in its own words. */

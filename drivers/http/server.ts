@@ -5,12 +5,15 @@
  * listener. It binds to the loopback interface unless told otherwise, and then answers only requests that were
  * addressed to this machine by a loopback name, so that no web page elsewhere can reach it through a name that it controls.
  */
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { concat, utf8 } from '../../protocol/bytes.ts'
+import type { BucketSize } from '../../protocol/crypto/bucket.ts'
 import { fail, ok, type Result } from '../../protocol/result.ts'
+import type { Mono } from '../../protocol/time.ts'
 import type { Cancel } from '../ports.ts'
+import { createPeerBuckets, type PeerBuckets, peerOf } from './peer-buckets.ts'
 import { acceptSocket, refuseSocket, type SocketAnswer } from './websocket.ts'
 
 export interface HttpRequest {
@@ -18,16 +21,56 @@ export interface HttpRequest {
   readonly path: string
   readonly query: URLSearchParams
   readonly body: Uint8Array
+  /** As `peerOf` names it. */
+  readonly peer?: string
+  readonly cookie?: string
+  /**
+   * Sent as JSON by no page of another origin, and by whom the gate knows; where there is no gate, by a program of this machine
+   * to a loopback name: the least that is asked of what changes something.
+   */
+  readonly local?: boolean
+}
+
+/** A request before its body is read: what there is to decide by whether it is answered. */
+export interface Knock {
+  readonly method: string
+  readonly path: string
+  readonly authorization: string | undefined
+  readonly cookie: string | undefined
+  /** No page of another origin sent it, as its browser says; programs say nothing. */
+  readonly sameOrigin: boolean
+  /** A person who follows a link or types an address: HTML is understood. */
+  readonly wantsPage: boolean
+}
+
+/** Let through, `known` where it has shown that it may ask; or what it is told instead. */
+export type Admission = { readonly kind: 'admitted'; readonly known: boolean } | HttpReply
+
+/** What one peer can take from the others, and all from the program that serves them. Whom the gate knows takes nothing. */
+export interface PeerLimits {
+  readonly connections: number
+  /** Requests. */
+  readonly each: BucketSize
+  readonly all: BucketSize
+  /** By whose time the buckets fill again; this machine's where left out. */
+  readonly mono?: () => Mono
 }
 
 /** One listener of server-sent events. */
 export interface EventSink {
   /** `data` may hold several lines. A listener that cannot keep up is disconnected; it will come back by itself. */
   send(event: string, data: string): void
+  /** Ends the stream; `start`'s answer is then called as when the listener goes by itself. */
+  end(): void
 }
 
 export type HttpReply =
-  | { readonly kind: 'json'; readonly status: number; readonly value: unknown }
+  | {
+      readonly kind: 'json'
+      readonly status: number
+      readonly value: unknown
+      readonly headers?: Readonly<Record<string, string>>
+    }
   | {
       readonly kind: 'bytes'
       readonly status: number
@@ -49,6 +92,9 @@ export interface HttpOptions {
   readonly routes: Readonly<Record<string, Handler>>
   /** Web sockets by path: what answers each of their messages. */
   readonly sockets?: Readonly<Record<string, SocketAnswer>>
+  /** Decides on each request. With one, any host name is answered to: what the gate asks for, no foreign name's page has. */
+  readonly gate?: (knock: Knock) => Admission
+  readonly perPeer?: PeerLimits
   /** Bytes of a body, and of a web socket's message. */
   readonly bodyLimit?: number
   /** Hears what a handler threw: our own bug, of which the client is told nothing but 500. */
@@ -84,13 +130,30 @@ const FETCH_TIMEOUT_MS = 120_000
 const MAX_EVENT_BACKLOG = 256 * 1024
 const LOOPBACK = ['127.0.0.1', '::1', 'localhost']
 
+/**
+ * On every answer: it is what its type says, is kept nowhere, runs nothing, and no page of another origin may frame, embed or
+ * hold it. `same-origin`, because under `no-referrer` a browser names no origin with a form either.
+ */
+const GUARDED = {
+  'x-content-type-options': 'nosniff',
+  'cache-control': 'no-store',
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+  'referrer-policy': 'same-origin',
+  'cross-origin-opener-policy': 'same-origin',
+  'cross-origin-resource-policy': 'same-origin',
+} as const
+
+const isLoopback = (host: string): boolean => LOOPBACK.includes(host)
+
 export function serveHttp(options: HttpOptions): Promise<Result<HttpServer, ListenFault>> {
   const { port, host = '127.0.0.1' } = options
+  const { perPeer } = options
   const unfetched: Unfetched = { bytes: 0 }
+  const buckets = perPeer && createPeerBuckets(perPeer.each, perPeer.all)
   const server = createServer(
     { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS, connectionsCheckingInterval: 1000 },
     (request, response) => {
-      answer(options, request, response, unfetched).catch(error => {
+      answer(options, request, response, unfetched, buckets).catch(error => {
         options.onBug(error)
         if (response.headersSent) response.destroy()
         else writeReply(request, response, problem(500, 'internal error'), unfetched)
@@ -98,6 +161,9 @@ export function serveHttp(options: HttpOptions): Promise<Result<HttpServer, List
     },
   )
   server.maxConnections = MAX_CONNECTIONS
+  // As many listeners as answers wait on a connection: `unfetched` bounds them.
+  server.on('connection', socket => socket.setMaxListeners(0))
+  if (perPeer !== undefined) limitConnections(server, perPeer.connections)
   // The server forgets a connection that was upgraded: closing them is ours.
   const upgraded = new Set<Duplex>()
   if (options.sockets !== undefined) {
@@ -108,7 +174,9 @@ export function serveHttp(options: HttpOptions): Promise<Result<HttpServer, List
     })
   }
   return new Promise(resolve => {
-    server.once('error', (error: NodeJS.ErrnoException) => resolve(fail(listenFault(error, host, port))))
+    server.on('error', (error: NodeJS.ErrnoException) =>
+      server.listening ? options.onBug(error) : resolve(fail(listenFault(error, host, port))),
+    )
     server.listen(port, host, () => {
       const bound = (server.address() as AddressInfo).port
       resolve(
@@ -139,6 +207,9 @@ function listenFault(error: NodeJS.ErrnoException, host: string, port: number): 
 
 const problem = (status: number, what: string): HttpReply => ({ kind: 'json', status, value: { error: what } })
 
+/** Connections that end with the answer that they wait for. */
+const closing = new WeakSet<Duplex>()
+
 /** Bytes of answers handed over and not yet fetched. */
 interface Unfetched {
   bytes: number
@@ -149,15 +220,29 @@ async function answer(
   request: IncomingMessage,
   response: ServerResponse,
   unfetched: Unfetched,
+  buckets: PeerBuckets | undefined,
 ): Promise<void> {
-  const { host = '127.0.0.1', routes, bodyLimit = BODY_LIMIT } = options
+  const { host = '127.0.0.1', routes, gate, perPeer, bodyLimit = BODY_LIMIT } = options
   const reply = (made: HttpReply) => writeReply(request, response, made, unfetched)
-  if (LOOPBACK.includes(host) && !isLoopbackName(request.headers.host)) {
+  // What was sent behind a request that was one too many is not even looked at.
+  if (request.socket.writableEnded || closing.has(request.socket)) return
+  const peer = peerOf(request.socket.remoteAddress)
+  const url = parseUrl(request.url)
+  const method = request.method === 'HEAD' ? 'GET' : (request.method ?? '')
+  const admission = url && gate?.(knockOf(request, method, url.pathname))
+  const known = admission?.kind === 'admitted' && admission.known
+  if (!known && buckets?.take(peer, perPeer?.mono?.() ?? (performance.now() as Mono)) === false) {
+    response.setHeader('retry-after', '1')
+    // Whoever floods opens a connection for each request more.
+    response.setHeader('connection', 'close')
+    closing.add(request.socket)
+    return reply(problem(429, 'too many requests'))
+  }
+  if (gate === undefined && isLoopback(host) && !isLoopbackName(request.headers.host)) {
     return reply(problem(421, 'this server answers to loopback names only'))
   }
-  const url = parseUrl(request.url)
   if (url === undefined) return reply(problem(400, 'not a URL'))
-  const method = request.method === 'HEAD' ? 'GET' : (request.method ?? '')
+  if (admission !== undefined && admission.kind !== 'admitted') return reply(admission)
   const handler = Object.hasOwn(routes, `${method} ${url.pathname}`) ? routes[`${method} ${url.pathname}`] : undefined
   if (handler === undefined) {
     const allowed = ['GET', 'POST'].filter(other => Object.hasOwn(routes, `${other} ${url.pathname}`))
@@ -168,19 +253,63 @@ async function answer(
   const body = await readBody(request, bodyLimit)
   if (body === 'too-long') return reply(problem(413, `a body of more than ${bodyLimit} bytes`))
   if (body === 'gone') return
-  reply(await handler({ method, path: url.pathname, query: url.searchParams, body }))
+  const { cookie } = request.headers
+  const local = isJson(request) && isSameOrigin(request) && (gate === undefined ? isOfThisMachine(request) : known)
+  const asked = { method, path: url.pathname, query: url.searchParams, body, peer, local }
+  reply(await handler(cookie === undefined ? asked : { ...asked, cookie }))
+}
+
+const knockOf = (request: IncomingMessage, method: string, path: string): Knock => ({
+  method,
+  path,
+  authorization: request.headers.authorization,
+  cookie: request.headers.cookie,
+  sameOrigin: isSameOrigin(request),
+  wantsPage: /\btext\/html\b/.test(request.headers.accept ?? ''),
+})
+
+/** One peer cannot have every connection that there is. */
+function limitConnections(server: Server, most: number): void {
+  const open = new Map<string, number>()
+  server.on('connection', socket => {
+    const peer = peerOf(socket.remoteAddress)
+    const now = (open.get(peer) ?? 0) + 1
+    if (now > most) return void socket.destroy()
+    open.set(peer, now)
+    socket.once('close', () => {
+      const left = open.get(peer)! - 1
+      if (left === 0) open.delete(peer)
+      else open.set(peer, left)
+    })
+  })
 }
 
 function upgrade(options: HttpOptions, request: IncomingMessage, socket: Duplex, head: Uint8Array): void {
-  const { host = '127.0.0.1', sockets = {}, bodyLimit: limit = BODY_LIMIT, onBug } = options
-  if (LOOPBACK.includes(host) && !isLoopbackName(request.headers.host)) {
+  const { host = '127.0.0.1', sockets = {}, gate, bodyLimit: limit = BODY_LIMIT, onBug } = options
+  if (gate === undefined && isLoopback(host) && !isLoopbackName(request.headers.host)) {
     return refuseSocket(socket, 421, 'Misdirected Request')
   }
   const path = parseUrl(request.url)?.pathname ?? ''
+  const admission = gate?.(knockOf(request, 'GET', path))
+  // A page of any origin may open a web socket here, and its cookies come along.
+  if (admission !== undefined && !(admission.kind === 'admitted' && admission.known && isSameOrigin(request))) {
+    return refuseSocket(socket, 401, 'Unauthorized')
+  }
   const answer = Object.hasOwn(sockets, path) ? sockets[path] : undefined
   if (answer === undefined) return refuseSocket(socket, 404, 'Not Found')
   acceptSocket(request, socket, head, { answer, limit, onBug })
 }
+
+/** A browser sends JSON to another origin only when it was asked first and said yes, which this server never does. */
+const isJson = ({ headers }: IncomingMessage): boolean => /^application\/json\b/i.test(headers['content-type'] ?? '')
+
+/** The scheme is that of whoever stands before this server, which may speak TLS to the browser. */
+const isSameOrigin = ({ headers }: IncomingMessage): boolean =>
+  (headers.origin === undefined || [`http://${headers.host}`, `https://${headers.host}`].includes(headers.origin)) &&
+  /^(same-origin|none)$/.test(String(headers['sec-fetch-site'] ?? 'none'))
+
+const isOfThisMachine = ({ headers, socket }: IncomingMessage): boolean =>
+  /^(127\.|::1$|::ffff:127\.)/.test(socket.remoteAddress ?? '') && isLoopbackName(headers.host)
 
 function isLoopbackName(header: string | undefined): boolean {
   const name = /^(?:\[([0-9a-fA-F:]+)\]|([^:]+))(?::\d+)?$/.exec(header ?? '')
@@ -213,7 +342,8 @@ function readBody(request: IncomingMessage, limit: number): Promise<Uint8Array |
 }
 
 function writeReply(request: IncomingMessage, response: ServerResponse, reply: HttpReply, unfetched: Unfetched): void {
-  response.setHeader('x-content-type-options', 'nosniff')
+  if (request.socket.destroyed) return
+  for (const [name, value] of Object.entries(GUARDED)) response.setHeader(name, value)
   // What was not read of a refused body must not be taken for the next request.
   if (!request.complete) response.setHeader('connection', 'close')
   if (reply.kind === 'events') {
@@ -227,13 +357,12 @@ function writeReply(request: IncomingMessage, response: ServerResponse, reply: H
   response.writeHead(reply.status, {
     'content-type': reply.kind === 'json' ? 'application/json' : reply.type,
     'content-length': bytes.length,
-    'cache-control': 'no-cache',
-    ...(reply.kind === 'bytes' ? reply.headers : {}),
+    ...reply.headers,
   })
   if (request.method === 'HEAD') return void response.end()
   unfetched.bytes += bytes.length
-  const late = setTimeout(() => response.destroy(), FETCH_TIMEOUT_MS)
-  response.once('close', () => {
+  const late = setTimeout(() => request.socket.destroy(), FETCH_TIMEOUT_MS)
+  onceOver(request, response, () => {
     clearTimeout(late)
     unfetched.bytes -= bytes.length
   })
@@ -241,7 +370,7 @@ function writeReply(request: IncomingMessage, response: ServerResponse, reply: H
 }
 
 function openEvents(request: IncomingMessage, response: ServerResponse, start: (sink: EventSink) => Cancel): void {
-  response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' })
+  response.writeHead(200, { 'content-type': 'text/event-stream' })
   if (request.method === 'HEAD') {
     response.end()
     return
@@ -249,10 +378,22 @@ function openEvents(request: IncomingMessage, response: ServerResponse, start: (
   response.flushHeaders()
   const stop = start({
     send(event, data) {
-      if (response.destroyed) return
+      if (response.destroyed || request.socket.destroyed) return
       if (response.writableLength > MAX_EVENT_BACKLOG) response.destroy()
       else response.write(`event: ${event}\n${data.replace(/^/gm, 'data: ')}\n\n`)
     },
+    end: () => response.end(),
   })
-  response.once('close', stop)
+  onceOver(request, response, stop)
+}
+
+/** When an answer is fetched or lost; one that waits behind another on its connection hears nothing of the connection's end. */
+function onceOver({ socket }: IncomingMessage, response: ServerResponse, run: () => void): void {
+  const over = () => {
+    response.off('close', over)
+    socket.off('close', over)
+    run()
+  }
+  response.once('close', over)
+  socket.once('close', over)
 }

@@ -5,17 +5,22 @@ import { createP256Signer, createSigner } from '../crypto/signer.ts'
 import type { Entropy, Signer } from '../ports.ts'
 import { makeGuarded, readGuarded } from './guarded-file.ts'
 import { type SecretKind, sealKey, unsealKey } from './sealed-file.ts'
+import type { WrappingKeys } from './wrapping-keys.ts'
 
-/** Makes a new key of that kind, sealed; `keys.exists` where the file is there already. Its folder is made where missing. */
+/**
+ * Makes a new key of that kind, sealed; `keys.exists` where the file is there already. Its folder is made where missing. `shared`,
+ * here and below, are the wrapping keys of files that are made or opened together.
+ */
 export async function makeKeyFile(
   file: string,
   kind: SecretKind,
   passphrase: string,
   entropy: Entropy,
+  shared?: WrappingKeys,
 ): Promise<Result<void>> {
   return makeGuarded(file, async (disk, name) => {
     const bytes = drawSecret(kind, entropy)
-    const sealed = await sealKey(disk, name, { kind, bytes }, passphrase, entropy)
+    const sealed = await sealKey(disk, name, { kind, bytes }, passphrase, entropy, shared)
     bytes.fill(0)
     return sealed
   })
@@ -34,13 +39,14 @@ async function openKeyFile<K extends SecretKind>(
   file: string,
   passphrase: string,
   kinds: readonly K[],
+  shared: WrappingKeys | undefined,
 ): Promise<Result<{ readonly kind: K; readonly bytes: Uint8Array }>> {
   const read = await readGuarded(file)
   if (!read.ok) {
     const missing: Fault = { code: 'keys.missing', file, hint: 'make the keys of this site with `tieline key init`' }
     return fail(read.fault.code === 'file.missing' ? missing : read.fault)
   }
-  const secret = await unsealKey(file, read.value, passphrase)
+  const secret = await unsealKey(file, read.value, passphrase, shared)
   if (!secret.ok) return secret
   const { bytes } = secret.value
   const kind = kinds.find(one => one === secret.value.kind)
@@ -50,8 +56,8 @@ async function openKeyFile<K extends SecretKind>(
 }
 
 /** The signer of a sealed file: EdDSA or ES256, as the file says. */
-export async function openFileSigner(file: string, passphrase: string): Promise<Result<Signer>> {
-  const opened = await openKeyFile(file, passphrase, ['ed25519', 'p256'])
+export async function openFileSigner(file: string, passphrase: string, shared?: WrappingKeys): Promise<Result<Signer>> {
+  const opened = await openKeyFile(file, passphrase, ['ed25519', 'p256'], shared)
   if (!opened.ok) return opened
   const { kind, bytes } = opened.value
   const signer = kind === 'p256' ? createP256Signer(bytes) : createSigner(bytes)
@@ -60,7 +66,11 @@ export async function openFileSigner(file: string, passphrase: string): Promise<
 }
 
 /** The seed of the X25519 key for sealed messages. */
-export async function openSealingSeed(file: string, passphrase: string): Promise<Result<Uint8Array>> {
-  const opened = await openKeyFile(file, passphrase, ['x25519'])
+export async function openSealingSeed(
+  file: string,
+  passphrase: string,
+  shared?: WrappingKeys,
+): Promise<Result<Uint8Array>> {
+  const opened = await openKeyFile(file, passphrase, ['x25519'], shared)
   return opened.ok ? ok(opened.value.bytes) : opened
 }

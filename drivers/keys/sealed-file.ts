@@ -7,21 +7,23 @@
  * The wrapping key is scrypt of the passphrase (NFKC, UTF-8) with N 2^15, r 8, p 3, which is 32 MiB of memory and about
  * half a second on a board. The text, the kind and the salt are authenticated with the secret. The checksum, the first 8
  * bytes of SHA-256 of what stands before it, tells a damaged file from a wrong passphrase and says nothing about either.
+ *
+ * Files that are made together share a salt, and so one derivation opens them all (wrapping-keys.ts). Each has a nonce of its
+ * own, drawn at random: one key may seal 2^32 messages under random nonces of 96 bits (NIST SP 800-38D, 8.3), and a site seals a
+ * few. Nothing is lost by it: whoever guesses the passphrase of one file has guessed that of the others, whatever their salts.
  */
-import { createCipheriv, createDecipheriv, scrypt } from 'node:crypto'
+import { createCipheriv, createDecipheriv } from 'node:crypto'
 import { concat, equalBytes } from '../../protocol/bytes.ts'
 import { type Cbor, decode, encode } from '../../protocol/cbor.ts'
 import { sha256 } from '../../protocol/crypto/hash.ts'
 import { done, fail, ok, type Result } from '../../protocol/result.ts'
 import type { Disk, Entropy } from '../ports.ts'
+import { createWrappingKeys, SALT_BYTES, type WrappingKeys } from './wrapping-keys.ts'
 
 /** Names the format, its parameters included: other costs are another number. */
 const FORMAT = 'tieline sealed key 2'
 /** Of another number; what such a file holds is not guessed. */
 const ANY_FORMAT = /^tieline sealed key \d+$/
-/** OWASP's scrypt setting for 32 MiB: what fits beside the agent on a board of 512 MB. */
-const COST = { N: 2 ** 15, r: 8, p: 3, maxmem: 64 << 20 } as const
-const SALT_BYTES = 16
 const NONCE_BYTES = 12
 const TAG_BYTES = 16
 const CHECKSUM_BYTES = 8
@@ -45,13 +47,17 @@ export type SealedFileFault =
   | { readonly code: 'keys.wrong-passphrase'; readonly file: string; readonly hint: string }
   | { readonly code: 'keys.empty-passphrase'; readonly file: string }
 
-/** Writes the sealed secret, whole or not at all; a file that is there already is never replaced. */
+/**
+ * Writes the sealed secret, whole or not at all; a file that is there already is never replaced. `shared` are the wrapping keys
+ * of files that are made or opened together; whoever made them wipes them.
+ */
 export async function sealKey(
   disk: Disk,
   file: string,
   { kind, bytes }: Secret,
   passphrase: string,
   entropy: Entropy,
+  shared?: WrappingKeys,
 ): Promise<Result<void, SealedFileFault>> {
   if (bytes.length !== SECRET_BYTES) throw new RangeError(`a secret of ${bytes.length} bytes`)
   if (passphrase === '') return fail({ code: 'keys.empty-passphrase', file })
@@ -59,28 +65,33 @@ export async function sealKey(
   if (there.ok)
     return fail({ code: 'keys.exists', file, hint: 'a key that is lost cannot be made again; move it away first' })
   if (there.fault.code !== 'disk.missing') return fail({ code: 'keys.disk', file, cause: there.fault.code })
-  const salt = entropy.bytes(SALT_BYTES)
+  const wrapping = shared ?? createWrappingKeys()
+  const salt = wrapping.saltOfNew(entropy)
   const nonce = entropy.bytes(NONCE_BYTES)
-  const key = await wrappingKey(passphrase, salt)
-  const cipher = createCipheriv('aes-256-gcm', key, nonce)
+  const cipher = createCipheriv('aes-256-gcm', await wrapping.keyOf(passphrase, salt), nonce)
   cipher.setAAD(aadOf(kind, salt))
   const sealed = concat(cipher.update(bytes), cipher.final(), cipher.getAuthTag())
-  key.fill(0)
+  if (shared === undefined) wrapping.wipe()
   const fields = [FORMAT, kind, salt, nonce, sealed]
   const written = await disk.replace(file, encode([...fields, checksumOf(fields)]))
   return written.ok ? done : fail({ code: 'keys.disk', file, cause: written.fault.code })
 }
 
-/** What a file's bytes hold; `file` only names them in a fault. Whoever asks wipes the secret once it is inside a key object. */
+/**
+ * What a file's bytes hold; `file` only names them in a fault. Whoever asks wipes the secret once it is inside a key object.
+ * `shared` as for `sealKey`.
+ */
 export async function unsealKey(
   file: string,
   bytes: Uint8Array,
   passphrase: string,
+  shared?: WrappingKeys,
 ): Promise<Result<Secret, SealedFileFault>> {
   const parts = partsOf(bytes)
   if (parts === undefined) return fail({ code: 'keys.damaged', file, hint: 'restore the file from a copy' })
   if ('format' in parts) return fail({ code: 'keys.format', file, expected: FORMAT, received: parts.format })
-  const key = await wrappingKey(passphrase, parts.salt)
+  const wrapping = shared ?? createWrappingKeys()
+  const key = await wrapping.keyOf(passphrase, parts.salt)
   const end = parts.sealed.length - TAG_BYTES
   const decipher = createDecipheriv('aes-256-gcm', key, parts.nonce, { authTagLength: TAG_BYTES })
   decipher.setAAD(aadOf(parts.kind, parts.salt))
@@ -93,11 +104,21 @@ export async function unsealKey(
     secret.fill(0)
     return fail({ code: 'keys.wrong-passphrase', file, hint: 'the file is whole: another passphrase opens it' })
   } finally {
-    key.fill(0)
+    if (shared === undefined) wrapping.wipe()
   }
+  wrapping.opened(parts.salt)
   const copy = new Uint8Array(secret)
   secret.fill(0)
   return ok({ kind: parts.kind, bytes: copy })
+}
+
+/** Whether these are the bytes of a sealed key of ours, whole; of whatever number of the format. */
+export const isSealedKey = (bytes: Uint8Array): boolean => partsOf(bytes) !== undefined
+
+/** Whether this program can open it: then it is of one length, and holds nothing that another program would take for its own. */
+export function isKnownSealedKey(bytes: Uint8Array): boolean {
+  const parts = partsOf(bytes)
+  return parts !== undefined && 'kind' in parts
 }
 
 interface Parts {
@@ -126,11 +147,3 @@ function partsOf(bytes: Uint8Array): Parts | { readonly format: string } | undef
 const aadOf = (kind: SecretKind, salt: Uint8Array): Uint8Array => encode([FORMAT, kind, salt])
 
 const checksumOf = (fields: readonly Cbor[]): Uint8Array => sha256(encode(fields)).subarray(0, CHECKSUM_BYTES)
-
-/** In the thread pool: it would stop the control loop for half a second. */
-const wrappingKey = (passphrase: string, salt: Uint8Array): Promise<Buffer> =>
-  new Promise((resolve, reject) => {
-    scrypt(passphrase.normalize('NFKC'), salt, 32, COST, (error, key) =>
-      error === null ? resolve(key) : reject(error),
-    )
-  })

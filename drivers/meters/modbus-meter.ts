@@ -68,7 +68,7 @@ interface Batch {
   readonly values: Map<Channel, MeterValue>
   /** What was answered, be it that there is no such value. */
   readonly answered: Set<Channel>
-  /** When the oldest frame that gave a value was heard. */
+  /** When the oldest frame that gave a value was asked for: a relay may have moved before it was heard. */
   oldest: Mono | undefined
   meterId: string
   fault: Fault | undefined
@@ -153,7 +153,7 @@ export function createModbusMeter(parts: ModbusMeterParts): Meter {
 
   function take(batch: Batch, island: Span, block: RegisterBlock, wanted: readonly Want[]): void {
     batch.frames.push(block.frame)
-    batch.oldest ??= block.at
+    batch.oldest ??= block.asked
     const bytesOf = ({ address, count }: Span) =>
       block.bytes.subarray(2 * (address - island.address), 2 * (address - island.address + count))
     for (const { channel, register, span } of wanted) {

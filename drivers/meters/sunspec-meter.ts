@@ -94,7 +94,7 @@ export function createSunspecMeter(parts: SunspecMeterParts): SunspecMeter {
     const block = await master.readRegisters(unit, 'holding', span.address, span.count, options)
     if (block.ok) {
       batch.frames.push(block.value.frame)
-      batch.oldest ??= block.value.at
+      batch.oldest ??= block.value.asked
       return ok(block.value.bytes)
     }
     const { fault } = block

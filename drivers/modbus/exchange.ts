@@ -18,8 +18,8 @@ export interface Answered {
   readonly answer: ModbusAnswer
   /** The whole frame as it stood on the wire. */
   readonly frame: Uint8Array
-  /** When its last byte was heard. */
-  readonly at: Mono
+  /** When the request was sent. What the answer says was measured after that, and maybe long before it was heard. */
+  readonly asked: Mono
 }
 
 export interface Exchange {

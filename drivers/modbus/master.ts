@@ -29,7 +29,10 @@ export interface ModbusMasterParts {
 }
 
 export interface CallOptions {
-  /** `relay` goes before every read and is never held back; within a rank the earliest deadline goes first. */
+  /**
+   * `relay` goes before every read and is never held back; to a slave that does not answer it goes after the others, and
+   * every other time. Within a rank the earliest deadline goes first.
+   */
   readonly priority?: 'relay' | 'read'
   /** How long this request may wait for its turn. */
   readonly deadlineMs?: number
@@ -45,7 +48,8 @@ export interface CallOptions {
 export interface RegisterBlock {
   readonly bytes: Uint8Array
   readonly frame: Uint8Array
-  readonly at: Mono
+  /** When they were asked for: they are no older. */
+  readonly asked: Mono
 }
 
 export interface MasterHealth {
@@ -87,6 +91,8 @@ export interface ModbusMaster {
   writeCoils(unit: number, address: number, bits: readonly boolean[], options?: CallOptions): Promise<Result<void>>
   writeRegister(unit: number, address: number, value: number, options?: CallOptions): Promise<Result<void>>
   writeRegisters(unit: number, address: number, values: readonly number[], options?: CallOptions): Promise<Result<void>>
+  /** Any of these writes as the request that it is. */
+  write(unit: number, request: WriteRequest, options?: CallOptions): Promise<Result<void>>
   /** Writes registers, then reads others, in one transaction (function 23). */
   exchangeRegisters(
     unit: number,
@@ -108,6 +114,8 @@ export interface ModbusMaster {
   health(): MasterHealth
   close(): Promise<void>
 }
+
+export type WriteRequest = Extract<ModbusRequest, { readonly fn: 5 | 6 | 15 | 16 }>
 
 type Count = 'sent' | 'answered' | 'timeouts' | 'refused' | 'late' | 'junk' | 'unasked' | 'stranger'
 
@@ -210,12 +218,20 @@ export function createModbusMaster(parts: ModbusMasterParts): ModbusMaster {
           lost: fault => link.restart(fault),
         })
 
+  const isResting = ({ unit }: Job): boolean => slave(unit).restsUntil() > clock.mono()
+  /** The last request was a relay command to a slave that does not answer: each costs a whole time-out. */
+  let triedResting = false
+
+  function rankOf(job: Job): number {
+    if (!job.urgent) return 2
+    if (!isResting(job)) return 0
+    return triedResting ? 3 : 1
+  }
+
   /** The job that goes next: relay commands first, then whoever must be done earliest. */
-  function take(): Job | undefined {
-    let best: Job | undefined
-    for (const job of queue) {
-      if (best === undefined || (job.urgent !== best.urgent ? job.urgent : job.due < best.due)) best = job
-    }
+  function take(): Job {
+    const ranked = queue.map(job => ({ job, rank: rankOf(job) }))
+    const { job: best } = ranked.reduce((a, b) => ((a.rank - b.rank || a.job.due - b.job.due) <= 0 ? a : b))
     queue = queue.filter(job => job !== best)
     return best
   }
@@ -229,21 +245,34 @@ export function createModbusMaster(parts: ModbusMasterParts): ModbusMaster {
     return !urgent && restsUntil > now ? { code: 'modbus.silent', unit, retryInMs: restsUntil - now } : undefined
   }
 
+  /** Whoever an answer was for has not said yet what it asks or commands because of it. */
+  let reacting = false
+  /** A serial line is silent after an answer anyhow: what goes next is chosen when the answer has had its effect, or a command would wait behind a read. */
+  function afterAnswer(): void {
+    if (framing === 'tcp') return pump()
+    reacting = true
+    timers.after(0, () => {
+      reacting = false
+      pump()
+    })
+  }
+
   function pump(): void {
-    while (underWay < exchange.depth && queue.length > 0) {
-      const job = take()!
+    while (!reacting && underWay < exchange.depth && queue.length > 0) {
+      const job = take()
       const refused = refusal(job)
       if (refused !== undefined) {
         count('refused')
         job.settle(fail(refused))
         continue
       }
+      triedResting = job.urgent && isResting(job)
       underWay++
       void exchange.run(job).then(result => {
         underWay--
         tally(result)
         job.settle(result)
-        pump()
+        afterAnswer()
       })
     }
   }
@@ -290,13 +319,13 @@ export function createModbusMaster(parts: ModbusMasterParts): ModbusMaster {
     request: ModbusRequest,
     options?: CallOptions,
   ): Promise<
-    Result<{ readonly answer: Extract<ModbusAnswer, { kind: K }>; readonly frame: Uint8Array; readonly at: Mono }>
+    Result<{ readonly answer: Extract<ModbusAnswer, { kind: K }>; readonly frame: Uint8Array; readonly asked: Mono }>
   > {
     const result = await submit(unit, request, options)
     if (!result.ok) return result
-    const { answer, frame, at } = result.value
+    const { answer, frame, asked } = result.value
     if (answer.kind !== kind) throw new Error(`function ${request.fn} gave ${answer.kind}, not ${kind}`)
-    return ok({ answer: answer as Extract<ModbusAnswer, { kind: K }>, frame, at })
+    return ok({ answer: answer as Extract<ModbusAnswer, { kind: K }>, frame, asked })
   }
 
   async function registers(
@@ -305,7 +334,9 @@ export function createModbusMaster(parts: ModbusMasterParts): ModbusMaster {
     options?: CallOptions,
   ): Promise<Result<RegisterBlock>> {
     const result = await read('registers', unit, request, options)
-    return result.ok ? ok({ bytes: result.value.answer.bytes, frame: result.value.frame, at: result.value.at }) : result
+    if (!result.ok) return result
+    const { answer, frame, asked } = result.value
+    return ok({ bytes: answer.bytes, frame, asked })
   }
 
   async function bits(
@@ -332,6 +363,7 @@ export function createModbusMaster(parts: ModbusMasterParts): ModbusMaster {
       registers(unit, { fn: readFunction(table), address, count: number }, options),
     readCoils: (unit, address, number, options) => bits(unit, { fn: 1, address, count: number }, options),
     readDiscreteInputs: (unit, address, number, options) => bits(unit, { fn: 2, address, count: number }, options),
+    write,
     writeCoil: (unit, address, on, options) => write(unit, { fn: 5, address, on }, options),
     writeRegister: (unit, address, value, options) => write(unit, { fn: 6, address, value }, options),
     writeCoils: (unit, address, values, options) => write(unit, { fn: 15, address, bits: values }, options),

@@ -72,6 +72,8 @@ interface Pending {
   /** The request as it is sent. */
   readonly frame: Uint8Array
   readonly settle: (result: Result<Answered>) => void
+  /** When it was sent, on the line's own clock: an answer can lie unread for as long as this process is busy. */
+  readonly asked: Mono
   /**
    * When the request's last character leaves the wire. The machine's own word for it is not asked for: it comes too early from
    * a USB adapter, and too late from a busy kernel.
@@ -255,7 +257,7 @@ export function createSerialExchange(parts: SerialParts): Exchange {
       answered = READS.includes(call.request.fn) ? call : undefined
       if (answered !== undefined && at < doublesUntil) owe(mine)
       if (call.canary || !record.hasCanary) record.tainted = false
-      mine.settle(ok({ answer: answer.value, frame, at }))
+      mine.settle(ok({ answer: answer.value, frame, asked: mine.asked }))
     }
   }
 
@@ -337,6 +339,7 @@ export function createSerialExchange(parts: SerialParts): Exchange {
       const mine: Pending = {
         call,
         frame,
+        asked: clock.mono(),
         endsAt: later(now, frame.length * characterMs),
         heardFrom: later(now, fastestMs(frame.length)),
         echoDue: hearsItself === true,

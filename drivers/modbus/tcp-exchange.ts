@@ -181,7 +181,7 @@ export function createTcpExchange(parts: TcpParts): Exchange {
     if (read.ok && call.urgent && quarantine.holds(unit, call.request, at))
       return giveUp(number, { code: 'modbus.ambiguous', unit, function: call.request.fn })
     if (read.ok && (call.canary || !record.hasCanary)) record.tainted = false
-    mine.held = read.ok ? ok({ answer: read.value, frame, at }) : fail(fault!)
+    mine.held = read.ok ? ok({ answer: read.value, frame, asked: sentAt }) : fail(fault!)
     if (call.urgent) end(number, mine.held)
     else release(unit)
   }

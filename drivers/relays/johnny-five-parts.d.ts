@@ -13,7 +13,7 @@ declare module 'johnny-five/lib/relay.js' {
   import type Board from 'johnny-five/lib/board.js'
 
   export default class Relay {
-    constructor(options: { board: Board; pin: string; type: 'NO' | 'NC' })
+    constructor(options: { board: Board; pin: string | number; type: 'NO' | 'NC' })
     open(): this
     close(): this
   }

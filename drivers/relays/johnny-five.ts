@@ -1,6 +1,7 @@
 /**
- * Relays through johnny-five, on lines of a GPIO bank. The library's own belief about a relay is never asked: a contact is
- * observed on its auxiliary input, or, where none is wired, on the level of the pin that drives it.
+ * johnny-five's relays, on whatever drives their pins; and with them relays on lines of a GPIO bank. The library's own belief
+ * about a relay is never asked: a contact is observed on its auxiliary input, or, where none is wired, on the level of the pin
+ * that drives it.
  */
 import Board from 'johnny-five/lib/board.js'
 import J5Relay from 'johnny-five/lib/relay.js'
@@ -25,6 +26,24 @@ export interface GpioRelayOptions {
   readonly allowUnsupervised?: boolean
 }
 
+/** The library's command of one relay: it writes the level and returns, whatever came of it. */
+export interface Switch {
+  open(): void
+  close(): void
+}
+
+/** The library's relays on pins of an IO plugin. Making one sends nothing and sets no direction. */
+export async function makeSwitches(
+  io: object,
+  pins: readonly { readonly pin: string | number; readonly closedLevel: Level }[],
+): Promise<readonly Switch[]> {
+  // The library's terminal prompt, signal handler and chatter would take the process over.
+  const board = new Board({ io, repl: false, sigint: false, debug: false })
+  await new Promise<void>(resolve => board.once('ready', resolve))
+  // 'NC' is the library's word for a relay whose contact closes at the low level.
+  return pins.map(({ pin, closedLevel }) => new J5Relay({ board, pin, type: closedLevel === 1 ? 'NO' : 'NC' }))
+}
+
 /** All contacts of one bank, open, in the order given. */
 export async function openGpioRelays(options: GpioRelayOptions): Promise<Result<readonly Relay[]>> {
   const { bank, contacts } = options
@@ -35,21 +54,20 @@ export async function openGpioRelays(options: GpioRelayOptions): Promise<Result<
 
   const openLevel = ({ closedLevel }: GpioContact): Level => (closedLevel === 1 ? 0 : 1)
   const io = new GpioIo(bank, new Map(contacts.map(contact => [contact.output, openLevel(contact)])))
-  // The library's terminal prompt, signal handler and chatter would take the process over.
-  const board = new Board({ io, repl: false, sigint: false, debug: false })
-  await new Promise<void>(resolve => board.once('ready', resolve))
+  const switches = await makeSwitches(
+    io,
+    contacts.map(({ output, closedLevel }) => ({ pin: output, closedLevel })),
+  )
 
   const relays: Relay[] = []
-  for (const contact of contacts) {
+  for (const [index, contact] of contacts.entries()) {
     if (contact.auxiliary !== undefined) io.pinMode(contact.auxiliary.line, io.MODES.INPUT)
     io.pinMode(contact.output, io.MODES.OUTPUT)
-    // 'NC' is the library's word for a relay whose contact closes at the low level. Making one sends nothing.
-    const relay = new J5Relay({ board, pin: contact.output, type: contact.closedLevel === 1 ? 'NO' : 'NC' })
     for (const line of linesOf(contact)) {
       const made = io.outcome(line)
       if (!made.ok) return fail(made.fault)
     }
-    relays.push(portOf(contact, relay, io, bank, onAgentDeath.value))
+    relays.push(portOf(contact, switches[index]!, io, bank, onAgentDeath.value))
   }
   return ok(relays)
 }
@@ -69,7 +87,7 @@ function deathOf({ bank, allowUnsupervised }: GpioRelayOptions): Result<OnAgentD
   })
 }
 
-function portOf(contact: GpioContact, relay: J5Relay, io: GpioIo, bank: GpioBank, onAgentDeath: OnAgentDeath): Relay {
+function portOf(contact: GpioContact, relay: Switch, io: GpioIo, bank: GpioBank, onAgentDeath: OnAgentDeath): Relay {
   const { name, output, closedLevel, auxiliary } = contact
   const watched = auxiliary ?? { line: output, closedLevel }
   return {

@@ -57,7 +57,7 @@ export interface HeaderStoreOptions {
 
 /** A ladder over a year of blocks, one a second, each rung about twice as far back as the next; 20 kB each with 100 validators. */
 export const BLOCKS_KEPT = 32
-/** Four hours of a block a minute with four validators; twice this and a bit is what the store takes on the disk. */
+/** Two days and more of a save each quarter of an hour; twice this and a bit is what the store takes on the disk. */
 const SEGMENT_BYTES = 1 << 20
 const SEGMENTS_MAX = 2
 

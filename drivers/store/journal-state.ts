@@ -176,7 +176,8 @@ export interface At {
   readonly carried: boolean
 }
 
-export type Visitor = (record: JournalRecord, at: At) => void
+/** `enough` ends the visit; a promise is waited for, and answers the same. Whatever else is answered means nothing. */
+export type Visitor = (record: JournalRecord, at: At) => unknown
 
 /**
  * Every record in the frames from `from` on, in order, each segment verified before any of it is visited. Of carried records
@@ -208,7 +209,16 @@ export async function visitRecords(
       const { record, carried } = unwrap(written)
       if (frame.sequence < from || (carried && i < begins)) continue
       const { sequence, hash } = frame
-      visit(record, { frame: sequence, frameHash: hash, index: first + i, segment: segment.number, carried })
+      const said = visit(record, {
+        frame: sequence,
+        frameHash: hash,
+        index: first + i,
+        segment: segment.number,
+        carried,
+      })
+      // Most say nothing, and are not made to wait for it.
+      const go = said instanceof Promise ? await said : said
+      if (go === 'enough') return done
     }
   }
   return done

@@ -36,6 +36,8 @@ import { openWriter, type Prologue, type WriterStats } from './journal-writer.ts
 
 export interface JournalOptions {
   readonly disk: Disk
+  /** What `holdJournal` answered for this disk; without it, opening holds it. */
+  readonly held?: () => Promise<void>
   readonly clock: Clock
   readonly timers: Timers
   readonly entropy: Entropy
@@ -106,15 +108,20 @@ interface Waiting {
   readonly answer: (result: Result<{ readonly index: number }, JournalFault>) => void
 }
 
-/** `disk.held` while another process writes there. Nothing is changed unless all that is needed is there and our own. */
+/** Keeps every other process from writing a journal there, until what it answers is called; `disk.held` where one does. */
+export async function holdJournal(disk: Pick<Disk, 'hold'>): Promise<Result<() => Promise<void>, JournalFault>> {
+  const held = await disk.hold(LAYOUT.name)
+  if (held.ok) return held
+  const { code, hint = '' } = held.fault
+  return code === 'disk.held'
+    ? fail({ code, name: LAYOUT.name, hint })
+    : fail({ code: 'journal.io', segment: '', cause: code })
+}
+
+/** As `holdJournal` says. Nothing is changed unless all that is needed is there and our own. */
 export async function openJournal(options: JournalOptions): Promise<Result<Journal, JournalFault>> {
-  const held = await options.disk.hold(LAYOUT.name)
-  if (!held.ok) {
-    const { code, hint = '' } = held.fault
-    return code === 'disk.held'
-      ? fail({ code, name: LAYOUT.name, hint })
-      : fail({ code: 'journal.io', segment: '', cause: code })
-  }
+  const held = options.held === undefined ? await holdJournal(options.disk) : ok(options.held)
+  if (!held.ok) return held
   const journal = await openHeld(options, held.value)
   if (!journal.ok) await held.value()
   return journal
