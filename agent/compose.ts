@@ -3,40 +3,46 @@
  * that names concrete drivers; everything else sees ports.
  */
 
-import { createMqttProvider } from '../drivers/headers/mqtt-provider.ts'
-import { startMqttRelay } from '../drivers/headers/mqtt-relay.ts'
-import { openHeaderStore } from '../drivers/store/headers.ts'
-import { openJournal } from '../drivers/store/journal.ts'
+import { blindRsa } from '../drivers/crypto/blind-rsa.ts'
+import { createPssVerifier } from '../drivers/crypto/pss-verifier.ts'
+import { createSigner } from '../drivers/crypto/signer.ts'
+import { openLazily } from '../drivers/optimiser/lazy.ts'
+import { type Journal, openJournal } from '../drivers/store/journal.ts'
 import { isRefusing } from '../drivers/store/journal-state.ts'
 import { fromUtf8, utf8 } from '../protocol/bytes.ts'
 import { addressOf } from '../protocol/crypto/hash.ts'
 import { ueidOf } from '../protocol/identity/key.ts'
-import { RULES } from '../protocol/ledger/tables.ts'
+import { wattHours } from '../protocol/quantity.ts'
 import type { What } from '../protocol/reading/event.ts'
 import { done, type Fault, ok, type Result } from '../protocol/result.ts'
 import { DEFAULT_LIMITS, type Limits } from '../protocol/safety/facts.ts'
 import type { Mono } from '../protocol/time.ts'
+import { openBrokers } from './brokers.ts'
+import type { Charging } from './charging/run.ts'
+import type { Sessions } from './charging/sessions.ts'
+import { openLedgerView } from './compose-ledger.ts'
 import type { DirectLineConfig, SiteConfig } from './config/site-config.ts'
-import { openDevices } from './devices.ts'
 import { createEvidence } from './evidence.ts'
 import { createHealth, type Health } from './health.ts'
 import { BOOT, DEAL, HEARD, INTENT, keepForRestart } from './keeping.ts'
 import { checkOwnKeys } from './key-history.ts'
-import { createLightAgent, type LightAgent } from './light/run.ts'
-import { unbondingFault } from './light/unbonding.ts'
+import type { LightAgent } from './light/run.ts'
 import { endOf } from './line-end.ts'
 import { startAnchors } from './metering/anchors.ts'
 import { createEventChain, EVENT_KIND, restoreEvents } from './metering/events.ts'
-import { createFrameCounters } from './metering/frame-counters.ts'
 import { createHeads } from './metering/heads.ts'
 import type { History } from './metering/history.ts'
 import { signJournalEvents } from './metering/journal-events.ts'
-import { createOcmfBook, recordDays, recordDeals } from './metering/ocmf.ts'
 import { createMetering, type Metering } from './metering/run.ts'
+import { openAtOnce } from './open-at-once.ts'
+import { createParts, type Parts } from './parts.ts'
+import { readKept } from './relays/kept.ts'
 import { createRelayControl, type RelayControl } from './relays/run.ts'
-import { readWelds, writeWelds } from './relays/welds.ts'
-import { openSiteHistory } from './site-history.ts'
-import { createLedgerAccount, type LedgerAccount } from './trading/account.ts'
+import type { LedgerView } from './roles/part.ts'
+import { bothFollow, openSiteCharging } from './site-charging.ts'
+import { dealRecorder, openSiteHistory } from './site-history.ts'
+import { openSiteRecords } from './site-records.ts'
+import type { LedgerAccount } from './trading/account.ts'
 import { createPost, type Post } from './trading/post.ts'
 import { createTrading } from './trading/run.ts'
 import type { Trading } from './trading/trading.ts'
@@ -49,19 +55,23 @@ const WATCHDOG_MS = 250
 const STALE_PERIODS = 5
 /** A bench site lives for minutes: it need not make 16 MiB of zeros for each of five journals. */
 const BENCH_SEGMENT_BYTES = 256 * 1024
-/** Make of the gateway, as OCMF records name it. */
-const GATEWAY = 'Tieline'
-/** Of CometBFT: a third of the trusted power vouches for a header that was skipped to. */
-const TRUST_LEVEL = { numerator: 1, denominator: 3 }
 
 export interface Agent {
   readonly config: SiteConfig
   readonly metering: Metering
   readonly light: LightAgent
   readonly relays: RelayControl
+  /** Undefined where the site has no chargers. */
+  readonly charging: Charging | undefined
+  /** Undefined where no charger has a meter of its own. */
+  readonly sessions: Sessions | undefined
   readonly trading: Trading
+  /** What its configuration names beside direct lines. */
+  readonly parts: Parts
+  readonly grid: Parts['grid']
   readonly post: Post
   readonly account: LedgerAccount
+  readonly journal: Journal
   readonly health: Health
   /** Undefined where its index cannot be opened; everything else goes on. */
   readonly history: History | undefined
@@ -83,7 +93,7 @@ export interface Seams {
 
 export async function startAgent(config: SiteConfig, realWorld: World, seams: Seams = {}): Promise<Result<Agent>> {
   const world = seams.world?.(realWorld) ?? realWorld
-  const { clock, timers, log } = world
+  const { clock, timers, log, verifier } = world
   const closers: (() => Promise<unknown> | unknown)[] = []
   const giveUp = async <T extends { readonly ok: false }>(failed: T): Promise<T> => {
     for (const close of closers.reverse()) await close()
@@ -91,25 +101,25 @@ export async function startAgent(config: SiteConfig, realWorld: World, seams: Se
   }
   const health = createHealth(clock, log)
 
-  const keys = await world.openKeys(config.keys)
-  if (!keys.ok) return keys
-  closers.push(() => keys.value.close?.())
-  const state = await world.openDisk(`${config.data}/state`)
-  if (!state.ok) return giveUp(state)
-  closers.push(() => state.value.close?.())
-  const journalDisk = await world.openDisk(`${config.data}/journal`)
-  if (!journalDisk.ok) return giveUp(journalDisk)
-  closers.push(() => journalDisk.value.close?.())
+  const atOnce = await openAtOnce(config, world, {
+    ...{ ...seams, health: health.set },
+    closing: close => void closers.push(close),
+  })
+  if (!atOnce.ok) return giveUp(atOnce)
+  const { keys, state, journalDisk, held, devices, begun } = atOnce.value
+  const { meters, relay } = devices
 
   // --- What was before
   let trading: Trading | undefined
+  let parts: Parts | undefined
   let unwritable: Fault | undefined
   const opened = await openJournal({
-    disk: journalDisk.value,
+    disk: journalDisk,
+    held,
     clock,
     timers,
     entropy: world.entropy,
-    owner: ueidOf(keys.value.account.publicKey),
+    owner: ueidOf(keys.account.publicKey),
     keeping: keepForRestart,
     retention: { ms: config.journal.keepMs, bytes: config.journal.bytes },
     onHealth: fault => {
@@ -117,22 +127,16 @@ export async function startAgent(config: SiteConfig, realWorld: World, seams: Se
       health.set('journal', unwritable)
       health.set('disk.journal', unwritable === undefined ? fault : undefined)
       trading?.onJournal(unwritable)
+      parts?.grid?.onJournal(unwritable)
     },
     ...(config.bench ? { segmentBytes: BENCH_SEGMENT_BYTES } : {}),
   })
   if (!opened.ok) return giveUp(opened)
   const journal = opened.value
   closers.push(() => journal.close())
-  const entitled = checkOwnKeys(journal.kept(), keys.value, world.verifier)
+  const entitled = checkOwnKeys(journal.kept(), keys, world.verifier)
   if (!entitled.ok) return giveUp(entitled)
   // --- Meters and relays
-  const frameCounters = createFrameCounters(state.value, timers, log)
-  closers.push(frameCounters.close)
-  const devices = await openDevices(config, world, { ...seams, frameCounters })
-  if (!devices.ok) return giveUp(devices)
-  closers.push(() => devices.value.close())
-  const { meters, relay } = devices.value
-
   const metering = createMetering({
     meters: [...meters].map(([name, meter]) => {
       const { everyMs, id } = config.meters[name]!
@@ -140,13 +144,14 @@ export async function startAgent(config: SiteConfig, realWorld: World, seams: Se
       const onLine = config.directLines.some(line => line.meter === name)
       const restMs = onLine ? config.rest?.lineMetersMs : undefined
       const resting = restMs === undefined ? {} : { restMs }
-      return { name, meter, periodMs: everyMs, staleMs: STALE_PERIODS * (restMs ?? everyMs), ...pinned, ...resting }
+      const times = { periodMs: everyMs, staleMs: STALE_PERIODS * (restMs ?? everyMs), ...resting }
+      return { name, meter, ...times, ...pinned, begun: begun.get(name) }
     }),
-    signer: keys.value.metering,
+    signer: keys.metering,
     identity: {
-      device: ueidOf(keys.value.account.publicKey),
+      device: ueidOf(keys.account.publicKey),
       software: world.software,
-      trust: keys.value.metering.trust,
+      trust: keys.metering.trust,
       // Lost, it is still the time that the source gave: a flapping one must not make a context each time.
       timeSource: () => (/^(synchronised|relative)$/.test(clock.quality()) ? 'ntp' : 'system'),
     },
@@ -156,16 +161,19 @@ export async function startAgent(config: SiteConfig, realWorld: World, seams: Se
     log,
     health: health.set,
     onEvent: what => void signClockEvent(what),
+    signAtStart: true,
   })
-  const signer = keys.value.ocmf
-  const book = signer && createOcmfBook({ signer, journal, station: { gateway: GATEWAY } })
+  const opening = { keys, metering, journal, health: health.set }
+  const records = openSiteRecords(config, world, opening)
+  if (!records.ok) return giveUp(records)
+  const { sessions } = records.value
   let boots = 0
   let heard: Uint8Array | undefined
   let lastEvent: Uint8Array | undefined
   const deals: Uint8Array[] = []
   for (const record of journal.kept()) {
     metering.restore(record)
-    book?.restore(record)
+    records.value.restore(record)
     if (record.kind === BOOT) boots = Number(fromUtf8(record.bytes))
     if (record.kind === DEAL) deals.push(record.bytes)
     if (record.kind === HEARD) heard = record.bytes
@@ -177,10 +185,10 @@ export async function startAgent(config: SiteConfig, realWorld: World, seams: Se
   const booted = await journal.append(BOOT, utf8(String(bootCount)), { urgent: true })
   if (!booted.ok) return giveUp(booted)
   const events = createEventChain({
-    signer: keys.value.metering,
+    signer: keys.metering,
     journal,
     clock: { ...clock, quality: metering.timeQuality },
-    device: ueidOf(keys.value.account.publicKey),
+    device: ueidOf(keys.account.publicKey),
     boot: () => bootCount,
     restored: eventEnd.value,
   })
@@ -190,16 +198,14 @@ export async function startAgent(config: SiteConfig, realWorld: World, seams: Se
     // The readings say by themselves that the clock was set; only the step's own record is missing.
     if (!signed.ok) log('warn', 'metering', 'what happened to the clock is not on record', signed.fault)
   }
-  if (book !== undefined) {
-    recordDeals(metering, book, health.set)
-    recordDays(metering, book, health.set)
-    closers.push(() => book.idle())
-  }
+  records.value.start()
+  closers.push(records.value.stop)
   const history = await openSiteHistory(config, world, journal, health)
   if (history !== undefined) {
     closers.push(history.stop)
     metering.onSigned(history.onSigned)
   }
+  const recordDeal = dealRecorder(journal, history)
   const metered = metering.start(bootCount)
   if (!metered.ok) return giveUp(metered)
   closers.push(signJournalEvents({ journal, events, timers, log }))
@@ -207,83 +213,39 @@ export async function startAgent(config: SiteConfig, realWorld: World, seams: Se
   closers.push(() => metering.stop(), worn.stop)
 
   // --- Ledger
-  const bus = await world.openBus(config.brokers)
-  if (!bus.ok) return giveUp(bus)
-  closers.push(() => bus.value.close())
-  const openSource = (source: string) =>
-    source.startsWith('mqtt:')
-      ? createMqttProvider({ bus: bus.value, relay: source.slice(5), timers, entropy: world.entropy })
-      : world.openLedger(source)
-  const primary = openSource(config.ledger.primary)
-  const witnesses = config.ledger.witnesses.map(openSource)
-  if (config.ledger.relayAs !== undefined) {
-    const served = { bus: bus.value, name: config.ledger.relayAs, node: primary }
-    const relaying = await startMqttRelay({ ...served, clock, timers, log })
-    if (!relaying.ok) return giveUp(relaying)
-    closers.push(() => relaying.value.stop())
+  const { bus, close: closeBus } = await openBrokers(config, world, health)
+  closers.push(closeBus)
+  const segmentBytes = config.bench ? BENCH_SEGMENT_BYTES : undefined
+  const following = {
+    ...{ world, bus, segmentBytes, signer: keys.account, health: health.set },
+    closing: (close: () => unknown) => void closers.push(close),
   }
-  const headers = await openHeaderStore({
-    disk: state.value,
-    clock,
-    chainId: config.ledger.chain,
-    ...(config.bench ? { segmentBytes: BENCH_SEGMENT_BYTES } : {}),
+  const energy = await openLedgerView({
+    ...{ ...following, ledger: config.ledger, name: 'light', disk: state, seam: seams.light },
+    onRefusal: fault => trading?.onLightRefusal(fault),
   })
-  if (!headers.ok) return giveUp(headers)
-  closers.push(() => headers.value.close())
-  const plainLight = createLightAgent({
-    config: {
-      chainId: config.ledger.chain,
-      trust: config.ledger.trust,
-      trustingPeriodMs: config.ledger.trustingPeriodMs,
-      maxClockDriftMs: config.ledger.maxClockDriftMs,
-      trustLevel: TRUST_LEVEL,
-      followMs: config.ledger.followMs,
-      ...(config.ledger.staleAfterMs === undefined ? {} : { staleAfterMs: config.ledger.staleAfterMs }),
-    },
-    primary,
-    witnesses,
-    clock,
-    timers,
-    disk: state.value,
-    headers: headers.value,
-    verifier: world.verifier,
-    log,
-  })
-  const light = seams.light?.(plainLight) ?? plainLight
-  let rulesKnown = false
-  async function readRules(): Promise<void> {
-    if (rulesKnown) return
-    rulesKnown = true
-    const proven = await light.prove(utf8(RULES.prefix))
-    if (proven.ok) health.set('light.rules', unbondingFault(proven.value.value, config.ledger.trustingPeriodMs))
-    else rulesKnown = false
+  if (!energy.ok) return giveUp(energy)
+  const { light, account } = energy.value
+  const distribution = await openDistribution()
+  if (!distribution.ok) return giveUp(distribution)
+  async function openDistribution(): Promise<Result<LedgerView | undefined>> {
+    if (config.distribution === undefined) return ok(undefined)
+    const disk = await world.openDisk(`${config.data}/distribution`)
+    if (!disk.ok) return disk
+    closers.push(() => disk.value.close?.())
+    // What of a reservation was believed already stands on the energy ledger by its own rules: nothing here needs to open.
+    const named = { ledger: config.distribution, name: 'light.distribution', disk: disk.value, seam: undefined }
+    return openLedgerView({ ...following, ...named, onRefusal: () => {} })
   }
-  light.onHealth(now => {
-    if (now.state === 'ok') void readRules()
-    health.set('light', now.state === 'ok' ? undefined : (now.fault ?? { code: `light.${now.state}` }))
-    if (now.state === 'refused' || now.state === 'diverged')
-      trading?.onLightRefusal(now.fault ?? { code: 'light.refused' })
-  })
-  const followed = await light.start()
-  closers.push(() => light.stop())
-  // Without trust in the ledger no relay closes; the meters are read and signed all the same.
-  if (!followed.ok) log('error', 'light', `nothing of the ledger is believed yet: ${followed.fault.code}`)
-  const account = createLedgerAccount({
-    chainId: config.ledger.chain,
-    signer: keys.value.account,
-    light,
-    nodes: [primary, ...witnesses],
-    log,
-  })
 
   // --- Neighbours
   const plainPost = createPost({
-    bus: bus.value,
+    bus,
     clock,
     timers,
     entropy: world.entropy,
-    signer: keys.value.account,
-    sealingKey: keys.value.sealing,
+    signer: keys.account,
+    sealingKey: keys.sealing,
     peers: Object.entries(config.peers).map(([name, { account: publicKey, sealing }]) => ({
       name,
       publicKey,
@@ -303,10 +265,10 @@ export async function startAgent(config: SiteConfig, realWorld: World, seams: Se
       fed = clock.mono()
     }),
   )
-  const welds = await readWelds(state.value)
-  if (!welds.ok) return giveUp(welds)
+  const kept = await readKept(state)
+  if (!kept.ok) return giveUp(kept)
   let relays: RelayControl
-  const evidence = createEvidence(state.value, clock.now)
+  const evidence = createEvidence(state, clock.now)
   const limitsOf = (line: DirectLineConfig): Limits => {
     const limits = { ...DEFAULT_LIMITS, ...config.safety, phases: line.circuit?.phases ?? 1, limitMa: line.limit }
     return seams.limits?.(limits) ?? limits
@@ -315,18 +277,20 @@ export async function startAgent(config: SiteConfig, realWorld: World, seams: Se
     config,
     limitsOf,
     account,
-    signer: keys.value.account,
+    signer: keys.account,
     post,
-    bus: bus.value,
+    bus,
     light,
     metering,
     relays: () => relays,
     clock,
     timers,
+    ...(config.battery === undefined ? {} : { spare: () => parts?.battery?.spare() }),
+    soldOverGrid: window => parts?.grid?.promised(window, 'seller') ?? wattHours(0n),
     entropy: world.entropy,
-    verifier: world.verifier,
+    verifier,
     log,
-    record: bytes => journal.append(DEAL, bytes, { urgent: true }),
+    record: recordDeal,
     health: health.set,
     saveEvidence: evidence,
   })
@@ -342,25 +306,47 @@ export async function startAgent(config: SiteConfig, realWorld: World, seams: Se
       const recorded = await journal.append(INTENT, utf8(contact), { urgent: true })
       return recorded.ok ? done : recorded
     },
-    welds: welds.value,
-    keepWelds: all => writeWelds(state.value, all),
+    ...kept.value,
     onEvent: made.onRelayEvent,
+    health: health.set,
     clock,
     timers,
     log,
   })
   closers.push(() => relays.stop())
+  const around = { devices, metering, sessions, watchdogFed: () => fed, health: health.set }
+  const charging = await openSiteCharging(config, world, around)
+  if (!charging.ok) return giveUp(charging)
+  closers.push(() => charging.value?.stop())
   made.restore(deals)
   made.start()
   const peers = Object.entries(config.peers).map(([name, { account: publicKey }]) => ({ name, publicKey }))
-  const parts = { journal, clock, log, health: health.set }
-  const { verifier } = world
-  const heads = createHeads({ ...parts, signer: keys.value.account, peers, post, timers, verifier, evidence })
+  const shared = { journal, clock, log, health: health.set }
+  const heads = createHeads({ ...shared, signer: keys.account, peers, post, timers, verifier, evidence })
   // A bench's segments are finished every minute, and its coins are counted.
-  if (!config.bench) startAnchors({ ...parts, account, light, heads })
+  if (!config.bench && config.ledger !== undefined) startAnchors({ ...shared, account, light, heads })
   heads.start()
+  const optimiser = config.storage === undefined ? undefined : openLazily()
+  const running = createParts({
+    optimiser,
+    certifying: { ...blindRsa, createSigner, verifyPss: createPssVerifier(), sealing: keys.sealing },
+    ...{ config, journal, clock, timers, log, verifier, post, metering, health: health.set },
+    ...{ signer: keys.account, entropy: world.entropy, saveEvidence: evidence },
+    ...{ energy: energy.value, distribution: distribution.value, direct: made.deals },
+    ...{
+      dispatch: bothFollow(charging.value, world.dispatch),
+      readState: world.readState,
+      history,
+      recordDeal,
+      offsetAt: world.offsetAt,
+    },
+  })
+  parts = running
+  running.grid?.onJournal(unwritable)
+  running.start()
   closers.push(() => {
     heads.stop()
+    parts?.stop()
     made.stop()
     post.stop()
   })
@@ -369,12 +355,18 @@ export async function startAgent(config: SiteConfig, realWorld: World, seams: Se
     metering,
     light,
     relays,
-    trading: made,
-    post,
-    account,
-    health,
-    history,
-    bootCount,
+    charging: charging.value,
+    sessions,
+    trading: {
+      ...made,
+      windDown() {
+        made.windDown()
+        running.windDown()
+      },
+    },
+    parts: running,
+    grid: running.grid,
+    ...{ post, account, journal, health, history, bootCount },
     wear: worn.wear,
     async stop() {
       for (const close of closers.reverse()) await close()

@@ -1,15 +1,15 @@
 /** Part of the composition root: opens the site's lines and makes its meters and relays on them. */
 import { createMbusMaster, type MbusMaster } from '../drivers/meters/mbus-master.ts'
-import { createModbusMaster } from '../drivers/modbus/master.ts'
-import type { Meter, Relay } from '../drivers/ports.ts'
-import { openGpioRelays } from '../drivers/relays/johnny-five.ts'
-import { coilRelays } from '../drivers/relays/modbus-coil.ts'
-import { ok, type Result } from '../protocol/result.ts'
+import { createModbusMaster, type ModbusMaster } from '../drivers/modbus/master.ts'
+import type { Line, Meter, Relay } from '../drivers/ports.ts'
+import { type Fault, ok, type Result } from '../protocol/result.ts'
 import type { TelegramKeys } from '../protocol/telegram/telegram.ts'
 import { framingOf } from './config/line-settings.ts'
-import type { ContactRef, RelayBankConfig, SiteConfig } from './config/site-config.ts'
+import type { ContactRef } from './config/relay-config.ts'
+import type { SiteConfig } from './config/site-config.ts'
 import type { FrameCounters } from './metering/frame-counters.ts'
 import { baudOf, openMeter, type SharedMaster } from './open-meter.ts'
+import { openRelays } from './open-relays.ts'
 import type { World } from './world.ts'
 
 /**
@@ -17,10 +17,15 @@ import type { World } from './world.ts'
  * second fit on a 9,600 baud line.
  */
 const CHANNELS = ['voltageL1', 'currentL1', 'power', 'frequency', 'energyImported', 'energyExported'] as const
+/** Of the meter of a fuse. */
+const FUSE_CHANNELS = [...CHANNELS, 'currentL2', 'currentL3'] as const
 
 export interface Devices {
   readonly meters: ReadonlyMap<string, Meter>
   relay(contact: ContactRef): Relay
+  /** The master of a line, shared by all that is on it. */
+  masterOn(line: string): Promise<ModbusMaster>
+  lineOf(line: string): Line
   close(): Promise<void>
 }
 
@@ -30,19 +35,29 @@ export async function openDevices(
   {
     lateAnswerDefence = true,
     frameCounters,
-  }: { readonly lateAnswerDefence?: boolean; readonly frameCounters?: FrameCounters },
+    health = () => {},
+  }: {
+    readonly lateAnswerDefence?: boolean
+    readonly frameCounters?: FrameCounters
+    readonly health?: (name: string, fault: Fault | undefined) => void
+  },
 ): Promise<Result<Devices>> {
   const { clock, timers, log } = world
-  const masters = new Map<string, SharedMaster>()
+  const masters = new Map<string, Promise<SharedMaster>>()
   const mbuses = new Map<string, MbusMaster>()
   const closers: (() => Promise<void>)[] = []
   const close = async () => {
     for (const closeOne of closers.reverse()) await closeOne()
   }
 
-  async function masterOn(name: string): Promise<SharedMaster> {
-    const known = masters.get(name)
-    if (known !== undefined) return known
+  /** One for each line, whoever asks while it is being opened. */
+  function masterOn(name: string): Promise<SharedMaster> {
+    const known = masters.get(name) ?? openMaster(name)
+    masters.set(name, known)
+    return known
+  }
+
+  async function openMaster(name: string): Promise<SharedMaster> {
     const spec = config.lines[name]!
     const line = world.openLine(spec)
     const framing = framingOf(
@@ -56,9 +71,7 @@ export async function openDevices(
     // A line that is not there yet is tried again by the master; its meters are absent until then.
     const opened = await master.open()
     if (!opened.ok) log('warn', 'lines', `${name} is not open`, opened.fault)
-    const made = { master, characterMs: line.characterMs }
-    masters.set(name, made)
-    return made
+    return { master, characterMs: line.characterMs }
   }
 
   async function mbusOn(name: string): Promise<MbusMaster> {
@@ -73,46 +86,16 @@ export async function openDevices(
     return made
   }
 
-  async function openBank(name: string, bank: RelayBankConfig): Promise<Result<ReadonlyMap<number, Relay>>> {
-    const channels = [...new Set(contactsOn(config, name).map(({ channel }) => channel))].sort((a, b) => a - b)
-    if (channels.length === 0) return ok(new Map())
-    const opened = await openRelays(name, bank, channels)
-    return opened.ok ? ok(new Map(opened.value.map((relay, index) => [channels[index]!, relay]))) : opened
-  }
-
-  async function openRelays(
-    name: string,
-    bank: RelayBankConfig,
-    channels: readonly number[],
-  ): Promise<Result<readonly Relay[]>> {
-    if (bank.driver === 'johnny-five') {
-      const wired = world.openGpioBank(bank.bank)
-      if (!wired.ok) return wired
-      return openGpioRelays({ bank: wired.value.bank, contacts: channels.map(wired.value.contact) })
-    }
-    const { master } = await masterOn(bank.line)
-    const contacts = channels.map(channel => ({ name: `${name}.${channel}`, channel }))
-    return coilRelays({ name, master, unit: bank.unit, contacts, timedMs: bank.timedMs })
-  }
-
-  const relays = new Map<string, Relay>()
-  for (const [name, bank] of Object.entries(config.relays)) {
-    const opened = await openBank(name, bank)
-    if (!opened.ok) {
-      await close()
-      return opened
-    }
-    for (const [channel, relay] of opened.value) {
-      relays.set(`${name}.${channel}`, relay)
-      closers.push(() => relay.close())
-    }
-  }
+  const relays = await openRelays(config, world, { masterOn, health })
+  closers.push(relays.close)
+  const lineOf = (line: string) => world.openLine(config.lines[line]!)
   const meters = new Map<string, Meter>()
   for (const [name, meter] of Object.entries(config.meters)) {
-    const lineOf = (line: string) => world.openLine(config.lines[line]!)
     const specOf = (line: string) => config.lines[line]!
+    const onFuse = Object.values(config.charging?.fuses ?? {}).some(fuse => fuse.meter === name)
+    const channels = onFuse ? FUSE_CHANNELS : CHANNELS
     const counters = frameCounters && { counterOf: (keys: TelegramKeys) => frameCounters.of(name, keys) }
-    const around = { clock, timers, log, masterOn, mbusOn, lineOf, specOf, channels: CHANNELS, ...counters }
+    const around = { clock, timers, log, masterOn, mbusOn, lineOf, specOf, channels, ...counters }
     const opened = await openMeter(meter, around)
     if (!opened.ok) {
       await close()
@@ -123,11 +106,9 @@ export async function openDevices(
   }
   return ok({
     meters,
-    // loadConfig has checked that every contact names a bank of this site.
-    relay: ({ bank, channel }) => relays.get(`${bank}.${channel}`)!,
+    relay: relays.relay,
+    masterOn: async line => (await masterOn(line)).master,
+    lineOf,
     close,
   })
 }
-
-const contactsOn = (config: SiteConfig, bank: string): readonly ContactRef[] =>
-  config.directLines.flatMap(({ contacts }) => Object.values(contacts).filter(contact => contact.bank === bank))

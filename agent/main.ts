@@ -1,5 +1,5 @@
-#!/usr/bin/env -S node --max-semi-space-size=1 --optimize-for-size
-/** The program `tieline`. The flags keep a light client below 80 MB on a board (`npm run bench:light` measures with and without). */
+#!/usr/bin/env -S MALLOC_ARENA_MAX=1 MALLOC_TRIM_THRESHOLD_=131072 node --max-semi-space-size=1 --optimize-for-size --v8-pool-size=1
+/** The program `tieline`. What stands before it keeps it small on a board: `npm run bench:footprint` and `bench:light` measure it. */
 import { interruption } from '../drivers/process/signals.ts'
 import { processTerminal } from './cli/terminal.ts'
 import { tieline } from './cli/tieline.ts'

@@ -7,6 +7,7 @@ import { makeTpmAuth } from '../drivers/keys/tpm/auth-file.ts'
 import { makeTpmKey } from '../drivers/keys/tpm/make-key.ts'
 import { openTpmKey } from '../drivers/keys/tpm/open-key.ts'
 import { openTpm } from '../drivers/keys/tpm/tpm.ts'
+import { createWrappingKeys, type WrappingKeys } from '../drivers/keys/wrapping-keys.ts'
 import type { Clock, Entropy, Signer, Timers } from '../drivers/ports.ts'
 import { equalBytes, toHex } from '../protocol/bytes.ts'
 import type { Alg, Verifier } from '../protocol/crypto/verify.ts'
@@ -27,6 +28,22 @@ export interface KeyWorld {
   passphrase(): Promise<Result<string>>
   /** A person asks: a PIN is given although the token warns that a wrong one was given before. */
   readonly insist?: boolean
+  /** Of the sealed files that are opened or made together; left out, each file's is derived for itself. */
+  readonly wrapping?: WrappingKeys
+}
+
+/**
+ * Sealed files that `work` opens or makes share what is derived of their passphrase, which is wiped when it is done; inside other
+ * such work, when that is.
+ */
+export async function derivingOnce<T>(world: KeyWorld, work: (world: KeyWorld) => Promise<T>): Promise<T> {
+  if (world.wrapping !== undefined) return work(world)
+  const wrapping = createWrappingKeys()
+  try {
+    return await work({ ...world, wrapping })
+  } finally {
+    wrapping.wipe()
+  }
 }
 
 /** The passphrase, from the configured file or from whoever has it, looked for at the first sealed file. */
@@ -48,7 +65,7 @@ export async function openKey(place: KeyPlace, world: KeyWorld): Promise<Result<
   if (place.kind === 'tpm') return openTpmKey(place, world, world.entropy)
   const passphrase = await world.passphrase()
   if (!passphrase.ok) return passphrase
-  const signer = await openFileSigner(place.file, passphrase.value)
+  const signer = await openFileSigner(place.file, passphrase.value, world.wrapping)
   return signer.ok ? ok({ signer: signer.value, attestation: FILE_ATTESTATION, close: async () => {} }) : signer
 }
 
@@ -61,7 +78,8 @@ export async function makeKey(place: KeyPlace, alg: Alg, world: KeyWorld): Promi
   if (place.kind === 'tpm') return makeInTpm(place, alg, world)
   const passphrase = await world.passphrase()
   if (!passphrase.ok) return passphrase
-  return makeKeyFile(place.file, alg === 'ES256' ? 'p256' : 'ed25519', passphrase.value, world.entropy)
+  const kind = alg === 'ES256' ? 'p256' : 'ed25519'
+  return makeKeyFile(place.file, kind, passphrase.value, world.entropy, world.wrapping)
 }
 
 async function makeInTpm(
@@ -81,12 +99,14 @@ async function makeInTpm(
 
 export async function openSealing(keys: KeptKeys, world: KeyWorld): Promise<Result<Uint8Array>> {
   const passphrase = await world.passphrase()
-  return passphrase.ok ? openSealingSeed(keys.sealing, passphrase.value) : passphrase
+  return passphrase.ok ? openSealingSeed(keys.sealing, passphrase.value, world.wrapping) : passphrase
 }
 
 /** All of them, or none. */
-export async function openSiteKeys(keys: KeptKeys, world: KeyWorld): Promise<Result<SiteKeys>> {
-  const known = rememberPassphrase(keys, world)
+export const openSiteKeys = (keys: KeptKeys, world: KeyWorld): Promise<Result<SiteKeys>> =>
+  derivingOnce(rememberPassphrase(keys, world), known => openAll(keys, known))
+
+async function openAll(keys: KeptKeys, world: KeyWorld): Promise<Result<SiteKeys>> {
   const opened: StoredKey[] = []
   const giveUp = async <F extends { readonly ok: false }>(failed: F): Promise<F> => {
     for (const key of opened) await key.close()
@@ -98,7 +118,7 @@ export async function openSiteKeys(keys: KeptKeys, world: KeyWorld): Promise<Res
     ...(keys.ocmf === undefined ? [] : [keys.ocmf]),
   ]
   for (const place of places) {
-    const key = await openKey(place, known)
+    const key = await openKey(place, world)
     if (!key.ok) return giveUp(key)
     opened.push(key.value)
   }
@@ -110,7 +130,7 @@ export async function openSiteKeys(keys: KeptKeys, world: KeyWorld): Promise<Res
     ...(ocmf === undefined ? [] : [['ocmf', ocmf] as const]),
   ])
   if (shared !== undefined) return giveUp(fail(shared))
-  const sealing = await openSealing(keys, known)
+  const sealing = await openSealing(keys, world)
   if (!sealing.ok) return giveUp(sealing)
   return ok({
     account: account!,

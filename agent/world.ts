@@ -3,7 +3,7 @@
  * world of its own, and the bench changes single parts of this one.
  */
 
-import { connectBus } from '../drivers/bus/mqtt.ts'
+import { connectBus, type MqttOptions } from '../drivers/bus/mqtt.ts'
 import { createSystemTime } from '../drivers/clock.ts'
 import { systemEntropy } from '../drivers/crypto/entropy.ts'
 import { createSigner } from '../drivers/crypto/signer.ts'
@@ -23,15 +23,24 @@ import type { OffsetAt } from '../protocol/reading/calendar.ts'
 import { fail, ok, type Result } from '../protocol/result.ts'
 import type { TimeQuality } from '../protocol/time.ts'
 import type { KeySource, LineConfig, SiteConfig } from './config/site-config.ts'
+import { openGpioLines } from './gpio-lines.ts'
+import type { GpioLinePlace } from './gpio-wiring.ts'
 import { type SiteKeys, secretFromSeed } from './keys.ts'
 import { openSystemLine } from './lines.ts'
 import { openSiteKeys } from './open-keys.ts'
+import type { Dispatch } from './roles/part.ts'
+import { fetchState } from './validator/fetch-audit.ts'
+
+type Entry = readonly [key: Uint8Array, value: Uint8Array]
 
 /** A GPIO bank, and how its relay channels are wired to its lines. */
 export interface WiredBank {
   readonly bank: GpioBank
   contact(channel: number): GpioContact
 }
+
+/** What a connection to brokers may do beyond the plain one. */
+export type BusHow = Pick<MqttOptions, 'patient' | 'will' | 'onUp' | 'tls'>
 
 export interface World {
   readonly clock: Clock
@@ -46,13 +55,19 @@ export interface World {
   /** The least that an answer on a serial line is waited for, in milliseconds of `clock`; undefined leaves it to the driver. */
   readonly answerFloorMs: number | undefined
   openLine(line: LineConfig): Line
-  openBus(urls: readonly string[]): Promise<Result<Bus>>
+  openBus(urls: readonly string[], how?: BusHow): Promise<Result<Bus>>
   openLedger(url: string): LedgerRpc
   /** An index in a folder of its own; what it holds may be lost. */
   openIndex(folder: string): Promise<Result<Index>>
   openDisk(folder: string): Promise<Result<Disk & { close?(): Promise<void> }>>
   openKeys(source: KeySource): Promise<Result<SiteKeys>>
   openGpioBank(name: string): Result<WiredBank>
+  /** These lines of one of the machine's GPIO chips; left out, of the one that has them. */
+  openGpioChip(chip: string | undefined, lines: readonly GpioLinePlace[]): Promise<Result<GpioBank>>
+  /** The newest whole state of the ledger that a node serves, as it says. */
+  readState(url: string): Promise<Result<{ readonly height: bigint; readonly entries: Iterable<Entry> }>>
+  /** What follows the deals and calls of this site; absent where nothing does but what people switch. */
+  readonly dispatch?: Dispatch
 }
 
 /**
@@ -91,7 +106,7 @@ export function systemWorld(
     software: hashSoftware(),
     answerFloorMs: config.clock === undefined ? undefined : HICCUP_MS * config.clock.speed,
     openLine: line => openSystemLine(line, clock, real.timers, log),
-    openBus: urls => connectBus({ urls, timers, log }),
+    openBus: (urls, how) => connectBus({ urls, timers, log, ...how }),
     openLedger: url => createRpcClient({ url }),
     openIndex: openLevelIndex,
     openDisk: async folder => {
@@ -102,6 +117,8 @@ export function systemWorld(
       source.kind === 'seed'
         ? ok(keysFromSeed(source.seed))
         : openSiteKeys(source, { ...real, entropy: systemEntropy, verifier, passphrase }),
+    readState: fetchState,
+    openGpioChip: openGpioLines,
     openGpioBank: bank =>
       fail({
         code: 'gpio.no-bank',

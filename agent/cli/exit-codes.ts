@@ -26,7 +26,7 @@ export function exitOf({ code, errno }: Fault): ExitCode {
   if (/^keys\.(no-token|token-)/.test(code)) return EXIT.unavailable
   if (code === 'keys.given-up') return EXIT.no
   if (code === 'keys.disk') return EXIT.io
-  if (/^(keys?|gpio|profile)\./.test(code)) return EXIT.configuration
+  if (/^(keys?|gpio|profile|page)\./.test(code)) return EXIT.configuration
   // The data folder is another device's.
   if (code === 'journal.foreign') return EXIT.configuration
   if (code === 'disk.held') return EXIT.unavailable

@@ -1,3 +1,4 @@
+import type { Writable } from 'node:stream'
 import { hasKeyboard } from '../../drivers/process/standard-input.ts'
 import { askHidden } from './keys/ask.ts'
 
@@ -12,6 +13,11 @@ export interface Terminal {
   readonly env: Readonly<Record<string, string | undefined>>
   /** Resolves when whoever read stdout has gone, as `head` does. */
   readonly unread?: Promise<void>
+  /**
+   * Resolves once whoever reads stdout has taken what was written, or has gone; undefined where it can take more at once. For
+   * what may be longer than the memory.
+   */
+  readonly room?: () => Promise<void> | undefined
 }
 
 /** The terminal of this process. A reader that has seen enough (`tieline --help | head`) is no fault. */
@@ -24,8 +30,10 @@ export function processTerminal(): Terminal {
       })
     })
   void goneFrom(process.stderr)
+  const unread = goneFrom(process.stdout)
   return {
-    unread: goneFrom(process.stdout),
+    unread,
+    room: roomIn(process.stdout, unread),
     out: text => process.stdout.write(text),
     err: text => process.stderr.write(text),
     ...(hasKeyboard()
@@ -34,6 +42,23 @@ export function processTerminal(): Terminal {
     colour: process.stderr.isTTY === true && !process.env['NO_COLOR'],
     env: process.env,
   }
+}
+
+/** `Terminal.room` of a stream, until whoever reads it has gone. */
+export function roomIn(stream: Writable, gone: Promise<void>): NonNullable<Terminal['room']> {
+  let waiting: (() => void)[] = []
+  let isGone = false
+  const wake = () => {
+    const woken = waiting
+    waiting = []
+    for (const each of woken) each()
+  }
+  stream.on('drain', wake)
+  void gone.then(() => {
+    isGone = true
+    wake()
+  })
+  return () => (stream.writableNeedDrain && !isGone ? new Promise(resolve => void waiting.push(resolve)) : undefined)
 }
 
 const SGR = { red: 31, yellow: 33, dim: 2, bold: 1 } as const

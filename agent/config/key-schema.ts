@@ -1,19 +1,22 @@
 /** The form of `keys`: where each of a site's private keys is kept. */
 import { fail, ok, type Result } from '../../protocol/result.ts'
+import * as forms from './literal-forms.ts'
 import * as literals from './literals.ts'
 import { issueOf, type SchemaIssue } from './schema-issue.ts'
-import { filled, group, path, scalar, set, v } from './schema-words.ts'
+import { about, filled, group, path, scalar, set, spelt, v } from './schema-words.ts'
 import type { KeyPlace, KeySource } from './site-config.ts'
 import { readYaml } from './yaml.ts'
 
 /** CK_TOKEN_INFO has 32 bytes for it (PKCS#11 v2.40 section 3.3). */
-const tokenLabel = scalar(
-  text => (/^[\x20-\x7e]{1,32}$/.test(text) ? text : undefined),
-  "a token's label: at most 32 letters",
-)
+const tokenLabel = spelt(/^[\x20-\x7e]{1,32}$/, "a token's label: at most 32 letters")
 
 const pkcs11 = v.pipe(
-  group({ module: path, token: tokenLabel, key: filled("a key's label"), pin_file: path }),
+  group({
+    module: about('The shared library of the token’s maker.', path),
+    token: about('The token’s label.', tokenLabel),
+    key: about('The key’s label.', filled("a key's label")),
+    pin_file: about('File of the PIN.', path),
+  }),
   v.transform(({ pin_file, ...rest }): KeyPlace => ({ kind: 'pkcs11', ...rest, pinFile: pin_file })),
 )
 
@@ -21,15 +24,23 @@ const pkcs11 = v.pipe(
 const tpmHandle = scalar(
   text => (/^0x81[0-7][0-9a-fA-F]{5}$/.test(text) ? Number(text) : undefined),
   'a handle from 0x81000000 to 0x817fffff',
+  { type: ['string', 'integer'], pattern: '^0x81[0-7][0-9a-fA-F]{5}$', minimum: 0x81000000, maximum: 0x817fffff },
 )
 
 const tpm = v.pipe(
-  group({ device: v.optional(path, '/dev/tpmrm0'), handle: tpmHandle, auth_file: path }),
+  group({
+    device: about('The TPM.', v.optional(path, '/dev/tpmrm0')),
+    handle: about('Where the key persists in it.', tpmHandle),
+    auth_file: about('File of the key’s authorization value.', path),
+  }),
   v.transform(({ auth_file, ...rest }): KeyPlace => ({ kind: 'tpm', ...rest, authFile: auth_file })),
 )
 
 const store = v.pipe(
-  group({ pkcs11: v.optional(pkcs11), tpm: v.optional(tpm) }),
+  group({
+    pkcs11: about('A key in a smart card or HSM.', v.optional(pkcs11)),
+    tpm: about('A key in a TPM 2.0.', v.optional(tpm)),
+  }),
   v.check(it => (it.pkcs11 === undefined) !== (it.tpm === undefined), 'must name one store: pkcs11 or tpm'),
   v.transform(it => (it.pkcs11 ?? it.tpm)!),
 )
@@ -61,12 +72,18 @@ const wordOf = (place: KeyPlace): string => {
 
 export const keysForm = v.pipe(
   group({
-    account: v.optional(path),
-    metering: v.optional(place),
-    sealing: v.optional(path),
-    ocmf: v.optional(place),
-    passphrase_file: v.optional(path),
-    seed: v.optional(scalar(literals.parseHex32, 'a seed: 64 hexadecimal digits')),
+    account: about('Sealed file of the key that signs payments.', v.optional(path)),
+    metering: about('The key that signs readings: a sealed file, or a store.', v.optional(place)),
+    sealing: about('Sealed file of the key that opens what neighbours send.', v.optional(path)),
+    ocmf: about('A second key, of P-256, for OCMF records.', v.optional(place)),
+    passphrase_file: about(
+      'File of the passphrase of all sealed files; without it a credential of systemd’s counts, or a person is asked.',
+      v.optional(path),
+    ),
+    seed: about(
+      'Makes all keys of a bench site.',
+      v.optional(scalar(literals.parseHex32, 'a seed: 64 hexadecimal digits', forms.HEX_32)),
+    ),
   }),
   v.check(
     it => [it.account, it.metering, it.sealing].every(kept => (kept === undefined) === (it.seed !== undefined)),

@@ -1,4 +1,5 @@
 /** How a line is set where nobody says, and how requests are framed on it: both follow from what is on it. */
+import type { RelayBankConfig } from './relay-config.ts'
 import { type Framing, type LineConfig, type MeterConfig, PAGE_FRAMINGS, type SerialFormat } from './site-config.ts'
 
 export interface LineSpeed {
@@ -8,6 +9,8 @@ export interface LineSpeed {
 
 /** Modbus slaves: most of their makers' choice. */
 const USUAL_SPEED: LineSpeed = { baud: 9_600, format: '8N1' }
+
+const FIRMATA_SPEED: LineSpeed = { baud: 57_600, format: '8N1' }
 
 /** An infrared eye, a P1 port, a DLMS push over an M-Bus or H1 adapter; IEC 62056-21, 4.1 and 6.4.5; EN 13757-2. */
 const SPEEDS: Readonly<Record<string, LineSpeed>> = {
@@ -40,16 +43,24 @@ export function framingOf(line: LineConfig, meters: readonly MeterConfig[]): Fra
 export const saidFraming = (meter: MeterConfig): Framing | undefined =>
   'page' in meter ? PAGE_FRAMINGS[meter.protocol] : meter.protocol === 'sunspec' ? meter.framing : undefined
 
-/** A line that does not say how it is set is set as the first meter on it leaves its factory. */
-export function withSpeed(
-  name: string,
-  line: TcpLine | (Omit<SerialLine, 'baud' | 'format'> & Partial<Pick<SerialLine, 'baud' | 'format'>>),
+/** A line that does not say how it is set is set as the first meter on it leaves its factory, or as the relay board that has it. */
+export function withSpeeds(
+  lines: Readonly<Record<string, UnsetLine>>,
   meters: Readonly<Record<string, MeterConfig>>,
-): LineConfig {
-  if (line.kind === 'tcp') return line
-  const first = Object.values(meters).find(meter => meter.line === name)
-  return { ...(first === undefined ? USUAL_SPEED : usualSpeed(first)), ...line }
+  relays: Readonly<Record<string, RelayBankConfig>>,
+): Readonly<Record<string, LineConfig>> {
+  const usual = new Map<string, ReturnType<typeof usualSpeed>>()
+  for (const meter of Object.values(meters)) if (!usual.has(meter.line)) usual.set(meter.line, usualSpeed(meter))
+  for (const bank of Object.values(relays))
+    if (bank.driver === 'firmata' && !usual.has(bank.line)) usual.set(bank.line, FIRMATA_SPEED)
+  return Object.fromEntries(
+    Object.entries(lines).map(([name, line]): [string, LineConfig] => [
+      name,
+      line.kind === 'tcp' ? line : { ...(usual.get(name) ?? USUAL_SPEED), ...line },
+    ]),
+  )
 }
 
 type SerialLine = Extract<LineConfig, { kind: 'serial' }>
+type UnsetLine = TcpLine | (Omit<SerialLine, 'baud' | 'format'> & Partial<Pick<SerialLine, 'baud' | 'format'>>)
 type TcpLine = Extract<LineConfig, { kind: 'tcp' }>

@@ -144,13 +144,10 @@ export const within = (parse: (text: string) => number | undefined, least: numbe
   return value !== undefined && value >= least && value <= most ? value : undefined
 }
 
-/** Until a password or token can be set, the page is for this machine only. */
-export function parseLoopback(text: string): { readonly host: string; readonly port: number } | undefined {
-  const address = parseHostPort(text)
-  return address !== undefined && /^(127\.0\.0\.1|::1|localhost)$/.test(address.host) ? address : undefined
-}
+/** Reached by this machine alone. */
+export const isLoopback = (host: string): boolean => /^(127\.0\.0\.1|::1|localhost)$/.test(host)
 
-export const parseRelayName = (text: string): string | undefined => (/^[a-z0-9-]{1,32}$/.test(text) ? text : undefined)
+const parseRelayName = (text: string): string | undefined => (/^[a-z0-9-]{1,32}$/.test(text) ? text : undefined)
 
 /** An address, or `mqtt:NAME` of a relay. */
 export const parseLedgerSource = (text: string): string | undefined =>

@@ -1,132 +1,113 @@
 /** Configuration text to a `SiteConfig`, or every mistake in it as file:line:column, what is wrong and what was meant. */
 
 import { PAGES } from '../../drivers/meters/catalogue.ts'
-import type { Fault } from '../../protocol/result.ts'
+import { checkCharging } from './charging-checks.ts'
+import { checkCoins } from './coin-checks.ts'
+import { checkGrid } from './grid-checks.ts'
+import { checkLedger } from './ledger-checks.ts'
 import { IEC_FORMATS, saidFraming } from './line-settings.ts'
+import { CONFIG_VERSION, type Migrated, migrate, versionOf } from './migrate.ts'
 import { nearest } from './nearest.ts'
+import { checkPage } from './page-config.ts'
+import { checkPeers } from './peer-checks.ts'
+import { type Read, type ReferenceIssue, readForm } from './read-form.ts'
+import { checkRelays } from './relay-checks.ts'
+import type { ContactRef } from './relay-config.ts'
 import { readSchema } from './schema.ts'
-import type { SchemaIssue } from './schema-issue.ts'
-import type { ContactRef, SiteConfig } from './site-config.ts'
-import { type Path, readYaml, type YamlText, type YamlValue } from './yaml.ts'
+import { checkServices } from './service-checks.ts'
+import type { Role, SiteConfig } from './site-config.ts'
+import { type Path, readYaml } from './yaml.ts'
 
-/** `hint` says what was probably meant. Line and column count from 1. */
-export type ConfigFault = Fault & {
-  readonly code: 'config.syntax' | 'config.unknown' | 'config.missing' | 'config.invalid' | 'config.reference'
-  readonly file: string
-  readonly line: number
-  readonly column: number
-  readonly what: string
-}
+export type Loaded = Read<SiteConfig>
 
-export type Loaded =
-  | { readonly ok: true; readonly value: SiteConfig }
-  | { readonly ok: false; readonly faults: readonly ConfigFault[] }
-
-/** A megabyte of configuration is no configuration. */
-const TEXT_MAX = 1_000_000
-
-export function loadConfig(text: string, file: string): Loaded {
-  if (text.length > TEXT_MAX) {
-    const what = `${text.length} characters are too many; a configuration has at most ${TEXT_MAX}`
-    return { ok: false, faults: [{ code: 'config.syntax', file, line: 1, column: 1, what }] }
-  }
-  const { yaml, problems } = readYaml(text)
-  if (yaml === undefined) {
-    return { ok: false, faults: problems.map(problem => ({ code: 'config.syntax', file, ...problem })) }
-  }
-  const { config, issues } = readAll(yaml.value)
-  const found = config === undefined ? [] : crossChecks(config)
-  const faults = [...issues, ...found].map(issue => faultOf(issue, yaml, file))
-  if (config === undefined || faults.length > 0) return { ok: false, faults: faults.sort(byPlace) }
-  return { ok: true, value: config }
-}
-
-/** A configuration mistake as one line: `site.yaml:12:5: unknown key "buad" (did you mean "baud"?)`. */
-export const configLine = (fault: ConfigFault): string =>
-  `${fault.file}:${fault.line}:${fault.column}: ${fault.what}${fault.hint === undefined ? '' : ` (${fault.hint})`}`
+/** They may stand for others' energy only: what they do needs no meter of their own. */
+const WITHOUT_METERS: ReadonlySet<Role> = new Set<Role>([
+  'distributor',
+  'regulator',
+  'community',
+  'retailer',
+  'aggregator',
+  'validator',
+])
 
 /**
- * The schema names one unknown key of an object at a time and keeps silent about what hides behind it, so unknown keys are
- * taken out and the rest is read again until all are known.
+ * A text of an older version is read as what `migrate` makes of it, and its mistakes are shown where they stand in the text as
+ * it is: a program that was brought up to date must not stop over a file that it can still understand, and one that was
+ * taken back again must find the file that it knew.
  */
-function readAll(value: YamlValue): { readonly config?: SiteConfig; readonly issues: readonly SchemaIssue[] } {
-  const unknown: SchemaIssue[] = []
-  let rest = value
-  for (;;) {
-    const { config, issues } = readSchema(rest)
-    const next = issues.filter(issue => issue.kind === 'unknown')
-    if (next.length === 0) {
-      // With unknown keys taken out the rest may be valid: its references are still worth checking.
-      return { ...(config === undefined ? {} : { config }), issues: [...unknown, ...issues] }
-    }
-    unknown.push(...next)
-    for (const issue of next) rest = without(rest, issue.path)
+export function loadConfig(text: string, file: string): Loaded {
+  if (PRESENT.test(text)) return read(text, file)
+  const version = versionOf(text)
+  if (version !== undefined && version > CONFIG_VERSION) {
+    const place = readYaml(text).yaml!.place(['version'], 'value')
+    const what = `version is ${version}: this program reads versions up to ${CONFIG_VERSION}`
+    return { ok: false, faults: [{ code: 'config.version', file, ...place, what, hint: 'run a newer program' }] }
   }
+  const older = migrate(text)
+  if (older === undefined) return read(text, file)
+  const loaded = read(older.text, file)
+  if (loaded.ok) return loaded
+  const placed = loaded.faults.map(fault => ({ ...fault, line: lineBefore(fault.line, older) }))
+  return { ok: false, faults: placed }
 }
 
-function without(value: YamlValue, path: Path): YamlValue {
-  const [head, ...tail] = path
-  if (typeof value === 'string' || head === undefined) return value
-  if (Array.isArray(value)) return value.map((item, index) => (index === head ? without(item, tail) : item))
-  const entries = Object.entries(value as { readonly [key: string]: YamlValue })
-  return Object.fromEntries(
-    tail.length === 0
-      ? entries.filter(([key]) => key !== head)
-      : entries.map(([key, item]) => [key, key === head ? without(item, tail) : item]),
-  )
+/** Nearly every file: its text need not be parsed for the version alone. */
+const PRESENT = new RegExp(`^\\s*["']?version["']?\\s*:\\s*["']?${CONFIG_VERSION}["']?\\s*,?\\s*(#.*)?$`, 'm')
+
+/** Where a line of the new text stands in the old one; of an added line, what it was added before. */
+const lineBefore = (line: number, { added }: Migrated): number => line - added.filter(at => at < line).length
+
+const read = (text: string, file: string): Loaded =>
+  readForm<SiteConfig>(text, file, {
+    called: 'a configuration',
+    read: value => {
+      const { config, issues } = readSchema(value)
+      return { ...(config === undefined ? {} : { value: config }), issues }
+    },
+    check: crossChecks,
+  })
+
+/** Of a table that may have as many as the file has lines. */
+const NAMES_MOST = 40
+const KNOWN_PAGES = Object.fromEntries(PAGES)
+
+interface FirstMeters {
+  /** Two, so that each can be told of another. */
+  readonly any: string[]
+  framed?: string
+  /** Not of M-Bus. */
+  other?: string
 }
 
-function faultOf(issue: Issue, yaml: YamlText, file: string): ConfigFault {
-  const last = String(issue.path.at(-1) ?? '')
-  if (issue.kind === 'unknown') {
-    const meant = nearest(last, issue.known)
-    return {
-      code: 'config.unknown',
-      file,
-      ...yaml.place(issue.path, 'key'),
-      what: `unknown key "${last}"`,
-      hint: meant === undefined ? `known here: ${issue.known.join(', ')}` : `did you mean "${meant}"?`,
-    }
+/** The first meters of each line, by its name: nobody looks through all for each. */
+function firstMeters(meters: SiteConfig['meters']): ReadonlyMap<string, FirstMeters> {
+  const lines = new Map<string, FirstMeters>()
+  for (const [name, meter] of Object.entries(meters)) {
+    const first = lines.get(meter.line) ?? { any: [] }
+    lines.set(meter.line, first)
+    if (first.any.length < 2) first.any.push(name)
+    if (saidFraming(meter) !== undefined) first.framed ??= name
+    if (meter.protocol !== 'mbus') first.other ??= name
   }
-  if (issue.kind === 'missing') {
-    const inside = issue.path.slice(0, -1).join('.')
-    const what = `"${last}" is missing${inside === '' ? '' : ` in ${inside}`}`
-    return { code: 'config.missing', file, ...yaml.place(issue.path, 'key'), what }
-  }
-  const name = issue.path
-    .map((part, n) => (typeof part === 'number' ? `[${part}]` : n > 0 ? `.${part}` : part))
-    .join('')
-  return {
-    code: issue.kind === 'reference' ? 'config.reference' : 'config.invalid',
-    file,
-    ...yaml.place(issue.path, issue.kind === 'invalid' ? issue.of : 'value'),
-    what: `${name}${name === '' ? '' : ' '}${issue.what}`,
-    ...(issue.kind === 'reference' && issue.hint !== undefined ? { hint: issue.hint } : {}),
-  }
+  return lines
 }
-
-const byPlace = (a: ConfigFault, b: ConfigFault): number => a.line - b.line || a.column - b.column
-
-type Issue =
-  | SchemaIssue
-  | { readonly kind: 'reference'; readonly path: Path; readonly what: string; readonly hint?: string }
 
 /** What no single setting can know of itself: names that must exist elsewhere, and settings that go together. */
-function crossChecks(config: SiteConfig): readonly Issue[] {
-  const issues: Issue[] = []
-  const report = (path: Path, what: string, hint?: string) =>
+function crossChecks(config: SiteConfig): readonly ReferenceIssue[] {
+  const issues: ReferenceIssue[] = []
+  const report = (path: Path, what: string, hint?: string | (() => string)) =>
     issues.push({ kind: 'reference', path, what, ...(hint === undefined ? {} : { hint }) })
   const refer = (path: Path, kind: string, name: string, table: object) => {
     if (Object.hasOwn(table, name)) return
-    const known = Object.keys(table)
-    const meant = nearest(name, known)
-    const others = known.length === 0 ? `no ${kind} is defined` : `defined: ${known.join(', ')}`
-    report(
-      path,
-      `names the ${kind} "${name}", which is not defined`,
-      meant === undefined ? others : `did you mean "${meant}"?`,
-    )
+    report(path, `names the ${kind} "${name}", which is not defined`, () => {
+      const known = Object.keys(table)
+      const meant = nearest(name, known)
+      if (meant !== undefined) return `did you mean "${meant}"?`
+      const more = known.length > NAMES_MOST ? ` and ${known.length - NAMES_MOST} more` : ''
+      return known.length === 0 ? `no ${kind} is defined` : `defined: ${known.slice(0, NAMES_MOST).join(', ')}${more}`
+    })
   }
+  const firstOn = firstMeters(config.meters)
 
   if (!config.bench) {
     if (config.keys.kind === 'seed')
@@ -137,7 +118,7 @@ function crossChecks(config: SiteConfig): readonly Issue[] {
   for (const [name, meter] of Object.entries(config.meters)) {
     refer(['meters', name, 'line'], 'line', meter.line, config.lines)
     const line = config.lines[meter.line]
-    if ('page' in meter) refer(['meters', name, 'page'], 'page', meter.page, Object.fromEntries(PAGES))
+    if ('page' in meter) refer(['meters', name, 'page'], 'page', meter.page, KNOWN_PAGES)
     if (meter.protocol === 'modbus-tcp' && line?.kind === 'serial') {
       report(
         ['meters', name, 'protocol'],
@@ -150,11 +131,9 @@ function crossChecks(config: SiteConfig): readonly Issue[] {
       const at = ['meters', name, 'page' in meter ? 'protocol' : 'framing']
       if (said === 'tcp' && line?.kind === 'serial' && !('page' in meter))
         report(at, `is tcp, but "${meter.line}" is a serial line`)
-      const first = Object.entries(config.meters).find(
-        ([, other]) => other.line === meter.line && saidFraming(other) !== undefined,
-      )!
-      if (saidFraming(first[1]) !== said)
-        report(at, `differs from that of ${first[0]} on "${meter.line}"`, 'all on one line are framed alike')
+      const first = firstOn.get(meter.line)!.framed!
+      if (saidFraming(config.meters[first]!) !== said)
+        report(at, `differs from that of ${first} on "${meter.line}"`, 'all on one line are framed alike')
     }
     if (meter.protocol === 'iec62056') {
       if (line?.kind === 'serial' && !IEC_FORMATS.includes(line.format))
@@ -167,19 +146,18 @@ function crossChecks(config: SiteConfig): readonly Issue[] {
         report(['meters', name, 'address'], 'is for a meter that is asked', 'leave it out, or mode: pushed')
     }
     if (!('unit' in meter)) {
-      const other = Object.entries(config.meters).find(
-        ([one, { line, protocol }]) =>
-          one !== name && line === meter.line && !(protocol === 'mbus' && meter.protocol === 'mbus'),
-      )
+      const { any, other: otherProtocol } = firstOn.get(meter.line)!
+      const other = meter.protocol === 'mbus' ? otherProtocol : any.find(one => one !== name)
       if (other !== undefined)
         report(
           ['meters', name, 'line'],
-          `is also the line of ${other[0]}`,
+          `is also the line of ${other}`,
           'Modbus slaves can share a line, and M-Bus meters',
         )
     }
   }
-  if (Object.keys(config.meters).length === 0) report(['meters'], 'must name at least one meter')
+  if (Object.keys(config.meters).length === 0 && !WITHOUT_METERS.has(config.role))
+    report(['meters'], 'must name at least one meter')
 
   const units = new Map<string, string>()
   const claimUnit = (path: Path, line: string, unit: number) => {
@@ -191,11 +169,8 @@ function crossChecks(config: SiteConfig): readonly Issue[] {
   for (const [name, meter] of Object.entries(config.meters)) {
     if ('unit' in meter) claimUnit(['meters', name, 'unit'], meter.line, meter.unit)
   }
-  for (const [name, bank] of Object.entries(config.relays)) {
-    if (bank.driver !== 'modbus-coils') continue
-    refer(['relays', name, 'line'], 'line', bank.line, config.lines)
-    claimUnit(['relays', name, 'unit'], bank.line, bank.unit)
-  }
+  checkRelays(config, report, refer, claimUnit)
+  checkCharging(config, report, refer, claimUnit)
 
   const contacts = new Map<string, string>()
   const ids = new Set<string>()
@@ -236,11 +211,17 @@ function crossChecks(config: SiteConfig): readonly Issue[] {
     }
   }
 
-  const { buy } = config.trade
-  const { sell } = config.trade
-  if (sell !== undefined && sell.opening < sell.reserve)
-    report(['trade', 'sell', 'opening'], 'is below the reserve price')
-  if (buy !== undefined && buy.opening > buy.limit) report(['trade', 'buy', 'opening'], 'is above the limit')
+  checkGrid(config, report, refer)
+  checkPage(config.page, report)
+  checkServices(config, report, refer)
+  checkCoins(config, report, refer)
+  checkLedger(config, report)
+  for (const [section, terms] of Object.entries({ trade: config.trade, grid: config.grid })) {
+    const { sell, buy } = terms ?? {}
+    if (sell !== undefined && sell.opening < sell.reserve)
+      report([section, 'sell', 'opening'], 'is below the reserve price')
+    if (buy !== undefined && buy.opening > buy.limit) report([section, 'buy', 'opening'], 'is above the limit')
+  }
   for (const [low, high] of [
     ['voltage', [config.safety.voltageMinMv, config.safety.voltageMaxMv]],
     ['frequency', [config.safety.frequencyMinMhz, config.safety.frequencyMaxMhz]],
@@ -249,16 +230,6 @@ function crossChecks(config: SiteConfig): readonly Issue[] {
       report(['safety', `${low}_min`], `is not below ${low}_max`)
     }
   }
-  if (Object.hasOwn(config.peers, config.site)) report(['peers', config.site], 'is this site itself')
-  if (config.ledger.witnesses.includes(config.ledger.primary)) {
-    report(['ledger', 'witnesses'], 'names the primary again', 'a witness is another node')
-  }
-  const { relayAs, staleAfterMs, followMs } = config.ledger
-  if (relayAs !== undefined && [config.ledger.primary, ...config.ledger.witnesses].includes(`mqtt:${relayAs}`)) {
-    report(['ledger', 'relay_as'], 'is also a source of this site', 'a relay cannot ask itself')
-  }
-  if (staleAfterMs !== undefined && staleAfterMs <= followMs) {
-    report(['ledger', 'stale_after'], 'is not above ledger.follow', 'between two looks every head would be stale')
-  }
+  checkPeers(config, report)
   return issues
 }

@@ -1,6 +1,11 @@
+/** Longer than any name: comparing two texts takes the product of their lengths. */
+const LETTERS_MOST = 64
+
 /** The known word that a person most likely meant, or none when nothing is near. */
 export function nearest(word: string, known: readonly string[]): string | undefined {
+  if (word.length > LETTERS_MOST) return undefined
   const ranked = known
+    .filter(candidate => candidate.length <= LETTERS_MOST)
     .map(candidate => ({ candidate, distance: editDistance(word.toLowerCase(), candidate.toLowerCase()) }))
     .sort((a, b) => a.distance - b.distance)
   const best = ranked[0]

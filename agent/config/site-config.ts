@@ -4,9 +4,31 @@
  * default is written beside it there.
  */
 import type { MbusAddress } from '../../drivers/meters/mbus-meter.ts'
+import type { RewardSink } from '../../protocol/market/reward.ts'
 import type { Current, Power, Price, WattHours } from '../../protocol/quantity.ts'
+import type { Source } from '../../protocol/trade/contract.ts'
+import type { ChargingConfig } from './charging-config.ts'
+import type { PurseConfig } from './coin-config.ts'
+import type { PageConfig } from './page-config.ts'
+import type { BrokerTlsConfig, PublishConfig } from './publish-config.ts'
+import type { ContactRef, RelayBankConfig } from './relay-config.ts'
+import type { AggregatorConfig, CommunityConfig, DemandResponseConfig, RegulatorConfig } from './service-config.ts'
 
-export type Role = 'household' | 'charger' | 'storage'
+/** What a site is to the others. Every role is the same agent; the parts that its configuration names are at work in it. */
+export const ROLES = [
+  'household',
+  'charger',
+  'storage',
+  'distributor',
+  'community',
+  'regulator',
+  'generator',
+  'retailer',
+  'car',
+  'aggregator',
+  'validator',
+] as const
+export type Role = (typeof ROLES)[number]
 
 export interface SiteConfig {
   readonly site: string
@@ -18,19 +40,52 @@ export interface SiteConfig {
   readonly keys: KeySource
   /** How long the journal is kept, and how large it may become: what is older or more is dropped, whole segments at a time. */
   readonly journal: { readonly keepMs: number; readonly bytes: number }
-  readonly ledger: LedgerConfig
-  /** MQTT brokers, at least one: published to all, duplicates dropped. */
+  /** Absent: nothing is proven, so nothing is traded; meters are read, signed, shown and told. */
+  readonly ledger?: LedgerConfig
+  /** MQTT brokers, where neighbours are met: published to all, duplicates dropped. */
   readonly brokers: readonly string[]
+  readonly brokerTls?: BrokerTlsConfig
   readonly lines: Readonly<Record<string, LineConfig>>
   readonly meters: Readonly<Record<string, MeterConfig>>
   readonly relays: Readonly<Record<string, RelayBankConfig>>
+  /** What this runs on: a name of hw/boards or the path of a file, as `openBoard` takes it. */
+  readonly board?: string
   readonly directLines: readonly DirectLineConfig[]
   readonly peers: Readonly<Record<string, PeerConfig>>
   readonly trade: TradeConfig
+  /** Absent: this site trades over direct lines only. */
+  readonly grid?: GridConfig
+  /** The ledger of the distribution network, followed by a light client of its own. */
+  readonly distribution?: DistributionConfig
+  /** Of the site that answers for the lines of the distribution network. */
+  readonly distributor?: DistributorConfig
+  /** Of the operator of a store. */
+  readonly storage?: StorageConfig
+  /** Of the site that certifies one-time keys. */
+  readonly registrar?: RegistrarConfig
+  /** This site signs blind coins; the ledger gives it that role. */
+  readonly mint?: true
+  readonly purse?: PurseConfig
+  /** A car's: whatever its meters count goes into it or comes out of it. */
+  readonly battery?: BatteryConfig
+  /** Of the station or building that holds the auction of its car park. */
+  readonly carPark?: CarParkConfig
+  /** Of a car that takes part in one. */
+  readonly parkCar?: ParkCarConfig
+  /** Takes less when it is called. */
+  readonly demandResponse?: DemandResponseConfig
+  /** Calls others to take less. */
+  readonly aggregator?: AggregatorConfig
+  readonly community?: CommunityConfig
+  readonly regulator?: RegulatorConfig
+  /** What the site guard protects, and whom it tells how much. */
+  readonly charging?: ChargingConfig
+  /** What the home is told over MQTT. */
+  readonly publish?: PublishConfig
   readonly safety: SafetyConfig
   /** Absent: at rest everything goes on as during a deal. */
   readonly rest?: RestConfig
-  readonly page: { readonly host: string; readonly port: number; readonly off: boolean }
+  readonly page: PageConfig
   /** Only on the bench: virtual time runs `speed` times faster than the wall clock from the given origins. */
   readonly clock?: { readonly originWallMs: number; readonly originVirtualMs: number; readonly speed: number }
 }
@@ -140,22 +195,6 @@ export type MeterConfig = {
     }
 )
 
-export type RelayBankConfig =
-  | {
-      readonly driver: 'modbus-coils'
-      readonly line: string
-      readonly unit: number
-      /** A contact opens by itself this long after its last close command. */
-      readonly timedMs: number
-    }
-  | { readonly driver: 'johnny-five'; readonly bank: string }
-
-/** One contact: the bank's name and the channel on it, counted from 1. */
-export interface ContactRef {
-  readonly bank: string
-  readonly channel: number
-}
-
 export interface DirectLineConfig {
   readonly id: string
   readonly side: 'seller' | 'buyer'
@@ -205,6 +244,142 @@ export interface TradeConfig {
   readonly lossPermille: number
   /** How long a buyer's circuit asks for nothing after a deal, as a compressor that wants to stand still for a while. */
   readonly pauseMs: number
+}
+
+/** Trading over the grid: models B (ad hoc) and C (storage). */
+export interface GridConfig {
+  /** The grid meter, by its name under `meters`. */
+  readonly meter: string
+  /** Node of the distribution network from which that meter hangs. */
+  readonly node: string
+  readonly source: Source
+  /** Windows start at multiples of this since the epoch. */
+  readonly slotMs: number
+  /** A slot is asked for so long before it starts; in a call auction the book closes then. */
+  readonly leadMs: number
+  /** How a buyer finds its seller: the best open bid, the best sealed bid, or a call auction that everybody clears for himself. */
+  readonly way: 'matching' | 'bidding' | 'auction'
+  readonly sell?: { readonly reserve: Price; readonly opening: Price; readonly capacity?: Power }
+  readonly buy?: {
+    readonly limit: Price
+    readonly opening: Price
+    /** Less is not worth a deal. */
+    readonly least: WattHours
+    /** Wanted in every slot, whatever the meter shows: a load that a deal switches on. */
+    readonly energy?: WattHours
+  }
+  /** What a kWh of a source is worth to the buyer beyond its price; a source that is not named is worth nothing more. */
+  readonly premium: Readonly<Partial<Record<Source, Price>>>
+  /** No source but those that `premium` names, at any price. */
+  readonly strict: boolean
+  /** Peers never traded with, by name. */
+  readonly refuse: readonly string[]
+  readonly receiptWindowMs: number
+  readonly disputeWindowMs: number
+  readonly receipts?: 'sealed'
+  /** The supplier's, for what nobody else takes or gives. */
+  readonly tariff?: { readonly import: Price; readonly feedIn: Price }
+  /** A standing agreement with a store: what is left over goes there by itself (model C). */
+  readonly store?: {
+    readonly peer: string
+    readonly storePrice: Price
+    readonly returnPrice: Price
+    readonly most: WattHours
+    /** What points that the store issues become; points, where left out. */
+    readonly reward?: RewardSink
+    /** An hour ahead: so much more of each slot is given, or taken, at these prices. */
+    readonly balance?: { readonly sell?: Price; readonly buy?: Price; readonly most: WattHours }
+  }
+  /** Orders of the call auction under one-time keys that this peer certifies, and none without. */
+  readonly pseudonyms?: {
+    readonly registrar: string
+    /** What an order says of its place: the feeder that many share. */
+    readonly feeder: string
+  }
+}
+
+export interface DistributionConfig extends LedgerConfig {
+  /** The peer that answers for capacity and fees. */
+  readonly distributor: string
+}
+
+export interface DistributorConfig {
+  /** By name, as on the ledger. */
+  readonly lines: Readonly<
+    Record<
+      string,
+      {
+        /** The line that it hangs from. */
+        readonly feeder?: string
+        /** What it carries in a quarter of an hour. */
+        readonly capacity: WattHours
+        /** What its use costs, per kWh. */
+        readonly tariff: Price
+        /** What a kWh costs beyond the tariff where the slot is wholly reserved; in proportion below. */
+        readonly congestion?: Price
+      }
+    >
+  >
+}
+
+export interface RegistrarConfig {
+  /** Slots of the market whose keys it certifies. */
+  readonly slotMs: number
+  /** Keys are published for so many slots ahead. */
+  readonly ahead: number
+}
+
+/** What the operator of a store has to give, and its conditions. Energies at its grid meter, in a quarter of an hour. */
+export interface StorageConfig {
+  readonly capacity: WattHours
+  /** Never below this. */
+  readonly reserve: WattHours
+  /** What is in it when it first starts; from then on its meter counts. Without it nothing is granted. */
+  readonly stored?: WattHours
+  readonly charge: WattHours
+  readonly discharge: WattHours
+  readonly chargePermille: number
+  readonly dischargePermille: number
+  /** It pays no more, and asks no less. */
+  readonly storePrice: Price
+  readonly returnPrice: Price
+  /** For one customer. */
+  readonly most: WattHours
+  readonly noticeMs: number
+  /** For 1,000 points, each a watt-hour that another has consumed; absent: none are issued. */
+  readonly reward?: Price
+}
+
+export interface BatteryConfig {
+  readonly capacity: WattHours
+  /** Nothing is sold out of it below this. */
+  readonly reserve: WattHours
+  /** What is in it when the agent first starts; from then on its meters count. */
+  readonly stored: WattHours
+  readonly chargePermille: number
+  readonly dischargePermille: number
+}
+
+export interface CarParkConfig {
+  /** What its connection to the grid carries: no more comes from outside for all cars together. */
+  readonly connection: Power
+  /** What that costs: the first kWh of a slot, and by how much each further one is dearer. */
+  readonly price: Price
+  readonly rise: Price
+}
+
+export interface ParkCarConfig {
+  /** The peer that holds the auction. */
+  readonly station: string
+  /** What its charger takes or gives. */
+  readonly power: Power
+  /** A car that charges, worth w ln(1 + kWh) to its owner: w, which is what the first kWh is worth. */
+  readonly willingness?: Price
+  /** A car that gives: what the first kWh costs its owner, and by how much each further one costs more. */
+  readonly cost?: Price
+  readonly wear: Price
+  /** A car that charges leaves with no less, as far as its charger brings it there. */
+  readonly leaveWith: WattHours
 }
 
 /** What a site does more seldom while no deal holds any of its lines. */

@@ -41,7 +41,15 @@ export interface Heard {
 export async function confer(conference: Conference): Promise<Heard> {
   const { trace, begun, asked, chainId, ageMs, passOver, examine } = conference
   const newest = trace.at(-1)!
-  const ask = (at: VerifiedBlock) => Promise.all(asked.map(one => one.headerAt(at.header.height, chainId)))
+  const ask = ({ header: { height } }: VerifiedBlock) =>
+    Promise.all(
+      asked.map(async source => {
+        const answer = await source.headerAt(height, chainId)
+        if (answer === 'silent') source.said = { what: 'silent', height }
+        else if ('behindAt' in answer) source.said = { what: 'behind', height: answer.behindAt }
+        return answer
+      }),
+    )
   const first = await ask(newest)
   const slow = asked.flatMap((source, i) => {
     const answer = first[i]!
@@ -64,6 +72,7 @@ export async function confer(conference: Conference): Promise<Heard> {
     if (answer === 'silent' || 'behindAt' in answer) continue
     const same = equalBytes(hashHeader(answer), at.hash)
     const verdict = same ? 'agrees' : await examine(source, trace.slice(0, place + 1))
+    source.said = { what: verdict === 'open' ? 'contradicts' : verdict, height: at.header.height }
     if (verdict === 'agrees') agreed++
     if (verdict === 'open') open++
   }

@@ -1,6 +1,7 @@
 /** What the light client is told, and what it offers the rest of the agent. Types only. */
 import type { Cancel, Clock, Disk, LedgerRpc, Log, Timers } from '../../drivers/ports.ts'
 import type { HeaderStore } from '../../drivers/store/headers.ts'
+import type { LightBlock } from '../../protocol/chain/light-block.ts'
 import type { Verifier } from '../../protocol/crypto/verify.ts'
 import type { LightOptions } from '../../protocol/light/predicates.ts'
 import type { Anchor, VerifiedHeader } from '../../protocol/light/verify.ts'
@@ -9,6 +10,7 @@ import type { Instant, Mono } from '../../protocol/time.ts'
 import type { LightHealth } from './decide.ts'
 import type { ProvenTx } from './history.ts'
 import type { Proven } from './proof.ts'
+import type { SourceView } from './roster.ts'
 
 export interface LightConfig extends LightOptions {
   /** Where trust begins; a block kept on disk is preferred when it is newer. */
@@ -55,8 +57,12 @@ export interface LightAgent {
   proveTx(hash: Uint8Array): Promise<Result<ProvenTx>>
   /** The header of a height that is past, however old. */
   headerAt(height: bigint): Promise<Result<VerifiedHeader>>
+  /** How a block that was proven against is reached from where trust begins, block by block, for others to verify; itself at least. */
+  pathTo(block: LightBlock): Promise<readonly LightBlock[]>
   health(): LightHealth
   onHealth(listener: (health: LightHealth) => void): Cancel
+  /** Every node that was configured, and what it last said of a header. */
+  sources(): readonly SourceView[]
   stats(): { readonly headersVerified: number; readonly proofsVerified: number; readonly refusals: number }
 }
 

@@ -3,6 +3,7 @@ import type { Clock, QueryAnswer } from '../../drivers/ports.ts'
 import { toHex } from '../../protocol/bytes.ts'
 import { instantOf } from '../../protocol/chain/chain-time.ts'
 import { SMT_SPEC, verifyMembership, verifyNonMembership } from '../../protocol/chain/ics23.ts'
+import type { LightBlock } from '../../protocol/chain/light-block.ts'
 import type { VerifiedBlock } from '../../protocol/light/verify.ts'
 import { ok, type Result } from '../../protocol/result.ts'
 import type { Instant, Mono } from '../../protocol/time.ts'
@@ -18,6 +19,8 @@ export interface Proven {
   readonly headerHeight: bigint
   readonly headerTime: Instant
   readonly appHash: Uint8Array
+  /** That header with its commit and validators. */
+  readonly block: LightBlock
   /** Addresses, hex, of the validators whose signatures of the header were checked. */
   readonly signedBy: readonly string[]
   /** How many validators there are. */
@@ -56,6 +59,7 @@ function checkAnswer(key: Uint8Array, under: VerifiedBlock, answer: QueryAnswer,
     headerHeight: header.height,
     headerTime: instantOf(header.time),
     appHash: header.appHash,
+    block,
     signedBy: signedBy.map(toHex),
     validators: block.validators.length,
     proof: answer.proof,

@@ -1,7 +1,7 @@
 /** Which ledger node is followed, which ones are its witnesses, and which ones are not heard because they said something false. */
 import type { Clock } from '../../drivers/ports.ts'
 import { later, type Mono } from '../../protocol/time.ts'
-import type { Source } from './source.ts'
+import type { Said, Source } from './source.ts'
 
 /**
  * Whoever said something false is not heard for an hour, and then as a witness, who can lie nobody into anything: on a
@@ -9,7 +9,18 @@ import type { Source } from './source.ts'
  */
 const BARRED_MS = 3_600_000
 
+/** One ledger node as it stands with the light client. */
+export interface SourceView {
+  readonly name: string
+  /** `barred` said something false, and is not heard for an hour. */
+  readonly role: 'primary' | 'witness' | 'barred'
+  /** Failures in a row. */
+  readonly strikes: number
+  readonly said?: Said
+}
+
 export interface Roster {
+  views(): readonly SourceView[]
   primary(): Source
   witnesses(): readonly Source[]
   everyone(): readonly Source[]
@@ -41,7 +52,17 @@ export function createRoster(
     return true
   }
 
+  const view = (role: SourceView['role'], { name, strikes, said }: Source): SourceView => ({
+    ...{ name, role, strikes },
+    ...(said === undefined ? {} : { said }),
+  })
+
   return {
+    views: () => [
+      view('primary', primary),
+      ...witnesses.map(one => view('witness', one)),
+      ...barred.map(({ source }) => view('barred', source)),
+    ],
     primary: () => primary,
     witnesses: () => witnesses,
     everyone: () => [primary, ...witnesses],

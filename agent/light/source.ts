@@ -4,10 +4,18 @@ import type { Evidence } from '../../protocol/chain/evidence.ts'
 import type { Header, LightBlock } from '../../protocol/chain/light-block.ts'
 import { type Fault, fail, type Result } from '../../protocol/result.ts'
 
+/** What a source last said of a header that another had shown, and of which height; where it is behind, its own. */
+export interface Said {
+  readonly what: 'agrees' | 'behind' | 'contradicts' | 'refused' | 'silent'
+  readonly height: bigint
+}
+
 export interface Source {
   readonly name: string
   /** Failures in a row to do its part. */
   strikes: number
+  /** Absent before it is first asked. */
+  said?: Said
   status(): Promise<Result<{ readonly chainId: string; readonly height: bigint }>>
   lightBlock(height: bigint): Promise<Result<LightBlock>>
   /** As a witness: its header at a height, or how far it has come where that is less. */

@@ -6,13 +6,19 @@
  *     c.<name>.<meter>             {1: last sequence, 2: pending span}               a meter's chain
  *     q.<name>.<quarter>.<meter>   {1: span, 2: first frame, 3: last frame}          a quarter of an hour
  *     s.<contract>                 [{1: name, 2: meter, 3: sequence, 4: time, ...}]  a deal's begin and end readings
+ *     x                            nothing                                           records of others are in it, too
+ *     x.<key>                      theirs                                            the newest under that key
  *
  * A quarter is written as its number since 1970, in eight hexadecimal digits.
  */
 import type { KeyRange } from '../../drivers/ports.ts'
 import { fromHex, fromUtf8, toHex, utf8 } from '../../protocol/bytes.ts'
+import { parseSign1 } from '../../protocol/crypto/cose.ts'
+import type { Period } from '../../protocol/reading/calendar.ts'
+import { parseContext } from '../../protocol/reading/context.ts'
 import { JOURNAL_ID_BYTES } from '../../protocol/reading/head.ts'
-import { joinSpans, QUARTER_MS, spanCodec } from '../../protocol/reading/rollup.ts'
+import { parseReading, type Reading } from '../../protocol/reading/reading.ts'
+import { type Bucket, joinSpans, QUARTER_MS, spanCodec } from '../../protocol/reading/rollup.ts'
 import {
   bytes,
   type Codec,
@@ -25,6 +31,7 @@ import {
   text,
   word,
 } from '../../protocol/record.ts'
+import type { Obis } from '../../protocol/telegram/obis.ts'
 import type { Instant } from '../../protocol/time.ts'
 
 const COUNT = integer(0, Number.MAX_SAFE_INTEGER)
@@ -111,4 +118,45 @@ export function quarterNamed(key: string): { readonly quarter: Instant; readonly
   return { quarter, meterId: fromUtf8(fromHex(meter) ?? new Uint8Array()) ?? '' }
 }
 
+/** There once every record that is behind the cursor was looked through for what others want back. */
+export const OTHERS_KEY = 'x'
+export const otherKey = (key: string): string => `x.${key}`
+
 export const sessionKey = (contract: Uint8Array): string => `s.${toHex(contract)}`
+
+// --- What is asked of it
+
+/** Frames of the journal between which readings stand, both included. */
+export interface Frames {
+  readonly from: bigint
+  readonly to: bigint
+}
+
+export interface Energy {
+  readonly buckets: readonly Bucket[]
+  /** Readings of the meter that belong to no bucket yet, because nobody knew the time. */
+  readonly untimed: number
+}
+
+export interface EnergyAsked {
+  /** As in the configuration. */
+  readonly meter: string
+  readonly obis: Obis
+  readonly from: Instant
+  readonly to: Instant
+  readonly period: Period
+}
+
+// --- What stands in the journal
+
+export function readingOf(envelope: Uint8Array): Reading | undefined {
+  const signed = parseSign1(envelope)
+  const reading = signed.ok ? parseReading(signed.value.payload) : signed
+  return reading.ok ? reading.value : undefined
+}
+
+export function meterOf(envelope: Uint8Array): string | undefined {
+  const signed = parseSign1(envelope)
+  const context = signed.ok ? parseContext(signed.value.payload) : signed
+  return context.ok ? context.value.meterId : undefined
+}

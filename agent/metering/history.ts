@@ -9,13 +9,10 @@
 import type { Cancel, Index, Log, Timers } from '../../drivers/ports.ts'
 import type { Journal } from '../../drivers/store/journal.ts'
 import { equalBytes } from '../../protocol/bytes.ts'
-import { parseSign1 } from '../../protocol/crypto/cose.ts'
-import { boundariesOf, type OffsetAt, type Period } from '../../protocol/reading/calendar.ts'
-import { parseContext } from '../../protocol/reading/context.ts'
-import { parseReading, type Reading } from '../../protocol/reading/reading.ts'
-import { type Bucket, bucketsOf, type Placed, quarterOf, spansOf } from '../../protocol/reading/rollup.ts'
+import { boundariesOf, type OffsetAt } from '../../protocol/reading/calendar.ts'
+import type { Reading } from '../../protocol/reading/reading.ts'
+import { bucketsOf, type Placed, quarterOf, spansOf } from '../../protocol/reading/rollup.ts'
 import { done, type Fault, fail, ok, type Result } from '../../protocol/result.ts'
-import type { Obis } from '../../protocol/telegram/obis.ts'
 import type { Instant } from '../../protocol/time.ts'
 import type { SignedReading } from './chain.ts'
 import {
@@ -25,22 +22,32 @@ import {
   type Cursor,
   chainKey,
   cursorOf,
+  type Energy,
+  type EnergyAsked,
   encodeChain,
   encodeCursor,
   encodeQuarter,
   encodeSession,
+  type Frames,
   joinQuarters,
   joinSessions,
+  meterOf,
+  OTHERS_KEY,
+  otherKey,
   type QuarterRecord,
   quarterKey,
   quarterNamed,
   readChain,
+  readingOf,
   readQuarter,
   readSession,
   type SessionReading,
   sessionKey,
 } from './history-form.ts'
+import { addLater, nothing } from './history-unwritten.ts'
 import { readMeteringRecord } from './journal-form.ts'
+
+export type { EnergyAsked }
 
 export interface HistoryOptions {
   readonly index: Index
@@ -51,19 +58,9 @@ export interface HistoryOptions {
   readonly health: (what: string, fault: Fault | undefined) => void
   /** The site's time zone, for its days and months. */
   readonly offsetAt: OffsetAt
+  /** What is kept of a record that is no reading, and under which key: the newest of a key counts. */
+  readonly entryOf?: (kind: string, bytes: Uint8Array) => readonly [key: string, value: Uint8Array] | undefined
   readonly writeEveryMs?: number
-}
-
-/** Frames of the journal between which readings stand, both included. */
-export interface Frames {
-  readonly from: bigint
-  readonly to: bigint
-}
-
-export interface Energy {
-  readonly buckets: readonly Bucket[]
-  /** Readings of the meter that belong to no bucket yet, because nobody knew the time. */
-  readonly untimed: number
 }
 
 export interface History {
@@ -73,19 +70,14 @@ export interface History {
   frames(meter: string, from: Instant, to: Instant): Promise<Result<Frames | undefined>>
   /** The begin and end readings of a deal. */
   session(contract: Uint8Array): Promise<Result<readonly SessionReading[]>>
+  /** What `entryOf` made of records, by key, those of keys from one to before another. */
+  entries(from: string, to: string): Promise<Result<readonly Uint8Array[]>>
+  /** Hears each other record once it is durable. */
+  onRecord(kind: string, bytes: Uint8Array): void
   /** Hears each signed reading once it is durable, in the order of its chain. */
   onSigned(name: string, signed: SignedReading): void
   /** Writes what is not written yet. */
   stop(): Promise<void>
-}
-
-export interface EnergyAsked {
-  /** As in the configuration. */
-  readonly meter: string
-  readonly obis: Obis
-  readonly from: Instant
-  readonly to: Instant
-  readonly period: Period
 }
 
 const WRITE_EVERY_MS = 900_000
@@ -98,21 +90,14 @@ const TOLERANCE_MS = 60_000
 /** How many quarters are read at a time on the way back to the last value. */
 const LOOK_BACK = 16
 
-/** What is not written yet. */
-interface Unwritten {
-  readonly quarters: Map<string, QuarterRecord>
-  readonly sessions: Map<string, SessionReading[]>
-  readonly chains: Set<string>
-}
-
-const nothing = (): Unwritten => ({ quarters: new Map(), sessions: new Map(), chains: new Set() })
-
 /** Opens the index and brings it to the journal's end: to be called before anything is signed. */
 export async function openHistory(options: HistoryOptions): Promise<Result<History>> {
-  const { index, journal, timers, log, health, offsetAt, writeEveryMs = WRITE_EVERY_MS } = options
+  const { index, journal, timers, log, health, offsetAt, entryOf, writeEveryMs = WRITE_EVERY_MS } = options
   let chains = new Map<string, ChainRecord>()
   let cursor: Cursor | undefined
   let unwritten = nothing()
+  /** Others' records behind the cursor are in the index, or nobody wants them. */
+  let withOthers = entryOf === undefined
   /** Readings that came while the index is built anew; undefined while it is not. */
   let held: (() => void)[] | undefined
   /** Reading and writing the index, one after the other. */
@@ -166,6 +151,11 @@ export async function openHistory(options: HistoryOptions): Promise<Result<Histo
     else held.push(run)
   }
 
+  function note(kind: string, bytes: Uint8Array): void {
+    const entry = entryOf?.(kind, bytes)
+    if (entry !== undefined) unwritten.others.set(otherKey(entry[0]), entry[1])
+  }
+
   /** Every record behind the cursor; a fault where the journal cannot be read, or is not the one the index is of. */
   async function catchUp(): Promise<Result<void>> {
     const behind = cursor
@@ -177,7 +167,10 @@ export async function openHistory(options: HistoryOptions): Promise<Result<Histo
         if (sequence === behind?.frame && !equalBytes(frameHash, behind.hash)) {
           strange ??= { code: 'history.forked', frame: sequence }
         }
-        if (strange !== undefined || sequence <= (behind?.frame ?? 0)) return
+        const known = sequence <= (behind?.frame ?? 0)
+        if (strange !== undefined || (known && withOthers)) return
+        note(kind, bytes)
+        if (known) return
         last = { journal: journal.id, frame: sequence, hash: frameHash }
         if (carried || (kind !== 'reading' && kind !== 'gap')) return
         const record = readMeteringRecord(bytes)
@@ -186,11 +179,11 @@ export async function openHistory(options: HistoryOptions): Promise<Result<Histo
         if (record === undefined || reading === undefined) return
         take(record.name, record.meterId, reading, { from: sequence, to: sequence })
       },
-      BigInt(behind?.frame ?? 0),
+      withOthers ? BigInt(behind?.frame ?? 0) : 0n,
     )
     if (!visited.ok) return visited
     if (strange !== undefined) return fail(strange)
-    return last === behind ? done : write(last)
+    return last === behind && withOthers ? done : write(last)
   }
 
   // --- Written
@@ -200,13 +193,11 @@ export async function openHistory(options: HistoryOptions): Promise<Result<Histo
     const mine = unwritten
     unwritten = nothing()
     const putBack = (failed: Result<void>): Result<void> => {
-      for (const [key, later] of unwritten.quarters) mine.quarters.set(key, joinQuarters(mine.quarters.get(key), later))
-      for (const [key, later] of unwritten.sessions) mine.sessions.set(key, joinSessions(mine.sessions.get(key), later))
-      for (const key of unwritten.chains) mine.chains.add(key)
+      addLater(mine, unwritten)
       unwritten = mine
       return failed
     }
-    const entries: [string, Uint8Array][] = []
+    const entries: [string, Uint8Array][] = [...mine.others]
     // As they stand now: a reading that comes while the index is asked must not be ahead of its quarter.
     for (const key of mine.chains) entries.push([key, encodeChain(chains.get(key)!)])
     for (const [key, quarter] of mine.quarters) {
@@ -221,10 +212,12 @@ export async function openHistory(options: HistoryOptions): Promise<Result<Histo
     }
     const moved = next !== undefined && next.frame > (cursor?.frame ?? 0) ? next : undefined
     if (moved !== undefined) entries.push([CURSOR_KEY, encodeCursor(moved)])
+    if (!withOthers) entries.push([OTHERS_KEY, new Uint8Array()])
     if (entries.length === 0) return done
     const written = await index.write(entries)
     if (!written.ok) return putBack(written)
     cursor = moved ?? cursor
+    withOthers = true
     return done
   }
 
@@ -240,6 +233,7 @@ export async function openHistory(options: HistoryOptions): Promise<Result<Histo
     chains = new Map()
     unwritten = nothing()
     cursor = undefined
+    withOthers = entryOf === undefined
     const found = await stand(CURSOR_KEY, cursorOf)
     if (!found.ok) return found
     const kept = await index.range(CHAINS)
@@ -248,6 +242,9 @@ export async function openHistory(options: HistoryOptions): Promise<Result<Histo
       return kept.value.length === 0 ? done : fail({ code: 'history.damaged', key: CURSOR_KEY })
     cursor = found.value
     if (!equalBytes(cursor.journal, journal.id)) return fail({ code: 'history.foreign' })
+    const others = await index.get(OTHERS_KEY)
+    if (!others.ok) return others
+    withOthers ||= others.value !== undefined
     const head = Number(journal.head().sequence)
     if (head < cursor.frame) return fail({ code: 'history.ahead', indexed: cursor.frame, journal: head })
     for (const [key, bytes] of kept.value) {
@@ -372,6 +369,20 @@ export async function openHistory(options: HistoryOptions): Promise<Result<Histo
         return stored.ok ? ok(joinSessions(stored.value, unwritten.sessions.get(key))) : stored
       }),
 
+    entries: (from, to) =>
+      answer(async () => {
+        const range = { from: otherKey(from), to: otherKey(to) }
+        const stored = await index.range(range)
+        if (!stored.ok) return stored
+        const found = new Map(stored.value)
+        for (const [key, value] of unwritten.others) if (key >= range.from && key < range.to) found.set(key, value)
+        return ok([...found].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, value]) => value))
+      }),
+
+    onRecord(kind, bytes) {
+      if (held === undefined) note(kind, bytes)
+      else held.push(() => note(kind, bytes))
+    },
     onSigned,
 
     stop: async () => {
@@ -385,15 +396,3 @@ export async function openHistory(options: HistoryOptions): Promise<Result<Histo
 /** Whether the index is to blame, and building it anew may help. */
 const isOurs = ({ code }: Fault): boolean =>
   code === 'index.damaged' || (code.startsWith('history.') && code !== 'history.range')
-
-function readingOf(envelope: Uint8Array): Reading | undefined {
-  const signed = parseSign1(envelope)
-  const reading = signed.ok ? parseReading(signed.value.payload) : signed
-  return reading.ok ? reading.value : undefined
-}
-
-function meterOf(envelope: Uint8Array): string | undefined {
-  const signed = parseSign1(envelope)
-  const context = signed.ok ? parseContext(signed.value.payload) : signed
-  return context.ok ? context.value.meterId : undefined
-}

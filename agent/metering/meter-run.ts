@@ -6,6 +6,12 @@ import type { Chain } from './chain.ts'
 import { type Known, nothingKnown } from './decide.ts'
 import type { TimeWorth } from './wall-clock.ts'
 
+/** A meter that was asked before metering starts, and when. */
+export interface BegunReading {
+  readonly at: Mono
+  readonly reading: Promise<Result<MeterReading>>
+}
+
 export interface MeteredMeter {
   readonly name: string
   readonly meter: Meter
@@ -16,6 +22,8 @@ export interface MeteredMeter {
   readonly staleMs: number
   /** The pinned serial; without one, the first meter ever seen under this name is pinned. */
   readonly meterId?: string
+  /** Its first reading, where that is under way. */
+  readonly begun?: BegunReading | undefined
 }
 
 /** A reading that was believed, and what its time was worth then: a clock that is set later makes it no better. */
@@ -31,6 +39,8 @@ export interface Run {
   following: Promise<Result<Believed>> | undefined
   /** When the last read began. */
   began: Mono
+  /** Until the first read takes it over. */
+  begun: BegunReading | undefined
   signedMono: Mono | undefined
   silentSince: Mono
   gapSigned: boolean
@@ -57,6 +67,7 @@ export const newRun = (config: MeteredMeter, now: Mono): Run => ({
   reading: undefined,
   following: undefined,
   began: now,
+  begun: config.begun,
   signedMono: undefined,
   silentSince: now,
   gapSigned: false,

@@ -12,6 +12,8 @@ import type { JournalRecord } from '../../drivers/store/journal-block.ts'
 import { fromUtf8, utf8 } from '../../protocol/bytes.ts'
 import { parseSign1 } from '../../protocol/crypto/cose.ts'
 import {
+  type LostMeter,
+  type OcmfEnding,
   type OcmfSeries,
   type OcmfStation,
   type OcmfUser,
@@ -22,7 +24,9 @@ import {
   writeOcmfPayload,
 } from '../../protocol/ocmf/write.ts'
 import { parseContext } from '../../protocol/reading/context.ts'
+import type { Session } from '../../protocol/reading/reading.ts'
 import { type Fault, fail, ok, type Result } from '../../protocol/result.ts'
+import { RESTORED } from '../restored.ts'
 import type { SignedReading } from './chain.ts'
 import type { Metering } from './run.ts'
 
@@ -46,6 +50,14 @@ export interface OcmfBookParts {
   readonly attach?: boolean
 }
 
+/** What stands in a transaction's records beside its readings. */
+export interface OcmfNotes {
+  readonly user?: OcmfUser
+  readonly chargePoint?: NonNullable<OcmfStation['chargePoint']>
+  /** An error of the station ended it. */
+  readonly aborted?: boolean
+}
+
 export interface OcmfBook {
   /** Takes its own kind of record out of what the journal holds; before anything is given out. */
   restore(record: JournalRecord): void
@@ -53,7 +65,17 @@ export interface OcmfBook {
    * A transaction: one text with begin and end, or two where a new context began between them. After a fault the first of two
    * may stand in the journal; asked again, the transaction takes new pages.
    */
-  session(begin: SignedReading, end: SignedReading, user?: OcmfUser): Promise<Result<readonly string[]>>
+  session(begin: SignedReading, end: SignedReading, notes?: OcmfNotes): Promise<Result<readonly string[]>>
+  /**
+   * A transaction whose end could not be read: its begin, and the last reading known, marked as one that nobody may settle on.
+   * That is the begin itself where nothing was read after it.
+   */
+  lost(
+    begin: SignedReading,
+    last: SignedReading,
+    state: LostMeter,
+    notes?: OcmfNotes,
+  ): Promise<Result<readonly string[]>>
   /** One reading of a transaction, as soon as it is there. */
   part(reading: SignedReading, user?: OcmfUser): Promise<Result<string>>
   /** A reading, or a gap, outside of transactions. */
@@ -65,6 +87,8 @@ export interface OcmfBook {
 export function createOcmfBook({ signer, journal, station, attach = false }: OcmfBookParts): OcmfBook {
   if (signer.alg !== 'ES256') throw new TypeError('OCMF is signed on P-256')
   const pages = new Map<string, number>()
+  /** The last page of every series that is not known: after a restore nobody knows how far the lost ones went. */
+  let floor = 0
   let turn: Promise<unknown> = Promise.resolve()
   let unreadable = false
 
@@ -72,18 +96,20 @@ export function createOcmfBook({ signer, journal, station, attach = false }: Ocm
     series: OcmfSeries,
     readings: readonly ReadingInContext[],
     envelopes: readonly Uint8Array[],
-    user?: OcmfUser,
+    { user, chargePoint }: OcmfNotes = {},
+    ending?: OcmfEnding,
   ): Promise<Result<string>> {
     // A counter that is not known must not begin anew.
     if (unreadable) return fail({ code: 'ocmf.journal-form', kind: OCMF_KIND })
     const name = nameOf(series, readings[0]!.context.meterId)
-    const number = (pages.get(name) ?? 0) + 1
+    const number = Math.max(pages.get(name) ?? 0, floor) + 1
     const payload = writeOcmfPayload({
       series,
       number,
       readings,
-      station,
+      station: chargePoint === undefined ? station : { ...station, chargePoint },
       ...(user === undefined ? {} : { user }),
+      ...(ending === undefined ? {} : { ending }),
       ...(attach ? { attached: envelopes } : {}),
     })
     if (!payload.ok) return payload
@@ -103,14 +129,19 @@ export function createOcmfBook({ signer, journal, station, attach = false }: Ocm
     return mine
   }
 
-  const single = (series: OcmfSeries, reading: SignedReading, user?: OcmfUser): Promise<Result<string>> =>
-    inTurn(async () => {
-      const read = inContext(reading)
-      return read.ok ? record(series, [read.value], [reading.context, reading.envelope], user) : read
-    })
+  async function recordOne(
+    series: OcmfSeries,
+    reading: SignedReading,
+    notes?: OcmfNotes,
+    ending?: OcmfEnding,
+  ): Promise<Result<string>> {
+    const read = inContext(reading)
+    return read.ok ? record(series, [read.value], [reading.context, reading.envelope], notes, ending) : read
+  }
 
   return {
     restore: ({ kind, bytes }) => {
+      if (kind === RESTORED) floor = Math.max(floor, Number(fromUtf8(bytes)))
       if (kind !== OCMF_KIND) return
       const page = ocmfPage(fromUtf8(bytes) ?? '')
       if (page === undefined) {
@@ -121,7 +152,7 @@ export function createOcmfBook({ signer, journal, station, attach = false }: Ocm
       pages.set(name, Math.max(page.number, pages.get(name) ?? 0))
     },
 
-    session: (begin, end, user) =>
+    session: (begin, end, notes) =>
       inTurn(async () => {
         const [first, last] = [inContext(begin), inContext(end)]
         if (!first.ok) return first
@@ -132,31 +163,44 @@ export function createOcmfBook({ signer, journal, station, attach = false }: Ocm
         for (const readings of records.value) {
           const signed = readings.map(one => (one === first.value ? begin : end))
           const envelopes = [signed[0]!.context, ...signed.map(one => one.envelope)]
-          const text = await record('T', readings, envelopes, user)
+          const ending = notes?.aborted && signed.at(-1) === end ? 'aborted' : undefined
+          const text = await record('T', readings, envelopes, notes, ending)
           if (!text.ok) return text
           texts.push(text.value)
         }
         return ok(texts)
       }),
 
-    part: (reading, user) => single('T', reading, user),
-    fiscal: reading => single('F', reading),
+    lost: (begin, last, state, notes) =>
+      inTurn(async () => {
+        const { session } = begin.reading
+        if (session === undefined) return fail({ code: 'ocmf.readings', reason: 'the first is of no session' })
+        const begun = await recordOne('T', begin, notes)
+        if (!begun.ok) return begun
+        const known = await recordOne('T', last, notes, { lost: state, session })
+        return known.ok ? ok([begun.value, known.value]) : known
+      }),
+
+    part: (reading, user) => inTurn(() => recordOne('T', reading, user && { user })),
+    fiscal: reading => inTurn(() => recordOne('F', reading)),
     idle: async () => void (await turn),
   }
 }
 
 /**
  * Puts the begin and the end of each deal on record, and what went wrong between them, each by itself and at once: nothing
- * has to outlast a restart, and whoever asks later finds it in the journal.
+ * has to outlast a restart, and whoever asks later finds it in the journal. Readings of sessions that somebody else puts on
+ * record are left to them.
  */
 export function recordDeals(
   metering: Pick<Metering, 'onSigned'>,
   book: Pick<OcmfBook, 'part'>,
   health: (what: string, fault: Fault | undefined) => void,
+  isKeptElsewhere: (session: Session) => boolean = () => false,
 ): void {
   metering.onSigned((name, signed) => {
     const { session, reason } = signed.reading
-    if (session === undefined || reason === 'periodic' || reason === 'gap') return
+    if (session === undefined || reason === 'periodic' || reason === 'gap' || isKeptElsewhere(session)) return
     void book.part(signed).then(given => health(`meter.${name}.ocmf`, given.ok ? undefined : given.fault))
   })
 }

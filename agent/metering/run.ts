@@ -40,6 +40,8 @@ export interface MeteringOptions {
   readonly health: (what: string, fault: Fault | undefined) => void
   /** Hears what happened to the wall clock, to be signed as an event. */
   readonly onEvent?: (what: What) => void
+  /** Signs the first reading of each meter as soon as it is believed, durable at once, and does not wait for the first period. */
+  readonly signAtStart?: boolean
   readonly signEveryMs?: number
   readonly gapMs?: number
   readonly answerMs?: number
@@ -114,9 +116,10 @@ export function createMetering(options: MeteringOptions): Metering {
   }
 
   function readNow(run: Run): Promise<Result<Believed>> {
-    const began = clock.mono()
+    const { at: began, reading } = run.begun ?? { at: clock.mono(), reading: run.config.meter.read() }
+    run.begun = undefined
     run.began = began
-    const answer = run.config.meter.read().then(result => {
+    const answer = reading.then(result => {
       run.reading = undefined
       return stopped ? fail({ code: 'metering.stopped' }) : believe(run, result, began)
     })
@@ -166,6 +169,8 @@ export function createMetering(options: MeteringOptions): Metering {
     run.gapSigned = false
     run.failure = undefined
     for (const listener of readingListeners) listener(name, reading)
+    // From its start on an agent can prove what its meters show, not only when the first quarter of a minute is over.
+    if (options.signAtStart && run.signedMono === undefined) void signReading(run, reading, 'periodic', undefined)
     return ok(reading)
   }
 
@@ -228,7 +233,7 @@ export function createMetering(options: MeteringOptions): Metering {
     const chain = chainOf(run, meterId)
     if (!chain.ok) return chain
     keepLost(run, meterId, lostCounters(run.known, values))
-    const urgent = reason !== 'periodic'
+    const urgent = reason !== 'periodic' || (options.signAtStart === true && run.signedMono === undefined)
     run.signedMono = takenMono
     const { refusals } = run
     const errors = errorsOf(run.known, values, refusals > run.refusalsSigned, quality)
@@ -321,7 +326,10 @@ export function createMetering(options: MeteringOptions): Metering {
       }
       for (const run of runs.values()) {
         run.silentSince = clock.mono()
+        const { begun } = run
         poll(run)
+        // Asked for before the start, it may be old by now, and whoever needs a fresh one is not kept waiting for a period.
+        if (begun !== undefined) void run.reading?.then(() => stopped || poll(run))
         keepPolling(run)
         cancels.push(() => run.cancelPolls())
       }

@@ -19,7 +19,15 @@ import type {
   Seen,
 } from '../../protocol/safety/facts.ts'
 import type { LineReading } from '../../protocol/safety/line-reading.ts'
-import { isDead, isLive, mayClose, mayStay, outsideWindow, verifyingOpening } from '../../protocol/safety/permit.ts'
+import {
+  isDead,
+  isLive,
+  mayClose,
+  mayStay,
+  outsideWindow,
+  type Permit,
+  verifyingOpening,
+} from '../../protocol/safety/permit.ts'
 import { weldSign } from '../../protocol/safety/weld.ts'
 import type { Instant, Mono } from '../../protocol/time.ts'
 import {
@@ -90,6 +98,53 @@ function contactFacts(contact: ContactId, state: ControlState, input: ControlInp
   return { name: contact, commanded, since, seen: valid ? look.seen : 'unknown' }
 }
 
+/** What is known at one end, as the permit judges by it. */
+function factsAt(ends: readonly EndConfig[], state: ControlState, input: ControlInput, end: EndConfig): EndFacts {
+  const { line, circuit, limits } = end
+  const known = input.lines.get(line)
+  const { lease, outsideSince, strayLiveSince } = state.ends.get(line)!
+  const siblings = ends.filter(other => other !== end && circuit !== undefined && other.circuit?.name === circuit.name)
+  const mine = [end, ...siblings].flatMap(contactsOf).map(({ contact }) => contact)
+  const feedFacts = (feed: EndConfig): FeedFacts => ({
+    ...contactFacts(lineContact(feed.line), state, input, feed.limits),
+    deadAt: state.ends.get(feed.line)!.deadAt,
+  })
+  return {
+    now: input.now,
+    mono: input.mono,
+    manual: input.manual,
+    watchdogFed: input.watchdogFed,
+    deal: known?.deal,
+    proof: known?.proof,
+    light: known?.light,
+    ownHeartbeat: known?.ownHeartbeat,
+    peer: known?.peer,
+    reading: known?.reading,
+    leaseUntil: lease?.until,
+    outsideSince,
+    strayLiveSince,
+    contacts: {
+      line: feedFacts(end),
+      upstream: end.upstream ? contactFacts(upstreamContact(line), state, input, limits) : undefined,
+      own: circuit?.own ? contactFacts(ownContact(circuit.name), state, input, limits) : undefined,
+    },
+    siblings: siblings.map(feedFacts),
+    welds: [...state.welds.keys()].filter(contact => mine.includes(contact)),
+  }
+}
+
+/** Whether a contact of `end` may be closed now, or may stay so where it is commanded closed. */
+export function permitOf(
+  ends: readonly EndConfig[],
+  state: ControlState,
+  input: ControlInput,
+  end: EndConfig,
+  { contact, role }: { readonly contact: ContactId; readonly role: Role },
+): Permit {
+  const ask = state.contacts.get(contact)!.commanded === 'closed' ? mayStay : mayClose
+  return ask(role, factsAt(ends, state, input, end), end.limits)
+}
+
 /** One step. `ends` and `state` belong together (see `openState`). */
 export function decide(ends: readonly EndConfig[], before: ControlState, input: ControlInput): Step {
   const endStates = new Map(before.ends)
@@ -104,41 +159,8 @@ export function decide(ends: readonly EndConfig[], before: ControlState, input: 
   const endOf = (end: EndConfig) => endStates.get(end.line)!
   const update = (end: EndConfig, change: Partial<EndState>) => endStates.set(end.line, { ...endOf(end), ...change })
   const isClosed = (contact: ContactId) => contacts.get(contact)!.commanded === 'closed'
-  const onCircuit = (name: string) => ends.filter(end => end.circuit?.name === name)
 
-  function feedFacts(end: EndConfig): FeedFacts {
-    return { ...contactFacts(lineContact(end.line), state, input, end.limits), deadAt: endOf(end).deadAt }
-  }
-
-  function factsOf(end: EndConfig): EndFacts {
-    const { line, circuit, limits } = end
-    const known = input.lines.get(line)
-    const { lease, outsideSince, strayLiveSince } = endOf(end)
-    const siblings = circuit === undefined ? [] : onCircuit(circuit.name).filter(other => other.line !== line)
-    const mine = [end, ...siblings].flatMap(contactsOf).map(({ contact }) => contact)
-    return {
-      now,
-      mono,
-      manual: input.manual,
-      watchdogFed: input.watchdogFed,
-      deal: known?.deal,
-      proof: known?.proof,
-      light: known?.light,
-      ownHeartbeat: known?.ownHeartbeat,
-      peer: known?.peer,
-      reading: known?.reading,
-      leaseUntil: lease?.until,
-      outsideSince,
-      strayLiveSince,
-      contacts: {
-        line: feedFacts(end),
-        upstream: end.upstream ? contactFacts(upstreamContact(line), state, input, limits) : undefined,
-        own: circuit?.own ? contactFacts(ownContact(circuit.name), state, input, limits) : undefined,
-      },
-      siblings: siblings.map(feedFacts),
-      welds: [...welds.keys()].filter(contact => mine.includes(contact)),
-    }
-  }
+  const factsOf = (end: EndConfig) => factsAt(ends, state, input, end)
 
   function command(contact: ContactId, to: Position): void {
     contacts.set(contact, { commanded: to, since: mono, arrived: false })

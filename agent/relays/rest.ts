@@ -2,6 +2,8 @@
 import type { Clock } from '../../drivers/ports.ts'
 import { later } from '../../protocol/time.ts'
 
+/** The control loop's period: half of the 200 ms in which a crossed limit has to become an opening command. */
+export const LOOP_MS = 100
 /** Awake this long after the last of anything: a weld shows within a second of an opening, a look takes a few loops. */
 const AWAKE_MS = 3000
 /** Looks of before a rest are too old to judge by; the board is asked once in this, and answers within it. */

@@ -2,14 +2,15 @@
  * Carries out what `decide` returns, ten times a second: commands contacts, refreshes closed ones before their dead-man
  * timer runs out, looks where they are, and puts closings on record first. An opening waits for nothing.
  */
-import { afterListening } from '../../drivers/listening.ts'
 import type { Clock, Log, MeterReading, Relay, Timers } from '../../drivers/ports.ts'
-import { type Fault, fail, ok, type Result } from '../../protocol/result.ts'
+import { done, type Fault, fail, type Result } from '../../protocol/result.ts'
 import type { Limits, LineFacts, Position, Role, Seen } from '../../protocol/safety/facts.ts'
 import { type LineReading, lineReading } from '../../protocol/safety/line-reading.ts'
-import { later, type Mono } from '../../protocol/time.ts'
-import { type ControlEvent, type ControlInput, decide, spokenPosition } from './decide.ts'
-import { createRest } from './rest.ts'
+import type { Permit } from '../../protocol/safety/permit.ts'
+import type { Mono } from '../../protocol/time.ts'
+import { type ControlEvent, type ControlInput, decide, permitOf, spokenPosition } from './decide.ts'
+import { createDrive, type Drive } from './drive.ts'
+import { createRest, LOOP_MS } from './rest.ts'
 import {
   type ContactId,
   contactsOf,
@@ -24,14 +25,6 @@ import {
   wished,
 } from './state.ts'
 
-/** The control loop's period: half of the 200 ms in which a crossed limit has to become an opening command. */
-const LOOP_MS = 100
-/** A settled contact is looked at this often: three looks within the time after which it counts as unseen. */
-const LOOK_MS = 300
-/** An opening that is not seen yet is commanded again this often. */
-const REOPEN_MS = 300
-/** A closed contact without a dead-man timer is still commanded again, in case its board was reset. */
-const UNSUPERVISED_REFRESH_MS = 1000
 /** A recorded intent to close that is not used within this is taken again. */
 const INTENT_MS = 5000
 /** Pause after a closing that could not be put on record. */
@@ -63,7 +56,12 @@ export interface RelayControlOptions {
   /** Welds as they were kept, and how to keep them: all of them, durable on success. */
   readonly welds: readonly Weld[]
   readonly keepWelds: (welds: readonly Weld[]) => Promise<Result<void>>
+  /** Whether a person had taken the contacts over, and how to keep it, durable on success. */
+  readonly manual: boolean
+  readonly keepManual: (on: boolean) => Promise<Result<void>>
   readonly onEvent: (event: ControlEvent) => void
+  /** Raises what is wrong with a relay as `relay.` and its contact; clears it without a fault. */
+  readonly health?: (name: string, fault: Fault | undefined) => void
   readonly clock: Clock
   readonly timers: Timers
   readonly log: Log
@@ -76,6 +74,10 @@ export interface ContactView {
   readonly seen: Seen
   readonly since: Mono
   readonly unsupervised: boolean
+  /** Whether it may be closed now; of one that is commanded closed, whether it may stay so. */
+  readonly permit: Permit
+  /** Why its relay cannot be relied upon now. */
+  readonly trouble: Fault | undefined
 }
 
 export interface EndView {
@@ -95,11 +97,16 @@ export interface RelayControl {
   wish(line: string, wish: Wish): void
   /** Opens this end now, without waiting for the seller to break the current. */
   openNow(line: string, because: Fault): void
+  /** As a person asks: opens this end now and ends what kept it closed. A fault where there is no such line. */
+  openByHand(line: string): Result<void>
   /** Hands the contacts over to a person: everything opens and stays open. */
-  setManual(on: boolean): void
+  setManual(on: boolean): Promise<Result<void>>
+  isManual(): boolean
   /** A person has seen to the contact. A fault when that could not be kept; it stays latched then. */
   clearWeld(contact: ContactId): Promise<Result<void>>
   view(line: string): EndView | undefined
+  /** How often the control loop has come round to its end: one that stands still, or fails, does not count on. */
+  rounds(): number
   /** Opens everything and ends the loop; resolves when every relay has answered, or has had its time. */
   stop(): Promise<void>
 }
@@ -110,8 +117,10 @@ export function createRelayControl(options: RelayControlOptions): RelayControl {
   const drives = drivesOf(options, () => step())
   const intents = new Map<ContactId, 'asked' | { readonly at: Mono }>()
   const readings = new Map<string, { readonly from: MeterReading; readonly reading: LineReading }>()
+  /** The code of each relay's trouble that was raised. */
+  const raised = new Map<ContactId, string>()
   let state = openState(ends, clock.mono(), options.welds)
-  let manual = false
+  let manual = options.manual
   let stopped = false
   let stepping = false
   let again = false
@@ -171,7 +180,18 @@ export function createRelayControl(options: RelayControlOptions): RelayControl {
       tell(event)
       options.onEvent(event)
     }
-    for (const [contact, drive] of drives) drive.tend(state.contacts.get(contact)!.arrived)
+    for (const [contact, drive] of drives) {
+      drive.tend(state.contacts.get(contact)!.arrived)
+      raise(contact, drive.trouble())
+    }
+  }
+
+  /** Once for each change: health itself would be asked ten times a second. */
+  function raise(contact: ContactId, fault: Fault | undefined): void {
+    if (raised.get(contact) === fault?.code) return
+    if (fault === undefined) raised.delete(contact)
+    else raised.set(contact, fault.code)
+    options.health?.(`relay.${contact}`, fault)
   }
 
   function askIntent(contact: ContactId): void {
@@ -214,16 +234,18 @@ export function createRelayControl(options: RelayControlOptions): RelayControl {
 
   const rest = createRest(clock, options.restMs, quiet)
 
+  let rounds = 0
   function loop(): void {
     const next = rest.next()
-    if (next === 'step') return step()
-    for (const drive of drives.values()) next === 'look' ? drive.tend(true) : drive.refresh()
+    if (next === 'step') step()
+    else for (const drive of drives.values()) next === 'look' ? drive.tend(true) : drive.refresh()
+    rounds++
   }
 
   const cancel = timers.every(LOOP_MS, loop)
   for (const drive of drives.values()) drive.send('open')
 
-  return {
+  const control: RelayControl = {
     wish(line, wish) {
       state = wished(state, line, wish, clock.mono())
       // An opening never waits; a start out of a rest waits for the look round that it causes.
@@ -234,11 +256,31 @@ export function createRelayControl(options: RelayControlOptions): RelayControl {
       state = wished(state, line, 'de-energise', clock.mono(), true)
       step()
     },
-    setManual(on) {
+    openByHand(line) {
+      if (!state.ends.has(line)) return fail({ code: 'control.no-such-line', line, known: [...state.ends.keys()] })
+      const because: Fault = { code: 'control.by-hand', line }
+      control.openNow(line, because)
+      options.onEvent({ kind: 'tripped', line, contact: lineContact(line), because: [because] })
+      return done
+    },
+    async setManual(on) {
+      if (on !== manual) log('warn', 'relays', on ? 'manual: every contact opens' : 'no longer manual')
+      // An opening waits for no disk; a contact that may close again does.
+      manual ||= on
+      if (on) step()
+      const kept = await options.keepManual(on)
+      if (!kept.ok) return kept
       manual = on
       step()
+      return kept
     },
+    isManual: () => manual,
+    rounds: () => rounds,
     async clearWeld(contact) {
+      if (!state.welds.has(contact)) {
+        return fail({ code: 'control.no-weld', contact, welded: [...state.welds.keys()] })
+      }
+      log('warn', 'relays', `the weld of ${contact} is cleared by a person`)
       const cleared = weldCleared(state, contact)
       const kept = await options.keepWelds([...cleared.welds.values()])
       if (kept.ok) state = weldCleared(state, contact)
@@ -249,16 +291,27 @@ export function createRelayControl(options: RelayControlOptions): RelayControl {
       if (end === undefined) return undefined
       const { wish, because } = state.ends.get(line)!
       const group = ends.filter(other => other === end || (end.circuit && other.circuit?.name === end.circuit.name))
+      const input = inputNow()
       const mine = group.flatMap(contactsOf).map(({ contact }) => contact)
       return {
         side: end.side,
         wish,
-        position: spokenPosition(end, state, inputNow()),
+        position: spokenPosition(end, state, input),
         contacts: contactsOf(end).map(({ contact, role }) => {
+          const permit = permitOf(ends, state, input, end, { contact, role })
           const { commanded, since } = state.contacts.get(contact)!
           const drive = drives.get(contact)!
           const seen = drive.look !== undefined && drive.look.at >= since ? drive.look.seen : 'unknown'
-          return { contact, role, commanded, since, seen, unsupervised: drive.unsupervised }
+          return {
+            contact,
+            role,
+            commanded,
+            since,
+            seen,
+            unsupervised: drive.unsupervised,
+            permit,
+            trouble: drive.trouble(),
+          }
         }),
         because,
         welds: [...state.welds.values()].filter(weld => mine.includes(weld.contact)),
@@ -270,6 +323,7 @@ export function createRelayControl(options: RelayControlOptions): RelayControl {
       await Promise.all([...drives.values()].map(drive => drive.send('open')))
     },
   }
+  return control
 }
 
 const endConfig = ({ line, side, limits, contacts, circuit }: RelayEnd): EndConfig => ({
@@ -279,18 +333,6 @@ const endConfig = ({ line, side, limits, contacts, circuit }: RelayEnd): EndConf
   upstream: contacts.upstream !== undefined,
   circuit: circuit === undefined ? undefined : { name: circuit, own: contacts.own !== undefined },
 })
-
-/** One relay under control: its last command, and the last look at it. */
-interface Drive {
-  readonly unsupervised: boolean
-  look: { readonly seen: Seen; readonly at: Mono } | undefined
-  /** Resolves when the relay has answered or has had its time. */
-  send(position: Position): Promise<void>
-  /** Repeats the command as is due. */
-  refresh(): void
-  /** The same, and looks as is due. */
-  tend(settled: boolean): void
-}
 
 function drivesOf(options: RelayControlOptions, onTrouble: () => void): ReadonlyMap<ContactId, Drive> {
   const drives = new Map<ContactId, Drive>()
@@ -306,89 +348,4 @@ function drivesOf(options: RelayControlOptions, onTrouble: () => void): Readonly
     }
   }
   return drives
-}
-
-function createDrive(
-  contact: ContactId,
-  relay: Relay,
-  deadlineMs: number,
-  { clock, timers, log }: Pick<RelayControlOptions, 'clock' | 'timers' | 'log'>,
-  onTrouble: () => void,
-): Drive {
-  const death = relay.onAgentDeath
-  // A third: one late round of the loop still comes before half of the dead-man time.
-  const refreshMs = death.kind === 'opens' ? Math.floor(death.withinMs / 3) : UNSUPERVISED_REFRESH_MS
-  let commanded: Position = 'open'
-  let sentAt = clock.mono()
-  let sending = 0
-  /** Counts the changes of `commanded`. */
-  let turn = 0
-  let busy = false
-  let looking = false
-  let lookedAt: Mono | undefined
-
-  /** The answer of the hardware, or a fault once it has had its time. */
-  function bounded<T>(work: Promise<Result<T>>, what: string): Promise<Result<T>> {
-    return new Promise(resolve => {
-      const cancel = afterListening(deadlineMs, clock, timers, () =>
-        resolve(fail({ code: 'control.no-answer', contact, what, deadlineMs })),
-      )
-      void work.then(result => {
-        cancel()
-        resolve(result)
-      })
-    })
-  }
-
-  function lose(fault: Fault): void {
-    if (drive.look?.seen !== 'unknown') log('warn', 'relays', `${contact} is not known to be ${commanded}`, fault)
-    drive.look = { seen: 'unknown', at: clock.mono() }
-    onTrouble()
-  }
-
-  async function look(): Promise<void> {
-    looking = true
-    const [begun, of] = [clock.mono(), turn]
-    lookedAt = begun
-    const seen = relay.observe().then((observed): Result<Position> => {
-      return observed.seen === 'unknown' ? fail(observed.why) : ok(observed.seen)
-    })
-    const answer = await bounded(seen, 'observe')
-    looking = false
-    // What began before the last command may show the position before it.
-    if (of !== turn) return
-    if (answer.ok) drive.look = { seen: answer.value, at: begun }
-    else lose(answer.fault)
-  }
-
-  const drive: Drive = {
-    unsupervised: death.kind === 'stays',
-    look: undefined,
-    async send(position) {
-      if (commanded !== position) {
-        turn++
-        drive.look = undefined
-      }
-      commanded = position
-      sentAt = clock.mono()
-      busy = true
-      const order = ++sending
-      const result = await bounded(relay.command(position), position)
-      if (order !== sending) return
-      busy = false
-      if (!result.ok) lose(result.fault)
-    },
-    refresh() {
-      const sinceSent = clock.mono() - sentAt
-      const again = commanded === 'closed' ? refreshMs : REOPEN_MS
-      const wanted = commanded === 'closed' || drive.look?.seen !== 'open'
-      if (wanted && !busy && sinceSent >= again) void drive.send(commanded)
-    },
-    tend(settled) {
-      drive.refresh()
-      const now = clock.mono()
-      if (!looking && (lookedAt === undefined || now >= later(lookedAt, settled ? LOOK_MS : LOOP_MS))) void look()
-    },
-  }
-  return drive
 }

@@ -3,14 +3,13 @@
  * journal. Opening a contact waits for nothing; everything after a `record` waits until the deal is on disk.
  */
 import type { Cancel, Clock, Log, Signer, Timers } from '../../drivers/ports.ts'
-import { equalBytes, toHex, utf8 } from '../../protocol/bytes.ts'
+import { toHex } from '../../protocol/bytes.ts'
 import type { Verifier } from '../../protocol/crypto/verify.ts'
-import { type DealRecord, dealKey, decodeDealRecord } from '../../protocol/ledger/deal-record.ts'
 import type { Fault, Result } from '../../protocol/result.ts'
-import type { Instant } from '../../protocol/time.ts'
 import { assembleSignedContract, contractToSign } from '../../protocol/trade/contract.ts'
 import { step } from '../../protocol/trade/deal.ts'
 import { decodeDeal, encodeDeal } from '../../protocol/trade/deal-codec.ts'
+import type { Receipt } from '../../protocol/trade/deal-records.ts'
 import {
   type Deal,
   type HealthName,
@@ -18,19 +17,16 @@ import {
   isOver,
   type Metered,
   type Output,
-  SETTLE_MARGIN_MS,
+  overGrid,
   type State,
-  settleBy,
   type TimerName,
 } from '../../protocol/trade/deal-state.ts'
 import type { Body } from '../../protocol/trade/message.ts'
 import type { LightAgent, Proven } from '../light/run.ts'
 import type { LedgerAccount } from './account.ts'
+import { type Across, createDealLedgers, type DealProof } from './deal-ledgers.ts'
 
-/** Asked again at every new header, which comes about once a second. */
-const PROVE_MS = 1000
-/** While power may flow the lock is proven anew this often: twice within the age that the permit allows a proof. */
-const REPROVE_MS = 20_000
+export type { DealProof }
 
 /** As long as a journal waits before it tries a full disk anew. */
 const RECORD_RETRY_MS = 10_000
@@ -44,11 +40,15 @@ export interface DealSurroundings {
   readonly signer: Signer
   readonly light: LightAgent
   readonly account: LedgerAccount
+  /** The distribution ledger, for a deal over the grid that needs it. */
+  readonly across?: Across
   /** Reliably, to the other party. */
   send(body: Body): void
   /** `because` is undefined for an orderly stop; then the other end is waited for. */
   open(contact: 'line' | 'own', because: Fault | undefined): void
   close(contact: 'line' | 'own'): void
+  /** Over the grid: loads, generation or storage of this end against the contract. */
+  dispatch?(on: boolean): void
   signReading(which: 'begin' | 'end'): Promise<Result<Metered>>
   /** Durable on success. */
   record(bytes: Uint8Array): Promise<Result<unknown>>
@@ -58,22 +58,19 @@ export interface DealSurroundings {
   onChange(): void
 }
 
-/** What was last proven of this deal. */
-export interface DealProof {
-  readonly of: 'payment locked' | 'settlement' | 'refund'
-  readonly height: bigint
-  readonly headerTime: Instant
-  readonly signed: number
-  readonly validators: number
-  readonly appHash: Uint8Array
-}
-
 export interface DealRunner {
   deal(): Deal
   readonly history: readonly { readonly state: State; readonly at: number; readonly mono: number }[]
   proof(): DealProof | undefined
   /** The proof that this deal's payment is locked, as long as the permit may use it. */
   lockProof(): DealProof | undefined
+  /** The newest proof of what the ledger keeps of this deal. */
+  proven(): Proven | undefined
+  /** The other side's receipt, as it handed it over and after it was judged; not kept over a restart. */
+  peerReceipt(): Receipt | undefined
+  takePeerReceipt(receipt: Receipt): void
+  /** It was read back from the journal: what came from the other side before is not known. */
+  wasRestored(): boolean
   feed(input: Input): void
   /** Nothing is left to do. */
   over(): boolean
@@ -81,19 +78,15 @@ export interface DealRunner {
 }
 
 export function createDealRunner(first: Deal, outputs: readonly Output[], around: DealSurroundings): DealRunner {
-  const { clock, timers, light, log } = around
+  const { clock, timers, log } = around
   const name = toHex(first.hash).slice(0, 8)
   const history: { state: State; at: number; mono: number }[] = []
   const running = new Map<TimerName, Cancel>()
   let deal = first
-  let proof: DealProof | undefined
-  let lock: DealProof | undefined
-  let proving: 'lock' | 'settlement' | undefined
-  let cancelProving: Cancel = () => {}
-  /** The newest proof that the payment is not on the ledger. */
-  let absence: Proven | undefined
   let queue: Promise<void> = Promise.resolve()
   let stopped = false
+  let restored = false
+  let peerReceipt: Receipt | undefined
   /** The deal could not be kept: until it can, its contacts are open and it does nothing, as if this process were dead. */
   let suspended = false
 
@@ -108,16 +101,7 @@ export function createDealRunner(first: Deal, outputs: readonly Output[], around
     if (history.at(-1)?.state !== deal.state) {
       history.push({ state: deal.state, at: clock.now(), mono: clock.mono() })
       log('info', 'trading', `deal ${name} is ${deal.state}`, deal.cause)
-      if (deal.state === 'expired' && lock === undefined && absence !== undefined) {
-        const { headerHeight, appHash } = absence
-        const fault = {
-          code: 'deal.payment-not-locked',
-          deal: toHex(deal.hash),
-          height: headerHeight,
-          appHash: toHex(appHash),
-        }
-        around.onRefused(fault, [absence.proof])
-      }
+      if (deal.state === 'expired') ledgers.noteExpired()
     }
     // An opening comes before all else and waits for nothing, not even for outputs of an earlier input.
     for (const output of wanted) {
@@ -179,10 +163,13 @@ export function createDealRunner(first: Deal, outputs: readonly Output[], around
       }
       case 'submit':
         // Not awaited: the ledger may take its time, and a stop must not queue behind it.
-        void submit(output.tx)
+        void ledgers.submit(output)
         return
       case 'prove':
-        prove(output.what)
+        ledgers.prove(output.what)
+        return
+      case 'dispatch':
+        around.dispatch?.(output.on)
         return
       case 'sign-reading': {
         const { which } = output
@@ -215,110 +202,35 @@ export function createDealRunner(first: Deal, outputs: readonly Output[], around
     }
   }
 
-  async function submit(tx: 'commit' | 'receipt'): Promise<void> {
-    const ahead = tx === 'commit' ? light.aheadOfLedger() : undefined
-    if (ahead !== undefined) return feed({ kind: 'not-handed-in', tx, fault: ahead })
-    const handed = await around.account.submit(
-      tx === 'commit'
-        ? {
-            kind: 'commit',
-            body: {
-              contract: deal.bytes,
-              sellerSign1: (deal.role === 'seller' ? deal.ownHalf : deal.peerHalf)!,
-              buyerSign1: (deal.role === 'buyer' ? deal.ownHalf : deal.peerHalf)!,
-            },
-          }
-        : {
-            kind: 'receipt',
-            body: {
-              deal: deal.hash,
-              begin: deal.begin!.envelope,
-              end: deal.end!.envelope,
-              contexts: contextsOf(deal.begin!, deal.end!),
-            },
-          },
-    )
-    if (!handed.ok) log('warn', 'trading', `deal ${name}: its ${tx} was not handed in`, handed.fault)
-    feed(handed.ok ? { kind: 'handed-in', tx, hash: handed.value } : { kind: 'not-handed-in', tx, fault: handed.fault })
-  }
-
-  function prove(what: 'lock' | 'settlement'): void {
-    const asking = proving !== undefined
-    proving = what
-    if (!asking) void ask()
-  }
-
-  async function ask(): Promise<void> {
-    if (stopped || proving === undefined) return
-    const answered = await askOnce(proving)
-    if (answered) proving = undefined
-    if (stopped || proving === undefined) return
-    cancelProving = timers.after(PROVE_MS, () => void ask())
-  }
-
-  /** Whether the question is answered, one way or the other. */
-  async function askOnce(what: 'lock' | 'settlement'): Promise<boolean> {
-    const proven = await light.prove(utf8(dealKey(deal.hash)))
-    if (stopped) return true
-    if (!proven.ok) {
-      if (!isRefusal(proven.fault, light)) return false
-      around.onRefused(proven.fault)
-      if (what === 'lock') feed({ kind: 'lock-refused', fault: proven.fault })
-      return what === 'lock'
-    }
-    const { value, stateHeight, headerTime } = proven.value
-    if (value === undefined) {
-      if (what === 'lock') absence = proven.value
-      const tooLate = headerTime > settleBy(deal) + SETTLE_MARGIN_MS
-      if (what === 'settlement' && tooLate) feed({ kind: 'settlement', outcome: { kind: 'absent' } })
-      return (what === 'settlement' && tooLate) || isOver(deal)
-    }
-    const read = decodeDealRecord(value)
-    if (!read.ok) {
-      around.onRefused(read.fault)
-      return false
-    }
-    if (what === 'lock') {
-      lock = proofOf('payment locked', proven.value)
-      proof = lock
-      const { state, escrow } = read.value
-      feed({ kind: 'lock', hash: deal.hash, record: { state, escrow }, height: proven.value.headerHeight })
-      if (deal.role === 'buyer') void around.account.refresh()
-      return true
-    }
-    return settled(read.value, proven.value, stateHeight)
-  }
-
-  function settled(found: DealRecord, proven: Proven, height: bigint): boolean {
-    const { outcome } = found
-    if (found.state === 'locked' || outcome === undefined) return false
-    proof = proofOf(found.state === 'settled' ? 'settlement' : 'refund', proven)
-    feed({
-      kind: 'settlement',
-      outcome: { kind: found.state, paid: outcome.paid, disputed: outcome.disputed, height },
-    })
-    // What was paid or given back changes the balance that is shown.
-    void around.account.refresh()
-    return true
-  }
-
-  /** A proof ages: what it said of the escrow is asked again under a newer header while the permit relies on it. */
-  const cancelReproof = timers.every(REPROVE_MS, () => {
-    if (lock !== undefined && stillWanted(deal)) prove('lock')
+  const ledgers = createDealLedgers({
+    name,
+    deal: () => deal,
+    around,
+    feed,
+    /** A proof ages: what it said of the escrow is asked again under a newer header while the permit relies on it. */
+    relied: () => stillWanted(deal) && !overGrid(deal),
   })
 
   take(first, outputs)
   return {
     deal: () => deal,
     history,
-    proof: () => proof,
-    lockProof: () => lock,
-    feed,
-    over: () => isOver(deal) && proving === undefined,
+    proof: ledgers.proof,
+    lockProof: ledgers.lockProof,
+    proven: ledgers.proven,
+    peerReceipt: () => peerReceipt,
+    takePeerReceipt(receipt) {
+      peerReceipt = receipt
+    },
+    wasRestored: () => restored,
+    feed(input) {
+      restored ||= input.kind === 'restored'
+      feed(input)
+    },
+    over: () => isOver(deal) && !ledgers.asking(),
     stop() {
       stopped = true
-      cancelProving()
-      cancelReproof()
+      ledgers.stop()
       for (const cancel of running.values()) cancel()
     },
   }
@@ -333,24 +245,3 @@ const stillWanted = (deal: Deal): boolean => deal.state === 'armed' || deal.stat
  */
 export const isFault = (cause: Fault | undefined): cause is Fault =>
   cause !== undefined && !/^deal\.(peer-opened|(peer-)?stop(ped|-(window|energy|operator)))$/.test(cause.code)
-
-/** A proof that does not hold, or a light client that has stopped trusting, as opposed to an answer not yet there. */
-const isRefusal = (fault: Fault, light: LightAgent): boolean =>
-  light.health().state === 'diverged' || fault.code === 'light.refused' || fault.code.startsWith('ics23.')
-
-const proofOf = (
-  of: DealProof['of'],
-  { headerHeight, headerTime, signedBy, validators, appHash }: Proven,
-): DealProof => ({
-  of,
-  height: headerHeight,
-  headerTime,
-  signed: signedBy.length,
-  validators,
-  appHash,
-})
-
-/** The context records of both readings, each once. */
-function contextsOf(begin: Metered, end: Metered): readonly Uint8Array[] {
-  return equalBytes(begin.context, end.context) ? [begin.context] : [begin.context, end.context]
-}

@@ -15,6 +15,7 @@ import { openDeal } from '../../protocol/trade/deal.ts'
 import type { Step } from '../../protocol/trade/deal-state.ts'
 import type { Body, BodyOf } from '../../protocol/trade/message.ts'
 import type { DirectLineConfig, TradeConfig } from '../config/site-config.ts'
+import { differing } from '../grid/terms.ts'
 import { type Ask, buyerAim, sellerAim } from './decide.ts'
 
 /** One end of a line with the one neighbour at its other end. */
@@ -208,14 +209,4 @@ export function createNegotiator(options: NegotiateOptions): Negotiator {
     },
     busy: line => [...talks.values()].some(talk => talk.end.config.id === line),
   }
-}
-
-/** The first term that differs, for the log. */
-function differing(expected: Contract, received: Contract): { term?: string; expected?: string; received?: string } {
-  for (const term of Object.keys(expected) as (keyof Contract)[]) {
-    const show = (value: Contract[keyof Contract]) => (value instanceof Uint8Array ? toHex(value) : String(value))
-    const [ours, theirs] = [show(expected[term]), show(received[term])]
-    if (ours !== theirs) return { term, expected: ours, received: theirs }
-  }
-  return {}
 }

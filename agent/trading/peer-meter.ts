@@ -4,12 +4,15 @@ import type { Verifier } from '../../protocol/crypto/verify.ts'
 import type { Energy, WattHours } from '../../protocol/quantity.ts'
 import { verifyReading } from '../../protocol/reading/verify.ts'
 import { fail, ok, type Result } from '../../protocol/result.ts'
+import type { Receipt } from '../../protocol/trade/deal-records.ts'
 import type { Deal } from '../../protocol/trade/deal-state.ts'
 import type { SignedReading } from '../../protocol/trade/message.ts'
 import { dealEnergy, wholeBetween } from '../../protocol/trade/receipt.ts'
+import type { DealRunner } from './deal-runner.ts'
+import type { TradingOptions } from './trading.ts'
 
 /** The energy since `begun`, the register of the first reading of this deal; that first reading itself says 0. */
-export function judgePeerReading(
+function judgePeerReading(
   { role, contract, hash }: Deal,
   signed: SignedReading,
   meteringKey: Uint8Array,
@@ -29,4 +32,31 @@ export function judgePeerReading(
   const from = begun ?? register.value
   if (register.value < from) return fail({ code: 'receipt.backwards', begin: from, end: register.value })
   return ok({ begun: from, energy: wholeBetween(from, register.value) })
+}
+
+type Surroundings = Pick<TradingOptions, 'config' | 'verifier' | 'log' | 'saveEvidence'>
+
+/** Feeds each deal what its peer's readings say since its begin, or the fault that they are. `room` is where the log has it from. */
+export function createPeerMeters({ config, verifier, log, saveEvidence }: Surroundings, room: string) {
+  /** What the other end's register stood at when its deal began. */
+  const begins = new WeakMap<DealRunner, Energy>()
+  function hear(runner: DealRunner, peer: string, signed: SignedReading, ended = false): boolean {
+    const judged = judgePeerReading(runner.deal(), signed, config.peers[peer]!.metering, begins.get(runner), verifier)
+    if (judged.ok) {
+      begins.set(runner, judged.value.begun)
+      runner.feed({ kind: 'metered', side: 'peer', energy: judged.value.energy, ended })
+      return true
+    }
+    log('error', room, `${peer}'s reading is refused`, judged.fault)
+    saveEvidence({ ...judged.fault, peer }, [signed.envelope, signed.context])
+    runner.feed({ kind: 'fault', fault: judged.fault })
+    return false
+  }
+  return {
+    hear,
+    hearReceipt(runner: DealRunner, peer: string, { begin, end }: Receipt): void {
+      const [begun, ended] = [hear(runner, peer, begin), hear(runner, peer, end, true)]
+      if (begun && ended) runner.takePeerReceipt({ begin, end })
+    },
+  }
 }

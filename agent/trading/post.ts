@@ -288,9 +288,11 @@ export function createPost(options: PostOptions): Post {
     if (!stopped) for (const handler of handlers) handler(peer.name, message)
   }
 
-  void bus.subscribe(topic, hear).then(subscribed => {
-    if (!subscribed.ok) log('warn', 'post', 'not listening yet: the bus is not up', subscribed.fault)
-  })
+  // A site that knows nobody hears nobody.
+  if (options.peers.length > 0)
+    void bus.subscribe(topic, hear).then(subscribed => {
+      if (!subscribed.ok) log('warn', 'post', 'not listening yet: the bus is not up', subscribed.fault)
+    })
 
   return {
     send,

@@ -2,22 +2,24 @@
  * Trading at one site: asks and answers for energy, runs each deal, and tells the interlock what it may know of a line.
  */
 import { equalBytes } from '../../protocol/bytes.ts'
-import { type Energy, type WattHours, wattHours } from '../../protocol/quantity.ts'
+import { type WattHours, wattHours } from '../../protocol/quantity.ts'
 import { ok, type Result } from '../../protocol/result.ts'
 import type { Mono } from '../../protocol/time.ts'
 import { decodeDeal } from '../../protocol/trade/deal-codec.ts'
 import {
   type Deal,
+  type DealKind,
   type HealthName,
   heartbeatsDue,
   holdsLine,
   type Input,
   isOver,
   type Metered,
+  overGrid,
   type Step,
 } from '../../protocol/trade/deal-state.ts'
 import { beat, hear, newPulse } from '../../protocol/trade/heartbeat.ts'
-import type { Body, BodyOf, Message, SignedReading } from '../../protocol/trade/message.ts'
+import type { BodyOf, Message } from '../../protocol/trade/message.ts'
 import { dealEnergy } from '../../protocol/trade/receipt.ts'
 import { createDealRunner, type DealRunner } from './deal-runner.ts'
 import { available, type BuyerLine, decideAsk, RETRY_MS } from './decide.ts'
@@ -25,7 +27,7 @@ import { type EndRun, firstBeat } from './end-run.ts'
 import { factsOf } from './interlock-facts.ts'
 import { lineInputs } from './line-inputs.ts'
 import { createNegotiator } from './negotiate.ts'
-import { judgePeerReading } from './peer-meter.ts'
+import { createPeerMeters } from './peer-meter.ts'
 import type { DealInfo, Trading, TradingOptions } from './trading.ts'
 
 /** How often a buyer thinks of its next window, and old talk is swept out. */
@@ -39,14 +41,16 @@ const REST_AFTER_MS = 10_000
 /** Ended deals that the page still shows. */
 const KEPT_DEALS = 50
 
+type DealMessage = 'reading' | 'receipt-copy' | Exclude<DealKind, 'accept' | 'decline' | 'reserved'>
+
 export function createTrading(options: TradingOptions): Trading {
   const { config, clock, timers, log, metering, post, light } = options
   const cancels: (() => void)[] = []
   const deals: DealInfo[] = []
-  /** What the other end's register stood at when its deal began. */
-  const peerBegins = new WeakMap<DealRunner, Energy>()
+  const peerMeters = createPeerMeters(options, 'trading')
   let proposed = 0
   let closing = false
+  let paused = false
   /** Nothing is begun that could not be kept. */
   let unwritable = false
 
@@ -78,7 +82,7 @@ export function createTrading(options: TradingOptions): Trading {
   )
 
   const negotiator = createNegotiator({
-    chainId: config.ledger.chain,
+    chainId: config.ledger?.chain ?? '',
     ownKey: options.signer.publicKey,
     trade: config.trade,
     ends: [...ends.values()].map(end => end.trade),
@@ -157,7 +161,7 @@ export function createTrading(options: TradingOptions): Trading {
   function onMessage(peer: string, { body }: Message): void {
     switch (body.kind) {
       case 'request':
-        if (closing || unwritable || lineBusy(body.line)) {
+        if (closing || paused || unwritable || lineBusy(body.line)) {
           post.send(peer, { kind: 'decline', id: body.id, reason: 'negotiate.busy' }, { reliable: true })
           return
         }
@@ -171,26 +175,18 @@ export function createTrading(options: TradingOptions): Trading {
         if (known.peer === peer) known.runner.feed({ kind: 'message', body })
         return
       }
-      case 'ack':
-      case 'head':
-        return
       default:
-        return onDealMessage(peer, body)
+        // A direct line's deals know nothing of reservations; everything else is another part's.
+        if ('hash' in body && body.kind !== 'reserved') onDealMessage(peer, body)
     }
   }
 
-  function onDealMessage(
-    peer: string,
-    body: Exclude<Body, { readonly id: Uint8Array } | { readonly kind: 'ack' | 'head' }>,
-  ): void {
+  function onDealMessage(peer: string, body: BodyOf<DealMessage>): void {
     const known = deals.find(({ runner }) => equalBytes(runner.deal().hash, body.hash))
     if (known === undefined || known.peer !== peer) return
     const { runner } = known
-    if (body.kind === 'receipt-copy') {
-      for (const reading of [body.begin, body.end]) judgeReading(runner, peer, reading)
-      return
-    }
-    if (body.kind === 'reading') return void judgeReading(runner, peer, body.reading)
+    if (body.kind === 'receipt-copy') return peerMeters.hearReceipt(runner, peer, body)
+    if (body.kind === 'reading') return void peerMeters.hear(runner, peer, body.reading)
     if (body.kind === 'heartbeat') {
       const end = ends.get(body.line)
       if (end?.runner !== runner) return
@@ -199,21 +195,8 @@ export function createTrading(options: TradingOptions): Trading {
       end.peerWelded = body.welded
     }
     // What flows is counted from the peer's begin reading, which comes with the word that its end is closed.
-    if (body.kind === 'ready' || body.kind === 'started') judgeReading(runner, peer, body.begin)
+    if (body.kind === 'ready' || body.kind === 'started') peerMeters.hear(runner, peer, body.begin)
     runner.feed({ kind: 'message', body })
-  }
-
-  /** A signed reading of the other end's line meter: what it says since begin, or a fault that opens the line. */
-  function judgeReading(runner: DealRunner, peer: string, signed: SignedReading): void {
-    const { metering: key } = config.peers[peer]!
-    const judged = judgePeerReading(runner.deal(), signed, key, peerBegins.get(runner), options.verifier)
-    if (judged.ok) {
-      peerBegins.set(runner, judged.value.begun)
-      return runner.feed({ kind: 'metered', side: 'peer', energy: judged.value.energy })
-    }
-    log('error', 'trading', `${peer}'s reading is refused`, judged.fault)
-    options.saveEvidence({ ...judged.fault, peer }, [signed.envelope, signed.context])
-    runner.feed({ kind: 'fault', fault: judged.fault })
   }
 
   // --- What is known of a line
@@ -227,7 +210,11 @@ export function createTrading(options: TradingOptions): Trading {
       const { contract, state } = deal
       return [{ energy: contract.energy, start: contract.start, end: contract.end, flowing: state === 'started' }]
     })
-    return available(sell, metering.latest('grid')?.power, promised, start, end)
+    const onHand = available(sell, metering.latest('grid')?.power, promised, start, end)
+    const over = options.soldOverGrid({ start, end })
+    const left = onHand > over ? onHand - over : 0n
+    const spare = options.spare === undefined ? left : (options.spare() ?? 0n)
+    return wattHours(left < spare ? left : spare)
   }
 
   const active = (runner: DealRunner | undefined): boolean => {
@@ -252,7 +239,7 @@ export function createTrading(options: TradingOptions): Trading {
 
   function think(): void {
     negotiator.sweep()
-    if (closing || unwritable || light.health().state !== 'ok' || light.aheadOfLedger() !== undefined) return
+    if (closing || paused || unwritable || light.health().state !== 'ok' || light.aheadOfLedger() !== undefined) return
     const mine = [...ends.values()].filter(({ trade }) => trade.config.side === 'buyer')
     const circuitOf = ({ trade }: EndRun) => trade.config.circuit?.name ?? trade.config.id
     for (const circuit of new Set(mine.map(circuitOf))) {
@@ -358,7 +345,7 @@ export function createTrading(options: TradingOptions): Trading {
           continue
         }
         const deal = read.value
-        const end = ends.get(deal.contract.line)
+        const end = overGrid(deal) ? undefined : ends.get(deal.contract.line)
         if (end === undefined || isOver(deal)) continue
         begin(end, { deal, outputs: [] }, clock.mono()).feed({ kind: 'restored' })
       }
@@ -388,6 +375,9 @@ export function createTrading(options: TradingOptions): Trading {
     stats: () => ({ proposed }),
     windDown() {
       closing = true
+    },
+    pause(on) {
+      paused = on
     },
     stop() {
       for (const cancel of cancels) cancel()

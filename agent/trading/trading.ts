@@ -1,9 +1,10 @@
 /** What trading needs of the rest of the agent, and what it offers: types only. */
 import type { Bus, Clock, Entropy, Log, Signer, Timers } from '../../drivers/ports.ts'
 import type { Verifier } from '../../protocol/crypto/verify.ts'
+import type { WattHours } from '../../protocol/quantity.ts'
 import type { Fault, Result } from '../../protocol/result.ts'
 import type { Limits, LineFacts } from '../../protocol/safety/facts.ts'
-import type { Mono } from '../../protocol/time.ts'
+import type { Instant, Mono } from '../../protocol/time.ts'
 import type { DirectLineConfig, SiteConfig } from '../config/site-config.ts'
 import type { LightAgent } from '../light/run.ts'
 import type { Metering } from '../metering/run.ts'
@@ -28,6 +29,10 @@ export interface TradingOptions {
   readonly entropy: Entropy
   readonly verifier: Verifier
   readonly log: Log
+  /** What is sold over the grid in a window: the same surplus is not sold again over a line. */
+  soldOverGrid(window: { readonly start: Instant; readonly end: Instant }): WattHours
+  /** What the site's battery spares; absent where none limits what is sold, undefined where nobody knows. */
+  readonly spare?: () => WattHours | undefined
   record(bytes: Uint8Array): Promise<Result<unknown>>
   health(what: string, fault: Fault | undefined): void
   /** Saves what was refused, with the bytes where there are any. */
@@ -55,5 +60,7 @@ export interface Trading {
   stats(): { readonly proposed: number }
   /** Nothing new is begun; what is agreed goes to its end. */
   windDown(): void
+  /** The same while it is on. */
+  pause(on: boolean): void
   stop(): void
 }

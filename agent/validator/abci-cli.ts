@@ -18,6 +18,7 @@ import { EXIT, type ExitCode, exitOf } from '../cli/exit-codes.ts'
 import type { Terminal } from '../cli/terminal.ts'
 import { createAbciHost } from './abci-host.ts'
 import { serveAbci } from './abci-server.ts'
+import { type EnrolmentOptions, enrolIn, namesAny, readEnrolments } from './enrolments.ts'
 import { parseGenesis } from './genesis-json.ts'
 import { openLedgerStore, resumeLedger } from './ledger-store.ts'
 import { type Network, networkFiles, placeOf, type SecretKey, VALIDATOR_POWER } from './network-files.ts'
@@ -113,7 +114,7 @@ async function openData(folder: string, clock: Clock) {
   return ok({ store: store.value, snapshots: snapshots.value, resumed: resumed.value, close })
 }
 
-export interface InitOptions {
+export interface InitOptions extends EnrolmentOptions {
   readonly validators: string
   readonly chain: string
   readonly interval: string
@@ -124,6 +125,8 @@ export interface InitOptions {
 }
 
 const BALANCE = micros(1_000_000_000_000n)
+/** Of a site that is named, out of nothing but this genesis. */
+const SITE_BALANCE = micros(1_000_000_000n)
 const FEE = micros(100n)
 /** As many as a permissioned network of better machines has, with room. */
 const MAX_NODES = 100
@@ -133,10 +136,10 @@ export async function runInit(folder: string, options: InitOptions, { terminal, 
   const plan = await planNetwork(options, clock)
   if (!plan.ok) {
     const { fault } = plan
-    const usage = fault.code === 'init.option'
+    const usage = fault.code === 'init.option' || fault.code === 'enrol.option'
     return complain(
       terminal,
-      faultLine(fault),
+      fault.code === 'enrol.option' ? String(fault.hint) : faultLine(fault),
       usage ? EXIT.usage : fault.code.startsWith('genesis.') ? EXIT.configuration : EXIT.io,
     )
   }
@@ -185,6 +188,10 @@ async function planNetwork(options: InitOptions, clock: Clock): Promise<Result<N
   const shared = new Set(hosts).size < hosts.length
   if (basePort < 1 || basePort + 10 * count > 65_535) return option(`--base-port ${options.basePort}: too high or none`)
   const operator = options.genesis === undefined ? makeKey() : undefined
+  if (operator === undefined && namesAny(options))
+    return option('--account, --meter and --role go into the file of --genesis')
+  const named = readEnrolments(options)
+  if (!named.ok) return named
   const genesis =
     operator === undefined ? await readGenesis(options.genesis!) : freshGenesis(operator, options.chain, clock)
   if (!genesis.ok) return genesis
@@ -193,7 +200,7 @@ async function planNetwork(options: InitOptions, clock: Clock): Promise<Result<N
     validator: makeKey(),
     node: makeKey(),
   }))
-  const staked = stakeValidators(genesis.value, nodes)
+  const staked = stakeValidators(enrolIn(genesis.value, named.value, SITE_BALANCE), nodes)
   return staked.ok ? ok({ genesis: staked.value, operator, nodes, intervalMs }) : staked
 }
 

@@ -6,8 +6,12 @@ import { faultLine, type Result } from '../../protocol/result.ts'
 import { type Command, carryOut, program } from '../cli/commander.ts'
 import { EXIT, type ExitCode } from '../cli/exit-codes.ts'
 import type { Terminal } from '../cli/terminal.ts'
+import { sayVersion } from '../cli/version.ts'
 import { type AbciOptions, type InitOptions, runAbci, runInit } from './abci-cli.ts'
 import { type DevOptions, runDev } from './dev.ts'
+import { DEFAULT_SEED } from './dev-keys.ts'
+import { type EnrolOptions, runEnrol } from './enrol.ts'
+import { enrolmentOptions } from './enrolments.ts'
 import { type ExportOptions, runExport } from './export-cli.ts'
 import { fetchAudit } from './fetch-audit.ts'
 
@@ -22,12 +26,13 @@ interface LedgerWorld {
 /** CometBFT's own RPC port. */
 const DEFAULT_PORT = 26657
 const DEFAULT_CHAIN = 'tieline-dev-1'
-const DEFAULT_SEED = 'tieline-dev'
 /** Of a fresh network, as `dev` has it. */
 const VALIDATORS = 4
 
 export async function tielineLedger(args: readonly string[], world: LedgerWorld): Promise<ExitCode> {
   const { terminal } = world
+  const version = sayVersion('tieline-ledger', args, terminal)
+  if (version !== undefined) return version
   let exit: ExitCode = EXIT.ok
   const root = program('tieline-ledger', terminal).description(
     'The ledger of Tieline: run one for development, audit or export one that runs.',
@@ -40,16 +45,20 @@ export async function tielineLedger(args: readonly string[], world: LedgerWorld)
     return command
   }
 
-  add('dev', 'Run a ledger with all its validators in this process, until Ctrl-C. Its keys are no secret.', [
-    'tieline-ledger dev',
-    'tieline-ledger dev --port 26700 --chain street-1 --interval 500',
-    'tieline-ledger dev --genesis genesis.json --data ledger',
-  ])
+  enrolmentOptions(
+    add('dev', 'Run a ledger with all its validators in this process, until Ctrl-C. Its keys are no secret.', [
+      'tieline-ledger dev',
+      'tieline-ledger dev --port 26700 --chain street-1 --interval 500',
+      'tieline-ledger dev --genesis genesis.json --data ledger',
+      `tieline-ledger dev --account 6f1a... --meter 41000777:feeder-3:6f1a...:90c4...      as \`tieline key show --enrol\` prints them`,
+    ]),
+  )
     .option('--port <number>', 'where its RPC listens on 127.0.0.1; 0 takes any free port', String(DEFAULT_PORT))
     .option('--chain <id>', 'chain id of a ledger without --genesis', DEFAULT_CHAIN)
     .option('--interval <ms>', 'milliseconds between blocks', '1000')
     .option('--seed <text>', 'what validator and account keys are made from', DEFAULT_SEED)
     .option('--genesis <file>', 'accounts and meters to begin with, as /genesis shows them')
+    .option('--witness <port>', 'also listen there, for trials of sites that ask a witness; 0 takes any free port')
     .option('--data <folder>', 'where the chain is kept; without it, it is gone at the end')
     .action(async (options: DevOptions) => {
       exit = await runDev(options, world)
@@ -87,10 +96,27 @@ export async function tielineLedger(args: readonly string[], world: LedgerWorld)
       exit = await runAbci(options, world)
     })
 
-  add('init', "Write a fresh network's files for CometBFT: keys, genesis and configuration of each node.", [
-    'tieline-ledger init network --validators 4 --chain street-1',
-    'tieline-ledger init network --hosts 10.0.0.1,10.0.0.2,10.0.0.3,10.0.0.4',
-  ])
+  enrolmentOptions(
+    add('enrol', "Have a running ledger's operator open accounts, enrol meters and grant roles; what is there stays.", [
+      `tieline-ledger enrol http://127.0.0.1:${DEFAULT_PORT} --account 6f1a... --meter 41000777:feeder-3:6f1a...:90c4...`,
+      `tieline-ledger enrol http://127.0.0.1:${DEFAULT_PORT} --role regulator:6f1a... --operator network/operator_key.json`,
+    ]),
+  )
+    .argument('<url>', "a node's RPC")
+    .option('--coins <coins>', 'what each new account gets of the operator’s', '1000')
+    .option('--operator <file>', "the operator's key, as `init` wrote it; without it that of `dev`, made from its seed")
+    .option('--seed <text>', 'the seed of that `dev`', DEFAULT_SEED)
+    .option('--json', 'one JSON object on stdout')
+    .action(async (url: string, options: EnrolOptions) => {
+      exit = await runEnrol(url, options, world)
+    })
+
+  enrolmentOptions(
+    add('init', "Write a fresh network's files for CometBFT: keys, genesis and configuration of each node.", [
+      'tieline-ledger init network --validators 4 --chain street-1',
+      'tieline-ledger init network --hosts 10.0.0.1,10.0.0.2,10.0.0.3,10.0.0.4',
+    ]),
+  )
     .argument('<folder>', 'where to; no file there is overwritten')
     .option('--validators <number>', 'how many nodes', String(VALIDATORS))
     .option('--chain <id>', 'chain id of a ledger without --genesis', 'tieline-1')
@@ -138,7 +164,7 @@ async function runAudit(url: string, json: boolean, terminal: Terminal): Promise
     terminal.out(
       `${[
         `height ${height}`,
-        `money   minted ${coins(money.minted)}  balances ${coins(money.balances)}  escrowed ${coins(money.escrowed)}  staked ${coins(money.staked)}  unbonding ${coins(money.unbonding)}  reserved ${coins(money.reserved)}  deposited ${coins(money.deposited)}  residue ${coins(money.residue)}`,
+        `money   minted ${coins(money.minted)}  balances ${coins(money.balances)}  escrowed ${coins(money.escrowed)}  staked ${coins(money.staked)}  unbonding ${coins(money.unbonding)}  reserved ${coins(money.reserved)}  deposited ${coins(money.deposited)}  coined ${coins(money.coined)}  residue ${coins(money.residue)}`,
         `deals   locked ${deals.locked}  settled ${deals.settled} (${deals.disputed} disputed)  refunded ${deals.refunded}`,
         `energy  contracted ${energy.contracted} Wh  seller ${energy.sellerMetered}  buyer ${energy.buyerMetered}  settled ${energy.settled}`,
         problems.length === 0 ? 'everything adds up' : `${problems.length} problems:`,

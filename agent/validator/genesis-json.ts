@@ -18,10 +18,11 @@ import { fromHex, toHex } from '../../protocol/bytes.ts'
 import { fromBase64, toBase64 } from '../../protocol/chain/base64.ts'
 import { chainTime, instantOf, timeOfText, timeText } from '../../protocol/chain/chain-time.ts'
 import { KEY_TRUST } from '../../protocol/identity/key.ts'
-import { METER_CLASSES, METER_SOURCES, ROLE_NAMES } from '../../protocol/ledger/fields.ts'
+import { METER_CLASSES, ROLE_NAMES } from '../../protocol/ledger/fields.ts'
 import { checkGenesis, type Genesis, type GenesisFault } from '../../protocol/ledger/genesis.ts'
 import { type Money, micros } from '../../protocol/quantity.ts'
 import { fail, type Result } from '../../protocol/result.ts'
+import { SOURCES } from '../../protocol/trade/contract.ts'
 
 type GenesisJsonFault =
   | GenesisFault
@@ -65,6 +66,7 @@ export const genesisJson = (genesis: Genesis) => ({
       anchor: anchor && { height: String(anchor.height), hash: toHex(anchor.hash) },
     })),
     reserve_on: genesis.reserveOn,
+    seller_proves: genesis.sellerProves,
   },
 })
 
@@ -110,6 +112,12 @@ const choice = <const W extends string>(...words: readonly W[]): Read<W> =>
 const whole: Read<number> = (value, place) => {
   if (!Number.isSafeInteger(value) || (value as number) < 0) throw new Misfit(place, 'a whole number')
   return value as number
+}
+
+/** A rule that a ledger has, or does not name. */
+const isTrue: Read<true> = (value, place) => {
+  if (value !== true) throw new Misfit(place, 'true, or no such field')
+  return true
 }
 
 type Field = <F>(name: string, as: Read<F>) => F
@@ -166,7 +174,7 @@ const meter = exactly(field => ({
   publicKey: field('public_key', key),
   ...given({
     trust: field('trust', optional(choice(...KEY_TRUST))),
-    source: field('source', optional(choice(...METER_SOURCES))),
+    source: field('source', optional(choice(...SOURCES))),
     feeder: field('feeder', optional(named)),
     accuracy: field('accuracy', optional(choice(...METER_CLASSES))),
   }),
@@ -203,6 +211,7 @@ const appState = exactly(field => ({
     roles: field('roles', optional(list(role))),
     peers: field('peers', optional(list(peer))),
     reserveOn: field('reserve_on', optional(named)),
+    sellerProves: field('seller_proves', optional(isTrue)),
   }),
 }))
 const document = object(field => ({

@@ -2,13 +2,20 @@
 import type { Clock, Log } from '../../drivers/ports.ts'
 import { toHex } from '../../protocol/bytes.ts'
 import { faultLine } from '../../protocol/result.ts'
-import { type MeterValue, OBIS } from '../../protocol/telegram/obis.ts'
+import type { MeterValue } from '../../protocol/telegram/obis.ts'
 import type { Instant } from '../../protocol/time.ts'
+import type { ChargerView as ChargerControlView } from '../charging/run.ts'
+import { chargerSentence } from '../charging/sentences.ts'
+import type { SessionView } from '../charging/sessions.ts'
 import type { Agent } from '../compose.ts'
 import type { DirectLineConfig, SiteConfig } from '../config/site-config.ts'
+import { decimalOf, registerName } from '../publish/registers.ts'
+import { sentenceOf } from '../relays/sentences.ts'
 import { isFault } from '../trading/deal-runner.ts'
 import type { CurveRing } from './curve-ring.ts'
 import type {
+  ChargerView,
+  ChargingSessionView,
   ContactView,
   DealView,
   HealthItem,
@@ -32,6 +39,8 @@ export interface AgentView {
 /** A line as one end sees it; the other end's contact is what its last heartbeat said. */
 export type LineEnd = LineView & { readonly side: 'seller' | 'buyer' }
 
+/** All others are at `GET /api/sessions` and in the journal. */
+const SHOWN_SESSIONS = 10
 /** Health that stops trading at this site; the rest degrades. */
 const STOPS = /^(weld|light\.(halted|diverged)|journal)/
 /** A line at more than this is live (IEC 61140: the end of extra-low voltage). */
@@ -56,6 +65,18 @@ function viewWear(agent: Agent): Pick<SiteView, 'wear'> {
   return perReading === undefined || perDay === undefined ? {} : { wear: { perReading, perDay } }
 }
 
+const viewCharger = ({ name, hold, order, unsupervised }: ChargerControlView): ChargerView => ({
+  ...{ name, unsupervised, toldMa: order.ma, heldMa: hold.ceilingMa },
+  state: hold.look?.state ?? null,
+  currentsMa: hold.look?.currentsMa ?? [],
+  because: order.because.map(chargerSentence),
+})
+
+const viewSession = ({ id, port, state, began, energy, ocmf }: SessionView): ChargingSessionView => ({
+  ...{ id, charger: port, state, began, hasRecords: ocmf.length > 0 },
+  ...(energy === undefined ? {} : { energyMwh: String(energy) }),
+})
+
 /** Adds every reading of the grid meter to the curve for as long as the agent runs. */
 export function recordCurve(agent: Agent, clock: Clock, ring: CurveRing): void {
   const grid = gridMeter(agent.config)
@@ -76,13 +97,18 @@ export function viewAgent(agent: Agent, clock: Clock, ring: CurveRing, kind = ki
       solarMw: solarMw(agent),
       chargePermille: null,
       meters: Object.keys(config.meters).map(name => viewMeter(agent, clock, name)),
+      ...(grid === undefined ? {} : { grid }),
       curve: ring.view(),
       walletMicro: agent.account.balance()?.toString() ?? null,
       contacts: config.directLines.flatMap(line => viewContacts(agent, line)),
+      ...(agent.charging === undefined ? {} : { chargers: agent.charging.views().map(viewCharger) }),
+      ...(agent.sessions === undefined
+        ? {}
+        : { sessions: agent.sessions.list().slice(0, SHOWN_SESSIONS).map(viewSession) }),
       health: agent.health.items().map(
         (item): HealthItem => ({
           code: item.name,
-          text: faultLine(item.fault),
+          text: sentenceOf(item.fault),
           since: item.since,
           level: levelOf(item.name, item.fault.code),
         }),
@@ -113,7 +139,7 @@ export const absentSite = (name: string, kind: SiteView['kind'], ring: CurveRing
 /** The street that several views make; what both ends of a line or a deal tell is shown once. */
 export function joinViews(
   views: readonly AgentView[],
-  around: Pick<Snapshot, 'title' | 'time' | 'speed' | 'violations' | 'log'>,
+  around: Pick<Snapshot, 'title' | 'time' | 'speed' | 'zone' | 'violations' | 'log'>,
   absent: readonly SiteView[] = [],
   order: readonly string[] = [],
 ): Snapshot {
@@ -174,35 +200,14 @@ function viewMeter(agent: Agent, clock: Clock, name: string): MeterView {
     // Metering gives out nothing stale.
     stale: latest === undefined,
     values: (latest?.reading.values ?? []).flatMap(value => {
-      const label = LABELS.get(value.obis)
+      const label = registerName(value.obis)?.label
       return label === undefined ? [] : [{ label, text: textOf(value) }]
     }),
   }
 }
 
-const LABELS = new Map<string, string>([
-  [OBIS.energyImport, 'Energy imported'],
-  [OBIS.energyExport, 'Energy exported'],
-  [OBIS.power, 'Power'],
-  [OBIS.powerImport, 'Power imported'],
-  [OBIS.powerExport, 'Power exported'],
-  [OBIS.voltageL1, 'Voltage L1'],
-  [OBIS.voltageL2, 'Voltage L2'],
-  [OBIS.voltageL3, 'Voltage L3'],
-  [OBIS.currentL1, 'Current L1'],
-  [OBIS.currentL2, 'Current L2'],
-  [OBIS.currentL3, 'Current L3'],
-  [OBIS.frequency, 'Frequency'],
-])
-
 /** Exactly the meter's own digits: nothing is rounded for show. */
-export function textOf({ value, scaler, unit }: MeterValue): string {
-  const digits = (value < 0n ? -value : value) * 10n ** BigInt(Math.max(0, scaler))
-  const text = digits.toString().padStart(Math.max(0, -scaler) + 1, '0')
-  const point = text.length - Math.max(0, -scaler)
-  const fraction = text.slice(point)
-  return `${value < 0n ? '−' : ''}${text.slice(0, point)}${fraction === '' ? '' : `.${fraction}`} ${unit}`
-}
+export const textOf = (value: MeterValue): string => `${decimalOf(value).replace('-', '−')} ${value.unit}`
 
 function viewContacts(agent: Agent, line: DirectLineConfig): ContactView[] {
   const end = agent.relays.view(line.id)
@@ -214,7 +219,7 @@ function viewContacts(agent: Agent, line: DirectLineConfig): ContactView[] {
     commanded,
     observed: seen,
     // Without a wish nothing is kept from closing; the own supply is closed when nobody trades.
-    whyNot: wished && commanded === 'open' && role !== 'buyer.own' ? end.because.map(faultLine) : [],
+    whyNot: wished && commanded === 'open' && role !== 'buyer.own' ? end.because.map(sentenceOf) : [],
   }))
 }
 
@@ -239,7 +244,7 @@ function viewEnd(agent: Agent, line: DirectLineConfig): LineEnd {
   }
 }
 
-function viewDeal(
+export function viewDeal(
   site: string,
   peer: string,
   runner: ReturnType<Agent['trading']['deals']>[number]['runner'],
@@ -272,14 +277,14 @@ function viewDeal(
             appHash: toHex(proof.appHash),
           },
         }),
-    ...(isFault(deal.cause) ? { note: faultLine(deal.cause) } : {}),
+    ...(isFault(deal.cause) ? { note: sentenceOf(deal.cause) } : {}),
   }
 }
 
 function viewLedger({ config, light }: Agent): LedgerView {
   const head = light.head()
   return {
-    chain: config.ledger.chain,
+    chain: config.ledger?.chain ?? '',
     validators: head?.validators ?? 0,
     signed: head?.signedBy.length ?? 0,
     ...(head === undefined ? {} : { height: head.height.toString() }),

@@ -15,6 +15,7 @@ import type { Fault } from '../../protocol/result.ts'
 import { OBIS } from '../../protocol/telegram/obis.ts'
 import { instant } from '../../protocol/time.ts'
 import type { EnergyAsked, History } from '../metering/history.ts'
+import type { HistorySaid } from './answers.ts'
 
 const REGISTERS = { import: OBIS.energyImport, export: OBIS.energyExport } as const
 const PERIODS = ['quarter', 'day', 'month'] as const
@@ -26,20 +27,23 @@ export function historyRoute(history: Pick<History, 'energy'> | undefined, meter
       return refusal(503, { code: 'history.none', hint: 'its index could not be opened; see the log' })
     const asked = readQuery(query, meters)
     if ('code' in asked) return refusal(400, asked)
-    const answer = await history.energy(asked)
+    const { register, ...energyAsked } = asked
+    const answer = await history.energy(energyAsked)
     if (!answer.ok) return refusal(answer.fault.code === 'history.range' ? 400 : 503, answer.fault)
     const buckets = answer.value.buckets.map(({ energy, ...bucket }) =>
       energy === undefined ? bucket : { ...bucket, energyMwh: String(energy) },
     )
     const { meter, period } = asked
-    const value = { meter, register: query.get('register'), period, untimed: answer.value.untimed, buckets }
+    const value: HistorySaid = { meter, register, period, untimed: answer.value.untimed, buckets }
     return { kind: 'json', status: 200, value }
   }
 }
 
 const refusal = (status: number, fault: Fault): HttpReply => ({ kind: 'json', status, value: fault })
 
-function readQuery(query: URLSearchParams, meters: ReadonlySet<string>): EnergyAsked | Fault {
+type Asked = EnergyAsked & { readonly register: keyof typeof REGISTERS }
+
+function readQuery(query: URLSearchParams, meters: ReadonlySet<string>): Asked | Fault {
   const [meter, register, period] = [query.get('meter') ?? '', query.get('register') ?? '', query.get('period')]
   const time = (name: string) => {
     const text = query.get(name) ?? ''
@@ -53,5 +57,5 @@ function readQuery(query: URLSearchParams, meters: ReadonlySet<string>): EnergyA
   if (known === undefined) return wrong('period', PERIODS.join(', '))
   if (from === undefined) return wrong('from', 'Unix milliseconds')
   if (to === undefined) return wrong('to', 'Unix milliseconds')
-  return { meter, obis: REGISTERS[register], from, to, period: known }
+  return { meter, register, obis: REGISTERS[register], from, to, period: known }
 }

@@ -1,7 +1,7 @@
 /** The page's three files: built beforehand and read from disk, or built in memory by hw/image. */
 import { readTextFile } from '../../drivers/text-file.ts'
 import { utf8 } from '../../protocol/bytes.ts'
-import { ok, type Result } from '../../protocol/result.ts'
+import { fail, ok, type Result } from '../../protocol/result.ts'
 
 export interface PageFile {
   readonly path: string
@@ -25,4 +25,16 @@ export async function readPageFiles(folder: string): Promise<Result<readonly Pag
     files.push({ path, contentType, body: utf8(text.value) })
   }
   return ok(files)
+}
+
+/** Beside this file in what was built, and under dist/ in a checkout that the agent is run from. */
+const BUILT = [new URL('page/', import.meta.url), new URL('../../dist/agent/web/page/', import.meta.url)]
+
+/** `page.not-built` where neither place has the whole page. */
+export async function readBuiltPage(): Promise<Result<readonly PageFile[]>> {
+  for (const { pathname } of BUILT) {
+    const files = await readPageFiles(pathname)
+    if (files.ok) return files
+  }
+  return fail({ code: 'page.not-built', hint: 'run npm run build in the checkout; the page opens by itself then' })
 }

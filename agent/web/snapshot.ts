@@ -14,6 +14,8 @@ export interface Snapshot {
   readonly time: number
   /** Virtual seconds in a real one; 1 is real time. */
   readonly speed: number
+  /** Its IANA name, as in `Europe/Berlin`; UTC where it is absent. */
+  readonly zone?: string
   readonly ledger: LedgerView
   readonly sites: readonly SiteView[]
   readonly lines: readonly LineView[]
@@ -23,6 +25,8 @@ export interface Snapshot {
   readonly violations: readonly { readonly at: number; readonly text: string }[]
   /** Newest first. */
   readonly log: readonly LogLine[]
+  /** `GET /api/bill` has an answer; absent where nobody keeps a bill. */
+  readonly billed?: true
 }
 
 export interface LedgerView {
@@ -46,12 +50,45 @@ export interface SiteView {
   /** State of charge of the battery, permille; null without one. */
   readonly chargePermille: number | null
   readonly meters: readonly MeterView[]
+  /** Which of them is the grid meter; absent without one. */
+  readonly grid?: string
   readonly curve: Curve
   readonly walletMicro: string | null
   readonly contacts: readonly ContactView[]
+  /** Absent where there are none. */
+  readonly chargers?: readonly ChargerView[]
+  /** Of its chargers, the newest first; absent where no charger has a meter. */
+  readonly sessions?: readonly ChargingSessionView[]
   readonly health: readonly HealthItem[]
   /** Bytes written to the journal's card for each signed reading, and in a day at this pace; absent while not known. */
   readonly wear?: { readonly perReading: number; readonly perDay: number }
+}
+
+export interface ChargerView {
+  readonly name: string
+  /** The control pilot's, A to F; null while it is not known. */
+  readonly state: string | null
+  /** What it is told, and the most that it may be holding itself to, mA per phase. */
+  readonly toldMa: number
+  readonly heldMa: number
+  /** Measured, mA per phase; empty where it is not. */
+  readonly currentsMa: readonly number[]
+  /** Nothing stops it when this agent dies. */
+  readonly unsupervised: boolean
+  /** Why it is told no more. */
+  readonly because: readonly string[]
+}
+
+/** As `GET /api/sessions` lists them all. */
+export interface ChargingSessionView {
+  readonly id: string
+  readonly charger: string
+  readonly state: 'open' | 'closing' | 'ended' | 'aborted' | 'lost'
+  readonly began: number
+  /** Absent where nobody may settle on it, and while it runs. */
+  readonly energyMwh?: string
+  /** Its records of OCMF can be downloaded. */
+  readonly hasRecords: boolean
 }
 
 export interface MeterView {
@@ -128,6 +165,23 @@ export interface ProofView {
   readonly validators: number
   /** Hexadecimal. */
   readonly appHash: string
+}
+
+/** What `GET /api/bill` answers; money is negative where the site pays. */
+export interface BillView {
+  readonly period: 'day' | 'month'
+  readonly start: number
+  readonly end: number
+  readonly until: number
+  readonly complete: boolean
+  readonly missing: readonly { readonly start: number; readonly end: number; readonly why: string }[]
+  readonly money: string
+  readonly withoutTrading: string
+  readonly saved: string
+  readonly fees: string
+  readonly energy: Readonly<Record<'bought' | 'sold' | 'drawn' | 'fed-in', string>>
+  readonly now: { readonly pays: string; readonly gets: string }
+  readonly ahead?: { readonly from: number; readonly money: string }
 }
 
 export interface LogLine {

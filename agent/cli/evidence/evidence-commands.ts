@@ -18,11 +18,12 @@ export function addEvidence(add: Add, terminal: Terminal, leave: (exit: ExitCode
     'tieline verify /var/lib/tieline/journal --key METERING --key ACCOUNT --head head-from-neighbour.cbor',
     'tieline verify session.xml',
     'tieline verify receipt.ocmf --key 3059301306...',
+    'tieline verify deal-3fa9c1.json --trust 1200:9ab1... --key SELLER --key BUYER',
     'tieline verify snapshot.bin --key 3059301306... --json | jq .ok',
   ])
     .argument(
       '<file>',
-      'signed readings, a journal folder, OCMF or ALFEN as text or XML, a BSM snapshot; - for standard input',
+      'signed readings, a journal folder, the records of a deal, OCMF or ALFEN as text or XML, a BSM snapshot; - for standard input',
     )
     .option(
       '--key <key>',
@@ -31,6 +32,7 @@ export function addEvidence(add: Add, terminal: Terminal, leave: (exit: ExitCode
       [],
     )
     .option('--head <file>', 'heads of the journal that neighbours or the ledger hold: shows what was cut off its end')
+    .option('--trust <block>', 'for the records of a deal: HEIGHT:HASH of a block that is known to be of its chain')
     .option('--json', 'one JSON object')
     .addHelpText('after', VERIFY_JSON)
     .action(async (file: string, options: VerifyOptions) => {

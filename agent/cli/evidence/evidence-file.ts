@@ -1,6 +1,7 @@
 /**
  * What a file that is to be verified holds, told by its bytes alone: envelopes of ours (a CBOR sequence, hex or base64 of
- * one, or the JSON lines of `tieline journal export`), charging records as text or XML, or a snapshot of a BAUER meter.
+ * one, or the JSON lines of `tieline journal export`), charging records as text or XML, a snapshot of a BAUER meter, or the
+ * records of a deal.
  */
 import { fromHex, fromUtf8, toHex } from '../../../protocol/bytes.ts'
 import { type Json, readJson } from '../../../protocol/ocmf/json.ts'
@@ -21,6 +22,7 @@ export type EvidenceFile =
   | { readonly kind: 'envelopes'; readonly envelopes: readonly Placed[]; readonly broken: BrokenList }
   | { readonly kind: 'charging'; readonly text: string }
   | { readonly kind: 'bsm-snapshot'; readonly bytes: Uint8Array }
+  | { readonly kind: 'deal'; readonly text: string }
 
 /** Model 64901 and its 252 registers, with the id and the length in front. */
 const BSM_HEAD = 'fd8500fc'
@@ -31,6 +33,7 @@ export function readEvidence(raw: Uint8Array): Result<EvidenceFile> {
   const text = fromUtf8(raw)
     ?.replace(/^\ufeff/, '')
     .trim()
+  if (text !== undefined && /^\{\s*"tieline"/.test(text)) return ok({ kind: 'deal', text: fromUtf8(raw)! })
   if (text?.startsWith('{')) return jsonLines(text)
   if (text !== undefined && /^(?:<|OCMF\||AP;)/.test(text)) return ok({ kind: 'charging', text })
   const bytes = (text === undefined ? undefined : (fromHex(text.replace(/\s+/g, '')) ?? base64(text))) ?? raw

@@ -1,9 +1,11 @@
 /** `tieline verify`: what a piece of signed evidence proves, and every rule that it breaks. */
+import { createSystemTime } from '../../../drivers/clock.ts'
 import { createVerifier } from '../../../drivers/crypto/verifier.ts'
 import { isFolder } from '../../../drivers/store/folder.ts'
 import { type FileFault, readBytes } from '../../../drivers/text-file.ts'
 import { toHex } from '../../../protocol/bytes.ts'
 import { parseKeyRecord } from '../../../protocol/identity/rotation.ts'
+import type { Anchor } from '../../../protocol/light/verify.ts'
 import { createReadingAudit } from '../../../protocol/reading/audit.ts'
 import { type Fault, fail, faultLine, ok, type Result } from '../../../protocol/result.ts'
 import { verifyBsmSnapshot } from '../../../protocol/sunspec/bsm-snapshot.ts'
@@ -18,6 +20,7 @@ import { misused } from '../usage.ts'
 import { type EvidenceFile, readEvidence } from './evidence-file.ts'
 import { readSigningKey } from './public-key.ts'
 import { judgeChargingFile } from './verify-charging.ts'
+import { judgeDealFile, readTrust } from './verify-deal.ts'
 import { judgeJournal } from './verify-journal.ts'
 import { auditVerdict, brokenBy, holds, NONE_BROKEN, type Verdict, verdictJson, verdictText } from './verify-report.ts'
 
@@ -26,6 +29,8 @@ export interface VerifyOptions {
   readonly key: readonly string[]
   /** A file with heads that others kept, for a journal. */
   readonly head?: string
+  /** A block of the chain that is known to be its, for the records of a deal: `HEIGHT:HASH`. */
+  readonly trust?: string
   readonly json?: true
 }
 
@@ -38,7 +43,9 @@ export async function verify(file: string, options: VerifyOptions, terminal: Ter
   const isJournal = await isFolder(file)
   if (options.head !== undefined && !isJournal)
     return misused('verify', '--head is for the folder of a journal', terminal)
-  const verdict = isJournal ? await judgeFolder(file, options) : await judgeFile(file, options.key)
+  const trust = options.trust === undefined ? undefined : readTrust(options.trust)
+  if (trust?.ok === false) return misused('verify', `--trust: ${faultLine(trust.fault)}`, terminal)
+  const verdict = isJournal ? await judgeFolder(file, options) : await judgeFile(file, options.key, trust?.value)
   if (!verdict.ok) {
     const { fault } = verdict
     if (isFileFault(fault)) return tellFile(fault, 'tieline verify', terminal)
@@ -53,14 +60,17 @@ export async function verify(file: string, options: VerifyOptions, terminal: Ter
 const isOfFolder = ({ code }: Fault): boolean => /^disk\./.test(code) || /^journal\.(io|missing)$/.test(code)
 const isFileFault = (fault: Fault): fault is FileFault => fault.code.startsWith('file.')
 
-async function judgeFile(file: string, typed: readonly string[]): Promise<Result<Verdict>> {
+async function judgeFile(file: string, typed: readonly string[], trust?: Anchor): Promise<Result<Verdict>> {
   const read = await readBytes(file)
   if (!read.ok) return read
   const evidence = readEvidence(read.value)
   if (!evidence.ok) return evidence
-  return evidence.value.kind === 'charging'
-    ? judgeChargingFile(evidence.value.text, typed)
-    : withKeys(typed, keys => judge(evidence.value as Exclude<EvidenceFile, { kind: 'charging' }>, keys))
+  const found = evidence.value
+  if (found.kind === 'charging') return judgeChargingFile(found.text, typed)
+  if (found.kind === 'deal')
+    return withKeys(typed, keys => judgeDealFile(found.text, keys, trust, createSystemTime().clock.now()))
+  if (trust !== undefined) return fail({ code: 'verify.no-ledger', hint: '--trust is for the records of a deal' })
+  return withKeys(typed, keys => judge(found, keys))
 }
 
 const judgeFolder = (folder: string, { key, head }: VerifyOptions): Promise<Result<Verdict>> =>
@@ -79,7 +89,9 @@ async function withKeys(
   return judgeBy(keys)
 }
 
-function judge(evidence: Exclude<EvidenceFile, { kind: 'charging' }>, keys: readonly Uint8Array[]): Result<Verdict> {
+type Ours = Exclude<EvidenceFile, { kind: 'charging' | 'deal' }>
+
+function judge(evidence: Ours, keys: readonly Uint8Array[]): Result<Verdict> {
   if (evidence.kind === 'bsm-snapshot') return judgeSnapshot(evidence.bytes, keys)
   const keyRecords = evidence.envelopes.map(({ envelope }) => envelope).filter(each => parseKeyRecord(each).ok)
   const audit = createReadingAudit({ verifier: createVerifier(), ...(keys.length > 0 ? { keys } : {}), keyRecords })

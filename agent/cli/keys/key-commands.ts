@@ -59,12 +59,22 @@ export function addKeys(add: Add, terminal: Terminal, configFile: string, leave:
   sub('show', 'Show the public keys, how well each private half is kept, and which keys signed before.', [
     'tieline key show --config site.yaml',
     'tieline key show --json | jq -r .device',
+    'tieline key show --peer       the command that a neighbour runs to know this site',
+    'tieline key show --enrol      the command by which a ledger gets to know its account and its meters',
   ])
+    .option('--peer', 'print the `tieline peer` line for a neighbour instead')
+    .option('--enrol', "print the `tieline-ledger enrol` line for a ledger's operator instead")
     .option('--insist', 'give a token its PIN although it warns that a wrong one was given before')
     .addHelpText('after', SHOW_JSON)
-    .action(async (options: Options & { insist?: true }) => {
+    .action(async (options: Options & { insist?: true; peer?: true; enrol?: true }) => {
+      const [json, insist] = [options.json === true, options.insist === true]
+      if (options.peer && options.enrol) return leave(misused('key show', 'either --peer or --enrol', terminal))
+      if (options.peer || options.enrol) {
+        const { tellOthers } = await import('./key-told.ts')
+        return leave(await tellOthers(options.config, options.peer ? 'peer' : 'enrol', { json, insist }, terminal))
+      }
       const { showKeys } = await import('./key-show.ts')
-      leave(await showKeys(options.config, options.json === true, options.insist === true, terminal))
+      leave(await showKeys(options.config, json, insist, terminal))
     })
 
   sub('rotate', 'Have another key sign from the next start on, and say so in the journal. The agent must not run.', [

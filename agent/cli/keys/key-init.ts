@@ -3,7 +3,7 @@ import { makeKeyFile } from '../../../drivers/keys/file-signer.ts'
 import type { Alg } from '../../../protocol/crypto/verify.ts'
 import { type Fault, faultLine, type Result } from '../../../protocol/result.ts'
 import type { KeyPlace } from '../../config/site-config.ts'
-import { isThere, makeKey, openKey } from '../../open-keys.ts'
+import { derivingOnce, isThere, makeKey, openKey } from '../../open-keys.ts'
 import type { ExitCode } from '../exit-codes.ts'
 import { exitOf } from '../exit-codes.ts'
 import type { Terminal } from '../terminal.ts'
@@ -20,6 +20,15 @@ export async function initKeys(
 ): Promise<ExitCode> {
   const site = await readKeySite(file, terminal, { twice: true })
   if (typeof site === 'number') return site
+  return derivingOnce(site.keyWorld, keyWorld => initSite({ ...site, keyWorld }, json, metering, terminal))
+}
+
+async function initSite(
+  site: KeySite,
+  json: boolean,
+  metering: Alg | undefined,
+  terminal: Terminal,
+): Promise<ExitCode> {
   const other = await otherPassphrase(site)
   if (other !== undefined) return refuse(other, terminal)
   for (const { place, made } of await makeMissing(site, metering)) {
@@ -53,7 +62,7 @@ async function makeMissing({ keys, keyWorld, signing }: KeySite, metering: Alg |
   }
   const passphrase = await keyWorld.passphrase()
   const made = passphrase.ok
-    ? await makeKeyFile(keys.sealing, 'x25519', passphrase.value, keyWorld.entropy)
+    ? await makeKeyFile(keys.sealing, 'x25519', passphrase.value, keyWorld.entropy, keyWorld.wrapping)
     : passphrase
   note(keys.sealing, made)
   return done

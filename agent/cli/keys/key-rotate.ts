@@ -14,7 +14,7 @@ import { type Instant, isoTime } from '../../../protocol/time.ts'
 import type { KeyPlace } from '../../config/site-config.ts'
 import { keepForRestart } from '../../keeping.ts'
 import { keyInForce } from '../../key-history.ts'
-import { isThere, makeKey, openKey, sharedUse, twoUses } from '../../open-keys.ts'
+import { derivingOnce, isThere, makeKey, openKey, sharedUse, twoUses } from '../../open-keys.ts'
 import { nextNumber, type StatedRotation, stateRotation } from '../../rotate-key.ts'
 import { EXIT, type ExitCode, exitOf } from '../exit-codes.ts'
 import { jsonLine } from '../json-line.ts'
@@ -45,7 +45,7 @@ export async function rotateKey(
 ): Promise<ExitCode> {
   const site = await readKeySite(options.config, terminal)
   if (typeof site === 'number') return site
-  const rotated = await rotateIn(site, use, options)
+  const rotated = await derivingOnce(site.keyWorld, keyWorld => rotateIn({ ...site, keyWorld }, use, options))
   if (!rotated.ok) {
     if (options.json) terminal.out(jsonLine({ ok: false, use, fault: rotated.fault }))
     terminal.err(`tieline key rotate: ${faultLine(rotated.fault)}\n`)

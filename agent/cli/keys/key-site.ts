@@ -3,7 +3,14 @@ import { openSystemQuality } from '../../../drivers/time-quality.ts'
 import { sealingKey } from '../../../protocol/crypto/seal.ts'
 import { type Fault, fail } from '../../../protocol/result.ts'
 import type { KeyPlace, SiteConfig } from '../../config/site-config.ts'
-import { type KeptKeys, type KeyWorld, openKey, openSealing, rememberPassphrase } from '../../open-keys.ts'
+import {
+  derivingOnce,
+  type KeptKeys,
+  type KeyWorld,
+  openKey,
+  openSealing,
+  rememberPassphrase,
+} from '../../open-keys.ts'
 import { systemWorld, type World } from '../../world.ts'
 import { EXIT, type ExitCode } from '../exit-codes.ts'
 import { readSite } from '../site-file.ts'
@@ -58,7 +65,10 @@ export async function readKeySite(
 }
 
 /** Every key as it stands, one that cannot be opened with what keeps it. Nothing stays open. */
-export async function lookAtKeys({ keys, keyWorld, signing }: KeySite): Promise<readonly KeyEntry[]> {
+export const lookAtKeys = (site: KeySite): Promise<readonly KeyEntry[]> =>
+  derivingOnce(site.keyWorld, keyWorld => lookAtEach({ ...site, keyWorld }))
+
+async function lookAtEach({ keys, keyWorld, signing }: KeySite): Promise<readonly KeyEntry[]> {
   const entries: KeyEntry[] = []
   /** By token: a wrong PIN is given once, however many keys are behind it. */
   const refused = new Map<string, Fault>()

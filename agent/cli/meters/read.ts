@@ -6,11 +6,11 @@ import { CHANNELS, type Channel } from '../../../drivers/meters/page.ts'
 import { createModbusMaster } from '../../../drivers/modbus/master.ts'
 import type { Clock, Line, Meter, MeterReading, Timers } from '../../../drivers/ports.ts'
 import { toHex } from '../../../protocol/bytes.ts'
-import type { Result } from '../../../protocol/result.ts'
+import { fail, type Result } from '../../../protocol/result.ts'
 import type { TelegramKeys } from '../../../protocol/telegram/telegram.ts'
 import { isoTime } from '../../../protocol/time.ts'
 import { framingOf } from '../../config/line-settings.ts'
-import type { LineConfig, MeterConfig } from '../../config/site-config.ts'
+import type { LineConfig, MeterConfig, SiteConfig } from '../../config/site-config.ts'
 import { openSystemLine } from '../../lines.ts'
 import { oneLine } from '../../log.ts'
 import { baudOf, openMeter } from '../../open-meter.ts'
@@ -67,14 +67,34 @@ async function targetOf(
   const file = options.config ?? defaultConfigFile(terminal.env)
   const site = await readSite(file, terminal)
   if (typeof site === 'number') return site
+  const target = siteTarget(site, name)
+  if (target !== undefined) return target
+  terminal.err(`tieline read: ${file}: ${unknownName('meter', name, Object.keys(site.meters))}\n`)
+  return EXIT.usage
+}
+
+/** A meter of a configuration; undefined where it has none of that name. */
+export function siteTarget(site: SiteConfig, name: string): ReadTarget | undefined {
   const meter = site.meters[name]
-  if (meter === undefined) {
-    terminal.err(`tieline read: ${file}: ${unknownName('meter', name, Object.keys(site.meters))}\n`)
-    return EXIT.usage
-  }
+  if (meter === undefined) return undefined
   const line = site.lines[meter.line]!
   const neighbours = Object.values(site.meters).filter(one => one.line === meter.line)
   return { meter, line, framing: 'unit' in meter ? framingOf(line, neighbours) : undefined }
+}
+
+/** One reading as the command would take it, or why there is none. */
+export async function readOnce(target: ReadTarget): Promise<Result<MeterReading>> {
+  const reader = createReader(target, undefined)
+  try {
+    const opened = await reader.open()
+    if (!opened.ok) return opened
+    const reading = await opened.value.read()
+    if (reading.ok) return reading
+    await reader.close()
+    return fail(await diagnose(reading.fault, diagnosisOf(reader, true)))
+  } finally {
+    await reader.close()
+  }
 }
 
 interface Reader {

@@ -1,29 +1,42 @@
-/** The deals, newest first: how far each has come, and what was proven of it. */
+/** The deals, newest first: how far each has come, what was proven of it, what both meters counted and what was paid. */
 import type { State } from '../../../protocol/trade/deal-state.ts'
-import type { DealView } from '../snapshot.ts'
+import type { DealSaid, DealsSaid } from '../answers.ts'
+import type { DealView, Snapshot } from '../snapshot.ts'
+import { useAsked, useServed } from './ask.ts'
 import { useState } from './dom.ts'
-import { clock, coins, energy } from './format.ts'
+import { clock, coins, energy, moment, wattHours } from './format.ts'
+import { Count, Figure, Heading, Seal, Trouble } from './parts.tsx'
 import { dealSentence, proofSentence, stateOf } from './sentences.ts'
 
-const SHOWN = 6
+const SHOWN = 12
 const EARLY_ENDS: readonly State[] = ['refunded', 'aborted', 'expired']
 /** The way of a deal in which nothing goes wrong. */
 const PATH: readonly State[] = ['proposed', 'signed', 'escrowed', 'armed', 'started', 'stopped', 'receipted', 'settled']
 
-export function Deals({ deals }: { readonly deals: readonly DealView[] }) {
+type Shown = DealView & Partial<DealSaid>
+
+export function Deals({ snapshot, chosen }: { readonly snapshot: Snapshot; readonly chosen: string | undefined }) {
+  const served = useServed().has('/api/deals')
+  // Each step of a deal is a question of its own.
+  const turn = snapshot.deals.reduce((sum, { history }) => sum + 1 + history.length, 0)
+  const asked = useAsked<DealsSaid>(served ? '/api/deals' : undefined, 10_000, turn)
+  const newest = new Map(snapshot.deals.map(deal => [deal.id, deal]))
+  const deals: readonly Shown[] =
+    asked.value?.deals.map(deal => ({ ...deal, ...newest.get(deal.id) })) ?? snapshot.deals
   const [all, setAll] = useState(false)
-  const shown = all ? deals : deals.slice(0, SHOWN)
+  const shown = all ? deals : deals.filter((deal, n) => n < SHOWN || deal.id === chosen)
   return (
-    <section class="card" aria-labelledby="deals-title">
-      <h2 id="deals-title">
-        Deals <span class="count">{deals.length}</span>
-      </h2>
+    <>
+      <Heading>
+        Deals <Count count={deals.length} />
+      </Heading>
+      {asked.trouble !== undefined && <Trouble asked={asked} what="What the agent keeps of its deals" />}
       {deals.length === 0 && (
         <p class="quiet">No deal yet. Sites offer and negotiate as their surplus and need arise.</p>
       )}
       <ol class="deals">
         {shown.map(deal => (
-          <Deal key={deal.id} deal={deal} />
+          <Deal key={deal.id} deal={deal} chosen={deal.id === chosen} now={snapshot.time} />
         ))}
       </ol>
       {deals.length > SHOWN && (
@@ -31,15 +44,18 @@ export function Deals({ deals }: { readonly deals: readonly DealView[] }) {
           {all ? 'Show fewer' : `Show all ${deals.length}`}
         </button>
       )}
-    </section>
+    </>
   )
 }
 
-function Deal({ deal }: { readonly deal: DealView }) {
-  const share =
-    deal.deliveredWh === undefined ? 0 : Math.min(1, Number(deal.deliveredWh) / Math.max(1, Number(deal.energyWh)))
+const isOver = ({ state }: DealView) => state === 'settled' || EARLY_ENDS.includes(state)
+
+function Deal({ deal, chosen, now }: { readonly deal: Shown; readonly chosen: boolean; readonly now: number }) {
+  const served = useServed().has('/api/deals/records')
+  // What a person has opened stays open while the deal goes on.
+  const [open] = useState(chosen || !isOver(deal))
   return (
-    <li class={`deal ${deal.state}`} aria-label={dealSentence(deal)}>
+    <li class={`card deal ${deal.state}`} aria-label={dealSentence(deal)}>
       <div class="deal-head">
         <span class="line-id">{deal.line}</span>
         <span class="parties">
@@ -51,29 +67,6 @@ function Deal({ deal }: { readonly deal: DealView }) {
         </span>
         <span class={`badge ${deal.state}`}>{stateOf(deal.state)}</span>
       </div>
-      <Steps deal={deal} />
-      {deal.deliveredWh !== undefined && (
-        <div class="delivered">
-          <div
-            class="bar"
-            role="progressbar"
-            aria-label="Delivered"
-            aria-valuenow={Math.round(share * 100)}
-            aria-valuemin={0}
-            aria-valuemax={100}
-          >
-            <span style={{ width: `${share * 100}%` }} />
-          </div>
-          <span>
-            {energy(deal.deliveredWh)} delivered
-            {deal.paidMicro !== undefined && (
-              <>
-                , <strong>{coins(deal.paidMicro)} paid</strong>
-              </>
-            )}
-          </span>
-        </div>
-      )}
       {deal.proof !== undefined && (
         <p class="proof">
           <Seal />
@@ -83,8 +76,80 @@ function Deal({ deal }: { readonly deal: DealView }) {
           </span>
         </p>
       )}
+      {deal.deliveredWh !== undefined && <Delivered deal={deal} delivered={deal.deliveredWh} />}
       {deal.note !== undefined && <p class="note">{deal.note}</p>}
+      <details open={open}>
+        <summary>
+          Steps and receipts <span class="hidden">of the deal on line {deal.line}</span>
+        </summary>
+        <Steps deal={deal} />
+        <Receipts deal={deal} now={now} />
+        {/* The street's page shows deals that no one agent has. */}
+        {served && deal.role !== undefined && (
+          <p class="small">
+            <a href={`/api/deals/records?id=${deal.id}`} download>
+              Download the signed records <span class="hidden">of the deal on line {deal.line}</span>
+            </a>{' '}
+            <span class="quiet">
+              for whoever must be shown them; <code>tieline verify</code> checks the file.
+            </span>
+          </p>
+        )}
+      </details>
     </li>
+  )
+}
+
+function Delivered({ deal, delivered }: { readonly deal: Shown; readonly delivered: string }) {
+  const share = Math.min(1, Number(delivered) / Math.max(1, Number(deal.energyWh)))
+  return (
+    <div class="delivered">
+      <div
+        class="bar"
+        role="progressbar"
+        aria-label="Delivered"
+        aria-valuenow={Math.round(share * 100)}
+        aria-valuemin={0}
+        aria-valuemax={100}
+      >
+        <span style={{ width: `${share * 100}%` }} />
+      </div>
+      <span>
+        {energy(delivered)} delivered
+        {deal.paidMicro !== undefined && (
+          <>
+            , <strong>{coins(deal.paidMicro)} paid</strong>
+          </>
+        )}
+      </span>
+    </div>
+  )
+}
+
+/** What the deal rests on, as far as this agent knows it. */
+function Receipts({ deal, now }: { readonly deal: Shown; readonly now: number }) {
+  const { begin, end } = deal.receipts ?? {}
+  const counted = begin && end && BigInt(end.registerMwh) - BigInt(begin.registerMwh)
+  return (
+    <dl class="figures small">
+      {deal.start !== undefined && deal.end !== undefined && (
+        <Figure label="Slot">
+          {moment(deal.start, now)} to {moment(deal.end, now)}
+        </Figure>
+      )}
+      {deal.lock !== undefined && <Figure label="Payment locked at height">{deal.lock.height}</Figure>}
+      {begin !== undefined && <Figure label="Own meter at its begin">{wattHours(begin.registerMwh)}</Figure>}
+      {end !== undefined && <Figure label="Own meter at its end">{wattHours(end.registerMwh)}</Figure>}
+      {counted !== undefined && <Figure label="Own meter counted">{wattHours(String(counted))}</Figure>}
+      {deal.deliveredWh !== undefined && <Figure label="Delivered, as metered">{energy(deal.deliveredWh)}</Figure>}
+      {deal.paidMicro !== undefined && <Figure label="Paid">{coins(deal.paidMicro)}</Figure>}
+      <div class="figure id">
+        <dt>Contract</dt>
+        <dd>
+          <code>{deal.id}</code>
+        </dd>
+      </div>
+    </dl>
   )
 }
 
@@ -115,10 +180,3 @@ function Steps({ deal }: { readonly deal: DealView }) {
     </ol>
   )
 }
-
-const Seal = () => (
-  <svg viewBox="0 0 16 16" width="16" height="16" aria-hidden="true">
-    <path class="seal" d="M8 .8 14 3v4.6c0 3.6-2.4 6.2-6 7.6-3.6-1.4-6-4-6-7.6V3Z" />
-    <path class="tick" d="m5 7.9 2.2 2.2L11.2 6" />
-  </svg>
-)

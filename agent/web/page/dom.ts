@@ -1,3 +1,3 @@
 /** The one file that knows preact (esbuild adds its JSX runtime by itself). */
-export { render } from 'preact'
-export { useEffect, useRef, useState } from 'preact/hooks'
+export { type ComponentChildren, createContext, render } from 'preact'
+export { useContext, useEffect, useRef, useState } from 'preact/hooks'

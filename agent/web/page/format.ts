@@ -23,19 +23,55 @@ export function gridFlow(mw: number | null): string {
 export const energy = (wh: string): string =>
   Number(wh) < 1000 ? `${plain(Number(wh), 0)} Wh` : `${plain(Number(wh) / 1000, 2)} kWh`
 
+/** Of a session, to the watt-hour. */
+export const wattHours = (mwh: string): string => `${plain(Number(mwh) / 1e6, 3)} kWh`
+
+export const current = (ma: number): string => `${plain(ma / 1000, 1)} A`
+
 export const coins = (micro: string, digits = 3): string => plain(Number(micro) / 1e6, digits)
 
-/** Time of day of the street's clock, UTC. */
-export const clock = (ms: number): string => new Date(ms).toISOString().slice(11, 19)
+/** The zone that times are said in: the site's, which need not be the reader's. */
+let zone = 'UTC'
+export const zoneName = (): string => zone
+export const showIn = (name = 'UTC'): void => {
+  zone = name
+}
 
+/** To make one takes a hundred times as long as to use it. */
+const formats = new Map<string, Intl.DateTimeFormat>()
+function inZone(ms: number, options: Intl.DateTimeFormatOptions): string {
+  const key = `${zone} ${Object.entries(options).join()}`
+  const format = formats.get(key) ?? new Intl.DateTimeFormat('en-GB', { ...options, timeZone: zone })
+  formats.set(key, format)
+  return format.format(ms)
+}
+
+/** Time of day, as in `14:05:09`. */
+export const clock = (ms: number): string =>
+  inZone(ms, { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' })
+
+/** `14:05`. */
+export const minute = (ms: number): string => inZone(ms, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' })
+
+/** `Sun 21 Jun`. */
 export const day = (ms: number): string =>
-  new Date(ms).toLocaleDateString('en', { weekday: 'short', day: 'numeric', month: 'short', timeZone: 'UTC' })
+  inZone(ms, { weekday: 'short', day: 'numeric', month: 'short' }).replace(',', '')
+
+/** `21 Jun 2026`. */
+export const date = (ms: number): string => inZone(ms, { day: 'numeric', month: 'short', year: 'numeric' })
+
+/** `June 2026`. */
+export const month = (ms: number): string => inZone(ms, { month: 'long', year: 'numeric' })
+
+/** A time of today without its day. */
+export const moment = (ms: number, now: number): string =>
+  date(ms) === date(now) ? clock(ms) : `${day(ms)} ${clock(ms)}`
 
 export function age(ms: number | null): string {
   if (ms === null) return 'never'
   if (ms < 10_000) return `${plain(ms / 1000, 1)} s ago`
   if (ms < 120_000) return `${Math.round(ms / 1000)} s ago`
-  return `${Math.round(ms / 60_000)} min ago`
+  return ms < 5_400_000 ? `${Math.round(ms / 60_000)} min ago` : `${Math.round(ms / 3_600_000)} h ago`
 }
 
 export const many = (count: number, one: string, more = `${one}s`): string => `${count} ${count === 1 ? one : more}`

@@ -1,89 +1,91 @@
-/** The page: the street, its deals and its sites, as the agent's snapshots tell them. */
+/** The page: one view at a time of what the agent's snapshots tell. Loaded as a shared worker, the stream of its snapshots. */
 import type { Snapshot } from '../snapshot.ts'
+import { ServedContext, useApi } from './ask.ts'
+import { Charging } from './charging.tsx'
 import { Deals } from './deals.tsx'
-import { render, useEffect, useRef, useState } from './dom.ts'
-import { clock, day } from './format.ts'
+import { render, useEffect } from './dom.ts'
+import { Energy } from './energy.tsx'
+import { shareFeed } from './feed.ts'
+import { Health } from './health.tsx'
 import { useLive } from './live.ts'
-import { dealSentence, statusSentence } from './sentences.ts'
-import { Sites } from './sites.tsx'
-import { Street } from './street.tsx'
+import { Log } from './log.tsx'
+import { Money } from './money.tsx'
+import { Now } from './now.tsx'
+import { useFocusOn } from './parts.tsx'
+import { HEADINGS, linkTo, type Place, usePlace, type View } from './routes.ts'
+import { Settings } from './settings.tsx'
+import { Announcer, Banner, Foot, Head, Navigation } from './shell.tsx'
 
 function Page() {
-  const { snapshot, live } = useLive()
+  const live = useLive()
+  const { snapshot, state } = live
+  const place = usePlace()
+  // What another agent on this address serves is asked for anew, and so is what a new session may see.
+  const served = useApi(state === 'live' ? 1 : 0)
+  useFocusOn(linkTo(place.view, ...place.rest))
+  const title = snapshot?.title
+  useEffect(() => {
+    if (title !== undefined) document.title = `${HEADINGS[place.view]} · ${title} · Tieline`
+  }, [title, place.view])
   if (snapshot === undefined) {
     return (
       <main class="empty" id="content">
-        <p role="status">Waiting for the agent…</p>
+        {state === 'signed-out' ? <Banner live={live} /> : <p role="status">Waiting for the agent…</p>}
       </main>
     )
   }
+  const views: readonly View[] = [
+    ...(['now', 'energy', 'deals'] as const),
+    ...(snapshot.sites.some(({ chargers }) => chargers !== undefined) ? (['charging'] as const) : []),
+    ...(['money', 'health', 'log'] as const),
+    ...(served.has('/api/config') ? (['settings'] as const) : []),
+  ]
   return (
-    <>
-      <a class="skip" href="#content">
-        Skip to the street
+    <ServedContext.Provider value={served}>
+      {/* biome-ignore lint/a11y/useValidAnchor: it goes within the view, and must not stand in the history as a place. */}
+      <a
+        class="skip"
+        href="#heading"
+        onClick={event => {
+          event.preventDefault()
+          document.getElementById('heading')?.focus()
+        }}
+      >
+        Skip to the content
       </a>
-      <Head snapshot={snapshot} live={live} />
-      <main id="content">
+      <Head snapshot={snapshot} live={state === 'live'} />
+      <Navigation views={views} now={place.view} />
+      <Banner live={live} />
+      <main id="content" class={state === 'live' ? '' : 'old'}>
         {snapshot.violations.length > 0 && <Violations snapshot={snapshot} />}
-        <Street snapshot={snapshot} />
-        <Deals deals={snapshot.deals} />
-        <Sites sites={snapshot.sites} />
-        <Log snapshot={snapshot} />
+        <Seen snapshot={snapshot} place={place} />
       </main>
+      <Foot snapshot={snapshot} />
       <Announcer snapshot={snapshot} />
-    </>
+    </ServedContext.Provider>
   )
 }
 
-function Head({ snapshot, live }: { readonly snapshot: Snapshot; readonly live: boolean }) {
-  const { ledger } = snapshot
-  const status = statusSentence(snapshot)
-  useEffect(() => {
-    document.title = `${snapshot.title} · Tieline`
-  }, [snapshot.title])
-  return (
-    <header class="head">
-      <div class="title">
-        <svg viewBox="0 0 32 32" width="34" height="34" aria-hidden="true">
-          <rect width="32" height="32" rx="8" class="mark" />
-          <path d="M5 21h6l8-9h8" class="mark-line" />
-          <circle cx="11" cy="21" r="2.6" class="mark-dot" />
-          <circle cx="19" cy="12" r="2.6" class="mark-dot" />
-        </svg>
-        <div>
-          <h1>{snapshot.title}</h1>
-          <p class={`status ${live ? status.level : 'fault'}`}>
-            {live ? status.text : 'Connection lost, trying again'}
-          </p>
-        </div>
-      </div>
-      <dl class="facts">
-        <div>
-          <dt>{day(snapshot.time)}, UTC</dt>
-          <dd>{clock(snapshot.time)}</dd>
-        </div>
-        <div>
-          <dt>Speed</dt>
-          <dd>×{snapshot.speed}</dd>
-        </div>
-        <div>
-          <dt>Ledger height</dt>
-          <dd>{ledger.height ?? 'none yet'}</dd>
-        </div>
-        <div>
-          <dt>Signed by</dt>
-          <dd>
-            {ledger.signed} of {ledger.validators}
-            <span class="validators" aria-hidden="true">
-              {Array.from({ length: ledger.validators }, (_, i) => (
-                <i key={i} class={i < ledger.signed ? 'signed' : ''} />
-              ))}
-            </span>
-          </dd>
-        </div>
-      </dl>
-    </header>
-  )
+function Seen({ snapshot, place }: { readonly snapshot: Snapshot; readonly place: Place }) {
+  const [first, second] = place.rest
+  switch (place.view) {
+    case 'now':
+      return <Now snapshot={snapshot} name={first} />
+    case 'energy':
+      return <Energy snapshot={snapshot} period={first} at={second} />
+    case 'deals':
+      return <Deals snapshot={snapshot} chosen={first} />
+    case 'charging':
+      return <Charging snapshot={snapshot} />
+    case 'money':
+      return <Money snapshot={snapshot} />
+    case 'health':
+      return <Health snapshot={snapshot} />
+    case 'log':
+      return <Log snapshot={snapshot} />
+    case 'settings':
+      return <Settings snapshot={snapshot} />
+  }
 }
 
 const Violations = ({ snapshot }: { readonly snapshot: Snapshot }) => (
@@ -91,45 +93,11 @@ const Violations = ({ snapshot }: { readonly snapshot: Snapshot }) => (
     <h2 id="violations-title">The wires object</h2>
     <ul>
       {snapshot.violations.map(({ at, text }) => (
-        <li key={`${at} ${text}`}>
-          <time>{clock(at)}</time> {text}
-        </li>
+        <li key={`${at} ${text}`}>{text}</li>
       ))}
     </ul>
   </section>
 )
 
-const Log = ({ snapshot }: { readonly snapshot: Snapshot }) => (
-  <section class="card log" aria-labelledby="log-title">
-    <h2 id="log-title">Log</h2>
-    {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard. */}
-    <ol tabIndex={0} aria-label="Newest first">
-      {snapshot.log.map((line, index) => (
-        <li key={`${line.at} ${index}`} class={line.level}>
-          <time>{clock(line.at)}</time> <b>{line.site}</b> <span class="said">{line.text}</span>
-        </li>
-      ))}
-    </ol>
-  </section>
-)
-
-/** Tells a screen reader what changed, at most one sentence a snapshot: the newest deal that took a step, or a violation. */
-function Announcer({ snapshot }: { readonly snapshot: Snapshot }) {
-  const before = useRef(snapshot)
-  const [said, say] = useState('')
-  useEffect(() => {
-    const last = before.current
-    before.current = snapshot
-    if (snapshot.violations.length > last.violations.length) return say(snapshot.violations.at(-1)!.text)
-    const known = new Map(last.deals.map(deal => [deal.id, deal.state]))
-    const stepped = snapshot.deals.find(deal => known.get(deal.id) !== deal.state)
-    if (stepped !== undefined) say(dealSentence(stepped))
-  }, [snapshot])
-  return (
-    <p class="hidden" aria-live="polite" id="announcer">
-      {said}
-    </p>
-  )
-}
-
-render(<Page />, document.getElementById('page')!)
+if (typeof document === 'undefined') shareFeed()
+else render(<Page />, document.getElementById('page')!)

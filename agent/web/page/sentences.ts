@@ -1,7 +1,7 @@
 /** The picture in words: what a screen reader says and what the live region announces. */
 import type { State } from '../../../protocol/trade/deal-state.ts'
-import type { DealView, LineView, ProofView, SiteView, Snapshot } from '../snapshot.ts'
-import { coins, energy, gridFlow, many, power } from './format.ts'
+import type { BillView, ChargingSessionView, DealView, LineView, ProofView, SiteView, Snapshot } from '../snapshot.ts'
+import { coins, energy, gridFlow, many, minute, power } from './format.ts'
 
 const KIND: Readonly<Record<SiteView['kind'], string>> = {
   'solar-home': 'solar home',
@@ -15,11 +15,12 @@ export const kindOf = (site: SiteView): string => KIND[site.kind]
 export const energised = (line: LineView): boolean =>
   line.energised && line.sellerContact === 'closed' && line.buyerContact === 'closed'
 
+/** Begins with what is seen of the site in the picture, so that it can be called by that. */
 export function siteSentence(site: SiteView): string {
-  if (!site.up) return `${site.name}, ${kindOf(site)}: not answering`
+  if (!site.up) return `${site.name} not answering, ${kindOf(site)}`
   const solar = site.solarMw === null ? '' : `, generating ${power(site.solarMw)}`
   const charge = site.chargePermille === null ? '' : `, battery at ${Math.round(site.chargePermille / 10)} percent`
-  return `${site.name}, ${kindOf(site)}: ${gridFlow(site.powerMw)}${solar}${charge}`
+  return `${site.name} ${gridFlow(site.powerMw)}, ${kindOf(site)}${solar}${charge}`
 }
 
 export const lineSentence = (line: LineView): string =>
@@ -34,6 +35,7 @@ export const proofSentence = (proof: ProofView): string =>
 const STATE: Readonly<Record<State, string>> = {
   proposed: 'proposed',
   signed: 'signed by both',
+  reserved: 'capacity reserved',
   escrowed: 'payment sent',
   armed: 'payment proven',
   started: 'delivering',
@@ -53,6 +55,53 @@ export function dealSentence(deal: DealView): string {
   const delivered = deal.deliveredWh === undefined ? '' : `, ${energy(deal.deliveredWh)} delivered`
   return `Deal on line ${deal.line}, ${deal.seller} to ${deal.buyer}: ${stateOf(deal.state)}${delivered}${paid}`
 }
+
+/** The control pilot's states (IEC 61851-1). */
+const PILOT: Readonly<Record<string, string>> = {
+  A: 'no car',
+  B: 'car waits',
+  C: 'car may charge',
+  D: 'car may charge',
+  E: 'fault',
+  F: 'fault',
+}
+
+export const pilotOf = (state: string | null): string => (state === null ? 'not answering' : (PILOT[state] ?? state))
+
+const SESSION: Readonly<Record<ChargingSessionView['state'], string>> = {
+  open: 'running',
+  closing: 'its end is awaited',
+  ended: 'ended',
+  aborted: 'aborted',
+  lost: 'end not read',
+}
+
+export const sessionState = ({ state }: Pick<ChargingSessionView, 'state'>): string => SESSION[state]
+
+const MISSING: Readonly<Record<string, string>> = {
+  'no-reading': 'the meter was not read',
+  'not-settled': 'contracts are not settled yet',
+  'contract-across': 'a contract goes on beyond the day',
+  contradiction: 'meter and contracts contradict each other',
+}
+
+/** Why a stretch of time has no energy (protocol/reading/rollup.ts). */
+export const ABSENT: Readonly<Record<string, string>> = {
+  'no-reading': 'the meter was not read',
+  'one-reading': 'there is one reading only',
+  'out-of-order': 'readings between its ends are missing',
+  'energy-error': 'the meter flagged its counter as wrong',
+  'counter-fell': 'the counter fell',
+  conflict: 'two readings contradict each other',
+}
+
+/** What is not in a bill, each stretch with its reason; undefined where nothing is missing. */
+export const missingSentence = ({ missing }: Pick<BillView, 'missing'>): string | undefined =>
+  missing.length === 0
+    ? undefined
+    : `Not in it: ${missing
+        .map(({ start, end, why }) => `${minute(start)} to ${minute(end)}, ${MISSING[why] ?? why}`)
+        .join('; ')}`
 
 /** The state of everything in one line, worst first. */
 export function statusSentence(snapshot: Snapshot): {

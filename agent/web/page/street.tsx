@@ -6,6 +6,7 @@ import type { LineView, SiteView, Snapshot } from '../snapshot.ts'
 import { gridFlow, power } from './format.ts'
 import { House } from './house.tsx'
 import { useMedia } from './live.ts'
+import { linkTo } from './routes.ts'
 import { energised, lineSentence, siteSentence } from './sentences.ts'
 
 interface Point {
@@ -133,7 +134,7 @@ export function Street({ snapshot }: { readonly snapshot: Snapshot }) {
           return (
             <a
               key={site.name}
-              href={`#site-${site.name}`}
+              href={linkTo('now', site.name)}
               aria-label={siteSentence(site)}
               class={site.up ? 'house' : 'house down'}
             >
@@ -143,7 +144,7 @@ export function Street({ snapshot }: { readonly snapshot: Snapshot }) {
               </g>
               <text x={label.x} y={label.y} text-anchor={label.anchor} class="name">
                 {site.name}
-              </text>
+              </text>{' '}
               <text x={label.x} y={label.y + 19} text-anchor={label.anchor} class={`flow ${direction(site.powerMw)}`}>
                 {site.up ? gridFlow(site.powerMw) : 'not answering'}
               </text>

@@ -1,0 +1,74 @@
+/** Gathers what one deal rests on, as far as this agent has it; what it does not have is named with the reason. */
+import { decodeDealRecord } from '../../protocol/ledger/deal-record.ts'
+import type { Party } from '../../protocol/trade/contract.ts'
+import {
+  type DealRecords,
+  isReceiptOf,
+  type LedgerRecords,
+  type Missing,
+  PIECES,
+  type Piece,
+  type Receipt,
+  type SideRecords,
+} from '../../protocol/trade/deal-records.ts'
+import type { Deal } from '../../protocol/trade/deal-state.ts'
+import type { LightAgent } from '../light/run.ts'
+import type { DealRunner } from './deal-runner.ts'
+
+type Gathered<T> = { readonly there: T } | { readonly why: Missing['why'] }
+
+export async function gatherRecords(runner: DealRunner, light: Pick<LightAgent, 'pathTo'>): Promise<DealRecords> {
+  const deal = runner.deal()
+  const { role } = deal
+  const peer: Party = role === 'seller' ? 'buyer' : 'seller'
+  const ledger = await ledgerOf(runner, light)
+  const pieces: Readonly<Record<Piece, Gathered<unknown>>> = {
+    [`${role}.signature`]: halfOf(deal.ownHalf),
+    [`${peer}.signature`]: halfOf(deal.peerHalf),
+    [`${role}.receipt`]: ownReceipt(deal),
+    [`${peer}.receipt`]: peerReceipt(runner, peer, ledger),
+    ledger,
+  } as Record<Piece, Gathered<unknown>>
+  const sideOf = (party: Party, key: Uint8Array): SideRecords => ({
+    key,
+    ...as('half', pieces[`${party}.signature`] as Gathered<Uint8Array>),
+    ...as('receipt', pieces[`${party}.receipt`] as Gathered<Receipt>),
+  })
+  return {
+    contract: deal.bytes,
+    seller: sideOf('seller', deal.sellerKey),
+    buyer: sideOf('buyer', deal.buyerKey),
+    ...as('ledger', ledger),
+    missing: PIECES.flatMap(piece => {
+      const found = pieces[piece]
+      return 'why' in found ? [{ piece, why: found.why }] : []
+    }),
+  }
+}
+
+const as = <K extends string, T>(name: K, found: Gathered<T>): { readonly [N in K]?: T } =>
+  'there' in found ? ({ [name]: found.there } as { readonly [N in K]?: T }) : {}
+
+const halfOf = (half: Uint8Array | undefined): Gathered<Uint8Array> =>
+  half === undefined ? { why: 'not-signed' } : { there: half }
+
+function ownReceipt({ begin, end }: Deal): Gathered<Receipt> {
+  if (begin === undefined || end === undefined) return { why: 'not-metered' }
+  const copy = ({ envelope, context }: typeof begin) => ({ envelope, context })
+  return { there: { begin: copy(begin), end: copy(end) } }
+}
+
+/** One that the ledger did not take would only say that the other side handed two different ones out. */
+function peerReceipt(runner: DealRunner, peer: Party, ledger: Gathered<LedgerRecords>): Gathered<Receipt> {
+  const receipt = runner.peerReceipt()
+  if (receipt === undefined) return { why: runner.wasRestored() ? 'not-kept' : 'not-handed' }
+  const record = 'there' in ledger ? decodeDealRecord(ledger.there.record) : undefined
+  return record?.ok === true && !isReceiptOf(record.value, peer, receipt) ? { why: 'not-counted' } : { there: receipt }
+}
+
+async function ledgerOf(runner: DealRunner, light: Pick<LightAgent, 'pathTo'>): Promise<Gathered<LedgerRecords>> {
+  const proven = runner.proven()
+  if (proven?.value === undefined) return { why: 'not-proven' }
+  const { value: record, proof, block } = proven
+  return { there: { path: await light.pathTo(block), record, proof } }
+}
