@@ -2,6 +2,7 @@
 import { EXIT, type ExitCode, exitOf } from '../../agent/cli/exit-codes.ts'
 import type { Terminal } from '../../agent/cli/terminal.ts'
 import { unknownName } from '../../agent/cli/usage.ts'
+import { sayVersion } from '../../agent/cli/version.ts'
 import { createLog } from '../../agent/log.ts'
 import { createLogTail, logInto } from '../../agent/web/agent-view.ts'
 import { createWeb } from '../../agent/web/server.ts'
@@ -31,11 +32,20 @@ const COMMANDS: Readonly<
   Record<string, () => Promise<(args: readonly string[], around: BenchSurroundings) => Promise<ExitCode>>>
 > = {
   meter: async () => (await import('./meter.ts')).benchMeter,
+  charger: async () => (await import('./charger.ts')).benchCharger,
+  relays: async () => (await import('./relays.ts')).benchRelays,
   record: async () => (await import('./captures.ts')).benchRecord,
   play: async () => (await import('./captures.ts')).benchPlay,
+  scenario: async () => (await import('../scenario/cli.ts')).benchScenario,
+  compare: async () => (await import('../scenario/compare-command.ts')).benchCompare,
+  rows: async () => (await import('../scenario/rows-command.ts')).benchRows,
+  privacy: async () => (await import('../scenario/privacy-command.ts')).benchPrivacy,
+  attacks: async () => (await import('../scenario/attack-command.ts')).benchAttacks,
 }
 
 export async function tielineBench(args: readonly string[], around: BenchSurroundings): Promise<ExitCode> {
+  const version = sayVersion('tieline-bench', args, around.terminal)
+  if (version !== undefined) return version
   const [name = '', ...rest] = args
   if (Object.hasOwn(COMMANDS, name)) return (await COMMANDS[name]!())(rest, around)
   if (name !== '' && !name.startsWith('-')) {

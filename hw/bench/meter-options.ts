@@ -2,10 +2,12 @@
 import { type Command, program } from '../../agent/cli/commander.ts'
 import { EXIT, type ExitCode } from '../../agent/cli/exit-codes.ts'
 import type { Terminal } from '../../agent/cli/terminal.ts'
+import { parsePower } from '../../agent/config/literals.ts'
 import { nearest } from '../../agent/config/nearest.ts'
 import { parseHexKey } from '../../drivers/keys/hex-key-file.ts'
 import { PAGES } from '../../drivers/meters/catalogue.ts'
 import type { Channel, MeterPage } from '../../drivers/meters/page.ts'
+import { milliwatts, type Power } from '../../protocol/quantity.ts'
 import { FAULT_FORMS, type MeterFault, readMeterFault, SPEAKING_FAULTS } from '../sim/meter-faults.ts'
 import { channelsOf } from '../sim/page-bank.ts'
 import { collect, readFlags, UsageError, whole } from './flags.ts'
@@ -35,6 +37,8 @@ export interface MeterOptions {
   /** Of telegrams that are encrypted. */
   readonly seal?: Seal
   readonly seed: number
+  /** Flows at all times, import positive; absent: what a home takes and its roof gives. */
+  readonly power?: Power
   readonly json: boolean
 }
 
@@ -53,6 +57,7 @@ Examples:
   tieline-bench meter --page eastron-sdm120 --unit 1,2,3 --fault late=0.02:150ms --fault dead=3
   tieline-bench meter --page shelly-pro-3em --tcp 1502
   tieline-bench meter --page eastron-sdm630 --tcp 1502 --framing rtu      RTU over TCP
+  tieline-bench meter --page eastron-sdm630 --power=-5kW      a roof whose surplus never ends, to sell from
   tieline-bench meter --telegram sml --fault noise=1e-5
   tieline-bench meter --telegram dlms --key 00112233445566778899aabbccddeeff
   tieline-bench meter --telegram iec62056 --format 8N1
@@ -111,6 +116,7 @@ interface Raw {
   readonly authKey?: Uint8Array
   readonly fault: readonly MeterFault[]
   readonly seed: number
+  readonly power?: Power
   readonly json?: true
 }
 
@@ -141,6 +147,11 @@ export async function readMeterOptions(
     .option('--turnaround <ms>', "from a request's end to its answer (default: as the page says)", turnaround)
     .option('--fault <fault>', 'what is wrong with it, as below; repeat for several', collect(fault), [])
     .option('--seed <n>', 'of values and faults', whole('--seed', 0, 999_999_999), 1)
+    .option(
+      '--power <power>',
+      'flows at all times, as in 5kW, or --power=-5kW into the grid (default: as at a home)',
+      steady,
+    )
     .option('--json', 'JSON lines on stdout: where it is each time it is plugged in, and counts at the end')
     .addHelpText('after', EXAMPLES)
     .action((raw: Raw) => {
@@ -148,6 +159,16 @@ export async function readMeterOptions(
     })
   const exit = await readFlags(command, args, terminal)
   return options === undefined ? { exit: exit ?? EXIT.ok } : { options }
+}
+
+/** No connection that a page knows carries more. */
+const POWER_MOST_MW = 1_000_000_000
+
+function steady(text: string): Power {
+  const size = parsePower(text.replace(/^-/, ''))
+  if (size === undefined || size > POWER_MOST_MW)
+    throw new UsageError(`--power must be a power up to 1000kW, as in 5kW or -500W, not "${text}"`)
+  return milliwatts(text.startsWith('-') ? -size : size)
 }
 
 function hexKey(text: string): Uint8Array {
@@ -170,8 +191,8 @@ function sealOf(meter: TelegramName, { key, authKey = hexKey(PUBLIC_AUTH_KEY) }:
 }
 
 function optionsOf(raw: Raw): MeterOptions {
-  const { serial, seed, fault: faults, json = false } = raw
-  const common = { serial, seed, faults, json }
+  const { serial, seed, power, fault: faults, json = false } = raw
+  const common = { serial, seed, faults, json, ...(power === undefined ? {} : { power }) }
   if ((raw.page === undefined) === (raw.telegram === undefined))
     throw new UsageError('give either --page or --telegram; --help shows how')
   if (raw.telegram !== undefined) {

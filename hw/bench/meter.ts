@@ -84,7 +84,12 @@ function asked(meter: AskedMeter, options: MeterOptions, { clock, timers }: Time
   const serials: { unit: number; serial: string }[] = []
   for (const [index, unit] of meter.units.entries()) {
     const serial = options.serial === undefined ? inventSerial(page, index) : successor(options.serial, index)
-    const bank = createPageBank({ page, serial, measure: createHomeMeter(options.seed + index, clock), missing })
+    const bank = createPageBank({
+      page,
+      serial,
+      measure: createHomeMeter(options.seed + index, clock, options.power),
+      missing,
+    })
     if (!bank.ok) return bank.fault.code === 'page-bank.never-missing' ? fail(neverMissing(bank.fault)) : bank
     units.set(unit, createUnit(bank.value))
     serials.push({ unit, serial })
@@ -117,7 +122,7 @@ function speaking(kind: TelegramName, options: MeterOptions, { clock, timers }: 
   const { serial = invented, seal, baud, format } = options
   if (!form.test(serial)) return fail({ code: 'page-bank.serial', hint })
   const stats = createSlaveStats()
-  const home = createHomeMeter(options.seed, clock)
+  const home = createHomeMeter(options.seed, clock, options.power)
   let frozen: Measured | undefined
   const measure = () => {
     stats.answers++

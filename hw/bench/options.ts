@@ -46,6 +46,11 @@ Other commands, each with a --help of its own:
   tieline-bench meter    a simulated meter on a serial device or on TCP
   tieline-bench record   a live line into a capture file
   tieline-bench play     a capture on a serial device or on TCP
+  tieline-bench scenario a district in virtual time: feeder, microgrid, storage, ... ; lists them
+  tieline-bench compare  the paper's Table 1, measured
+  tieline-bench rows     the paper row by row, and the command that shows each
+  tieline-bench attacks  everything that a cheat may try, tried
+  tieline-bench privacy  how well orders hide, and what each observer of a trade learns
 
 Faults: ${FAULT_NAMES.join(', ')}
 `

@@ -95,16 +95,16 @@ export const brokerDown: MakeFault = (off, street) => ({
 /** An agent that does not notice that no broker is up. */
 const deafToOutages = (world: World): World => ({
   ...world,
-  openBus: async urls => {
-    const bus = await world.openBus(urls)
+  openBus: async (urls, how) => {
+    const bus = await world.openBus(urls, how)
     if (!bus.ok) return bus
     return {
       ok: true,
       value: {
         ...bus.value,
         health: () => ({ up: urls.length, of: urls.length }),
-        publish: async (topic, payload) => {
-          await bus.value.publish(topic, payload)
+        publish: async (...message) => {
+          await bus.value.publish(...message)
           return done
         },
       },

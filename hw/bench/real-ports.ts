@@ -83,7 +83,7 @@ export async function openRealPorts(options: RealPortsOptions): Promise<Result<R
       clock,
       timers,
       openLedger: url =>
-        withFaults(world.openLedger(url), url === config.ledger.primary ? struck.primary : struck.witnesses),
+        withFaults(world.openLedger(url), url === config.ledger?.primary ? struck.primary : struck.witnesses),
       openGpioBank: bank =>
         devices.gpio === undefined
           ? fail({ code: 'gpio.no-bank', bank })

@@ -38,11 +38,11 @@ export const struckWorld = (world: World, struck: PortFaults): World => ({
       submit: async tx => (isSwallowed(tx, struck) ? ok({ code: 0, log: '', hash: sha256(tx) }) : node.submit(tx)),
     }
   },
-  openBus: async urls => {
-    const bus = await world.openBus(urls)
+  openBus: async (urls, how) => {
+    const bus = await world.openBus(urls, how)
     if (!bus.ok) return bus
     const { value } = bus
-    return ok({ ...value, publish: async (topic, payload) => (struck.mute ? done : value.publish(topic, payload)) })
+    return ok({ ...value, publish: async (...message) => (struck.mute ? done : value.publish(...message)) })
   },
 })
 

@@ -7,6 +7,7 @@ import { createHeap } from '../../protocol/heap.ts'
 import { instant, mono, type TimeQuality } from '../../protocol/time.ts'
 
 interface Event {
+  /** In time during which anything ran. */
   readonly due: number
   /** Order of scheduling breaks ties, so that equal times run first come, first served. */
   readonly order: number
@@ -18,6 +19,8 @@ export interface SimTime {
   readonly timers: Timers
   /** Runs everything due within `ms` from now, awaiting promises between events, and leaves the clock there. */
   advance(ms: number): Promise<void>
+  /** Time in which nothing runs, as if every machine were suspended and resumed at once: all that is due waits as much longer. */
+  suspend(ms: number): void
   /** Steps the wall clock without touching the monotonic one. */
   stepWall(ms: number): void
   /** Events run so far. */
@@ -33,11 +36,12 @@ export function createSimTime(originMs: number, drain: Drain, quality: TimeQuali
   const heap = createHeap<Event>((a, b) => a.due < b.due || (a.due === b.due && a.order < b.order))
   let order = 0
   let nowMs = 0
+  let suspendedMs = 0
   let wallStep = 0
   let ran = 0
 
   function schedule(ms: number, run: () => void): () => void {
-    const event: Event = { due: nowMs + Math.max(0, ms), order: order++, run }
+    const event: Event = { due: nowMs - suspendedMs + Math.max(0, ms), order: order++, run }
     heap.push(event)
     return () => {
       event.run = undefined
@@ -93,15 +97,19 @@ export function createSimTime(originMs: number, drain: Drain, quality: TimeQuali
       await drain()
       for (;;) {
         const event = heap.first()
-        if (event === undefined || event.due > until) break
+        if (event === undefined || event.due + suspendedMs > until) break
         heap.take()
         if (event.run === undefined) continue
-        nowMs = event.due
+        nowMs = event.due + suspendedMs
         ran++
         event.run()
         await drain()
       }
       nowMs = until
+    },
+    suspend: ms => {
+      suspendedMs += ms
+      nowMs += ms
     },
     stepWall: step => {
       wallStep += step

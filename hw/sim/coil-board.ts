@@ -1,18 +1,20 @@
 /**
- * A relay board on Modbus: each channel is a coil (functions 1, 5, 15), and each has a timed-on register that is its
- * dead-man: a channel closed through it opens by itself unless it is written again in time.
+ * A relay board on Modbus whose dead-man is timed-on: a channel closed for a time opens by itself unless it is closed again.
+ * Makers differ in how that is said (second-hand, no board was at hand). Channels from 0:
  *
- *     coil     0x0000 + channel   read: the channel's relay is energised; write: on for good, or off
- *     holding  0x0000 + channel   write ms: on for so long from now, 0 is off; read: what is left of it
- *
- * Makers differ in where they put timed-on (second-hand, no board was at hand): Waveshare's boards take function 5 at
- * 0x0200 + channel in steps of 100 ms, R421A/N4D boards function 6 at the channel with 0x0600 + seconds. This board takes
- * milliseconds, so that one function 16 renews every channel.
+ *     register-ms  coil channel: the relay; holding channel: on for so many ms, 0 is off; read: what is left of it
+ *     waveshare    coil channel: the relay; coil 0x00ff: all; function 5 at 0x0200 + channel: on for so many 100 ms
+ *     r421a        holding 1 + channel: 0x0100 on, 0x0200 off, 0x0601 to 0x06ff on for so many seconds; read 1 or 0
+ *     ryn4         holding channel: as r421a, but 0x0600 is off, and while a time runs nothing but 0x06xx is listened to
+ *     plain        coil channel: the relay
  */
 import type { Cancel, Clock, Position, Timers } from '../../drivers/ports.ts'
-import { createUnit, type ModbusUnit } from './modbus-slave.ts'
+import type { Registers } from './modbus-bank.ts'
+import { createUnit, type ModbusBank, type ModbusUnit } from './modbus-slave.ts'
 
 export interface CoilBoardOptions {
+  /** `register-ms` where left out. */
+  readonly kind?: 'register-ms' | 'waveshare' | 'r421a' | 'ryn4' | 'plain'
   readonly channels: number
   /** Each time a contact really moves. Channels count from 0. */
   readonly moved: (channel: number, position: Position) => void
@@ -54,6 +56,48 @@ export function createCoilBoard(options: CoilBoardOptions): CoilBoard {
     moved(index, position)
   }
 
+  function bankOf(kind: NonNullable<CoilBoardOptions['kind']>): ModbusBank {
+    const coils = {
+      coil: (address: number) => channels[address]?.energised,
+      writeCoil: (address: number, on: boolean) => drive(address, on),
+    }
+    const holding = (value: (channel: Channel) => number, first = 0): (() => Registers) => {
+      return () => (table, address) => {
+        const channel = table === 'holding' ? channels[address - first] : undefined
+        return channel && value(channel)
+      }
+    }
+    if (kind === 'plain') return coils
+    if (kind === 'register-ms') {
+      return {
+        ...coils,
+        registers: holding(({ until }) => Math.max(0, (until ?? 0) - clock.mono())),
+        writeRegister: (address, value) => drive(address, value > 0, value),
+      }
+    }
+    if (kind === 'waveshare') {
+      return {
+        ...coils,
+        writeCoil: (address, on) =>
+          address === 0xff ? channels.every((_, channel) => drive(channel, on)) : drive(address, on),
+        writeCoilValue: (address, value) => address >= 0x0200 && drive(address - 0x0200, true, 100 * value),
+      }
+    }
+    const first = kind === 'r421a' ? 1 : 0
+    return {
+      registers: holding(({ energised }) => (energised ? 1 : 0), first),
+      writeRegister: (address, value) => {
+        const seconds = value >> 8 === 6 ? value & 0xff : undefined
+        if (seconds !== undefined && seconds > 0) return drive(address - first, true, 1000 * seconds)
+        if (kind === 'ryn4') {
+          if (seconds === 0) return drive(address, false)
+          if (channels[address]?.until !== undefined) return true
+        }
+        return (value === 0x0100 || value === 0x0200) && drive(address - first, value === 0x0100)
+      },
+    }
+  }
+
   /** Switches a relay: off, on for good, or on for so many milliseconds. */
   function drive(index: number, on: boolean, forMs?: number): boolean {
     const channel = channels[index]
@@ -67,15 +111,7 @@ export function createCoilBoard(options: CoilBoardOptions): CoilBoard {
   }
 
   return {
-    unit: createUnit({
-      coil: address => channels[address]?.energised,
-      writeCoil: (address, on) => drive(address, on),
-      registers: () => (table, address) => {
-        const channel = table === 'holding' ? channels[address] : undefined
-        return channel && Math.max(0, (channel.until ?? 0) - clock.mono())
-      },
-      writeRegister: (address, value) => drive(address, value > 0, value),
-    }),
+    unit: createUnit(bankOf(options.kind ?? 'register-ms')),
     position: index => channels[index]!.position,
     weld: (index, welded) => {
       channels[index]!.welded = welded

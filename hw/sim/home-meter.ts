@@ -1,5 +1,6 @@
 /** What the meter of a home measures: three phases, sun on the roof, counters that rise with what flows. From a seed. */
 import type { Clock } from '../../drivers/ports.ts'
+import type { Power } from '../../protocol/quantity.ts'
 import { homeLoad, solarGeneration } from './profile.ts'
 import type { Measured, Phase } from './register-image.ts'
 
@@ -14,10 +15,13 @@ const REACTIVE_SHARE = 0.1
 /** Milliwatt-milliseconds in a milliwatt-hour. */
 const PER_MWH = 3_600_000n
 
-/** Values of the moment each time it is asked; the energies are those that flowed since it was made, and what was before. */
-export function createHomeMeter(seed: number, clock: Clock): () => Measured {
-  const load = homeLoad(seed, AVERAGE_W)
-  const sun = solarGeneration(seed, PEAK_W)
+/**
+ * Values of the moment each time it is asked; the energies are those that flowed since it was made, and what was before. With
+ * `steady` that power flows at all times, import positive, instead of what a home takes and its roof gives.
+ */
+export function createHomeMeter(seed: number, clock: Clock, steady?: Power): () => Measured {
+  const load = steady === undefined ? homeLoad(seed, AVERAGE_W) : () => Math.max(0, steady)
+  const sun = steady === undefined ? solarGeneration(seed, PEAK_W) : () => Math.max(0, -steady)
   // As if it had hung there for some years.
   const before = { imported: 9_876_543_000n + BigInt(seed % 1000) * 1_000_000n, exported: 4_321_098_000n }
   const flowed = { imported: 0n, exported: 0n, reactive: 0n }

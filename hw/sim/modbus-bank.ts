@@ -13,6 +13,8 @@ export interface ModbusBank {
   writeRegister?(address: number, value: number): boolean
   coil?(address: number): boolean | undefined
   writeCoil?(address: number, on: boolean): boolean
+  /** Function 5 with a value that is neither on nor off; absent where the device keeps to the standard. */
+  writeCoilValue?(address: number, value: number): boolean
   discreteInput?(address: number): boolean | undefined
   /** Objects of function 43/14 by their ids: 0 maker, 1 product, 2 revision, from 0x80 on the maker's own (V1.1b3, 6.21). */
   identification?: ReadonlyMap<number, Uint8Array>
@@ -35,7 +37,9 @@ export function perform(bank: ModbusBank, registers: () => Registers, request: M
     case 4:
       return readRegisters(bank, registers, request.fn === 3 ? 'holding' : 'input', request)
     case 5:
-      return written(bank.writeCoil?.(request.address, request.on))
+      if ('on' in request) return written(bank.writeCoil?.(request.address, request.on))
+      if (bank.writeCoilValue === undefined) return ILLEGAL_VALUE
+      return written(bank.writeCoilValue(request.address, request.value))
     case 6:
       return written(bank.writeRegister?.(request.address, request.value))
     case 15:

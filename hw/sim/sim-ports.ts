@@ -56,9 +56,16 @@ export interface SimPorts extends StreetPorts {
   readonly transcript: Transcript
   readonly simBrokers: readonly SimBroker[]
   readonly sites: ReadonlyMap<string, SimSite>
+  /** What each site has published so far, over all brokers once. */
+  readonly traffic: ReadonlyMap<string, Traffic>
   lineOf(site: string, line: SiteLine): MemoryLine
-  /** Every node of the street is this producer. */
-  serveLedger(producer: Producer): void
+  /** Every node of the street is this producer; every node of the distribution network's ledger is the other. */
+  serveLedger(producer: Producer, of?: 'energy' | 'distribution'): void
+}
+
+export interface Traffic {
+  messages: number
+  bytes: number
 }
 
 export interface SimPortsOptions {
@@ -71,6 +78,8 @@ export interface SimPortsOptions {
   readonly lyingDisks?: boolean
   readonly pace: StreetPace
   readonly logOf: (site: string) => Log
+  /** What follows the deals and calls of a site. */
+  readonly dispatchOf?: (site: string) => World['dispatch']
   readonly listen?: (line: string) => void
 }
 
@@ -84,7 +93,8 @@ export function createSimPorts(options: SimPortsOptions): SimPorts {
   const verifier = options.realSigner ? createVerifier() : stubVerifier
   const simBrokers = Array.from({ length: options.brokers }, (_, n) => createSimBroker(timers, stream('broker', n)))
   const memoryLines = new Map<string, MemoryLine>()
-  let producer: Producer | undefined
+  const traffic = new Map<string, Traffic>(options.sites.map(({ name }) => [name, { messages: 0, bytes: 0 }]))
+  const producers = new Map<'energy' | 'distribution', Producer>()
 
   const sites = new Map(
     options.sites.map(
@@ -96,6 +106,7 @@ export function createSimPorts(options: SimPortsOptions): SimPorts {
   function worldOf(site: StreetSite, config: SiteConfig): World {
     const sim = sites.get(site.name)!
     const life = sim.begin()
+    const dispatch = options.dispatchOf?.(site.name)
     return {
       clock: life.clock,
       timers: life.timers,
@@ -103,6 +114,7 @@ export function createSimPorts(options: SimPortsOptions): SimPorts {
       verifier,
       offsetAt: () => 0,
       log: options.logOf(site.name),
+      ...(dispatch === undefined ? {} : { dispatch }),
       software: sha256(utf8('tieline simulated')),
       answerFloorMs: undefined,
       openLine: line => {
@@ -115,9 +127,16 @@ export function createSimPorts(options: SimPortsOptions): SimPorts {
         life.buses.push(bus)
         return ok(noted(bus, site.name))
       },
+      readState: async url => {
+        const producer = producers.get(url.startsWith(GRID_NODE) ? 'distribution' : 'energy')!
+        const height = producer.status().height - 1n
+        return ok({ height, entries: producer.entries(height) ?? [] })
+      },
       openLedger: url => {
-        const node = createSimRpc({ name: url, producer: producer!, timers: life.timers })
-        const asked = withFaults(node, url === config.ledger.primary ? sim.primary : sim.witnesses)
+        const producer = producers.get(url.startsWith(GRID_NODE) ? 'distribution' : 'energy')!
+        const node = createSimRpc({ name: url, producer, timers: life.timers })
+        const first = url === config.ledger?.primary || url === config.distribution?.primary
+        const asked = withFaults(node, first ? sim.primary : sim.witnesses)
         return {
           ...asked,
           submit: async tx => {
@@ -134,6 +153,7 @@ export function createSimPorts(options: SimPortsOptions): SimPorts {
           ? fail({ code: 'keys.not-opened', file: source.account })
           : ok(keysFromSeed(source.seed, signer)),
       openGpioBank: bank => fail({ code: 'gpio.no-bank', bank }),
+      openGpioChip: async chip => fail({ code: 'gpio.no-chip', chip }),
     }
   }
 
@@ -141,6 +161,9 @@ export function createSimPorts(options: SimPortsOptions): SimPorts {
   const noted = (bus: Bus, from: string): Bus => ({
     ...bus,
     publish: (topic, payload) => {
+      const sent = traffic.get(from)!
+      sent.messages++
+      sent.bytes += payload.length
       transcript.note(`bus ${from} ${topic} ${toHex(payload.subarray(-16))}`)
       return bus.publish(topic, payload)
     },
@@ -178,9 +201,10 @@ export function createSimPorts(options: SimPortsOptions): SimPorts {
     transcript,
     simBrokers,
     sites,
+    traffic,
     lineOf: (site, line) => memoryLines.get(linePlace(site, line))!,
-    serveLedger(served) {
-      producer = served
+    serveLedger(served, of = 'energy') {
+      producers.set(of, served)
       served.subscribe(({ header: { height }, blockId, txs }) =>
         transcript.note(`block ${height} ${toHex(blockId.hash)} ${txs.length}`),
       )
@@ -190,6 +214,9 @@ export function createSimPorts(options: SimPortsOptions): SimPorts {
 
 const linePlace = (site: string, line: SiteLine): string => `/dev/sim-${site}-${line}`
 const nodeUrl = (n: number): string => `http://node${n}.sim:26657`
+const GRID_NODE = 'http://grid'
+/** A node of the distribution network's ledger. */
+export const gridNodeUrl = (n: number): string => `${GRID_NODE}${n}.sim:26657`
 
 /** Everything that one run of an agent has open. */
 interface Life extends ReturnType<SimTime['partition']> {

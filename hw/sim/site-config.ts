@@ -15,6 +15,10 @@ export interface StreetPace {
   readonly holdMs: number
   /** Between two looks at the ledger's head. */
   readonly followMs: number
+  /** A head is stale at this age; absent, as an agent does by itself, where blocks are a few seconds apart. */
+  readonly staleMs?: number
+  /** How far a head may lie behind a clock that is right; absent: as where blocks are a few seconds apart. */
+  readonly driftMs?: number
   /** How long a circuit asks for nothing after a deal. */
   readonly pauseMs: number
   /** Contacts and line meters at rest are looked at this often; undefined goes on as during a deal. */
@@ -50,6 +54,13 @@ export interface StreetPlaces {
   readonly witnesses: readonly string[]
   readonly relayAs: string | undefined
   readonly brokers: readonly string[]
+  /** The ledger of the distribution network, where there is one. */
+  readonly distribution?: {
+    readonly chain: string
+    readonly trust: { readonly height: bigint; readonly hash: Uint8Array }
+    readonly primary: string
+    readonly witnesses: readonly string[]
+  }
   readonly data: string
   /** Device path or host:port of a site's line. */
   readonly lineAt: (site: string, line: SiteLine) => { readonly serial: string } | { readonly tcp: string }
@@ -93,10 +104,19 @@ export function siteConfigText(street: Street, site: StreetSite, places: StreetP
   const board = site.relays === 'johnny-five' && !places.coilsOnly
   const hex = (key: Uint8Array) => toHex(key)
   const serial = (line: SiteLine, baud: string, format: string) => ({ ...places.lineAt(site.name, line), baud, format })
+  const { over } = site
+  const peers = new Set([...ends.map(({ peer }) => peer), ...(over?.peers ?? [])])
   const config = {
     version: '1',
     site: site.name,
-    role: site.kind === 'charger' ? 'charger' : site.kind === 'battery-home' ? 'storage' : 'household',
+    role:
+      over !== undefined
+        ? over.role
+        : site.kind === 'charger'
+          ? 'charger'
+          : site.kind === 'battery-home'
+            ? 'storage'
+            : 'household',
     bench: 'true',
     data: places.data,
     keys: { seed: toHex(benchSeed(places.seed, site.name)) },
@@ -105,7 +125,7 @@ export function siteConfigText(street: Street, site: StreetSite, places: StreetP
       trust: { height: String(places.trust.height), hash: toHex(places.trust.hash) },
       primary: places.primary,
       witnesses: places.witnesses,
-      follow: `${pace.followMs}ms`,
+      ...ageing(pace),
       ...(places.relayAs === undefined ? {} : { relay_as: places.relayAs }),
     },
     brokers: places.brokers,
@@ -166,7 +186,7 @@ export function siteConfigText(street: Street, site: StreetSite, places: StreetP
         : {}),
     })),
     peers: Object.fromEntries(
-      ends.map(({ peer }) => {
+      [...peers].map(peer => {
         const keys = places.keysOf(peer)
         return [peer, { account: hex(keys.account), sealing: hex(keys.sealing), metering: hex(keys.metering) }]
       }),
@@ -189,6 +209,22 @@ export function siteConfigText(street: Street, site: StreetSite, places: StreetP
       loss: '3%',
       pause: `${pace.pauseMs}ms`,
     },
+    ...over?.sections,
+    ...(over?.distributor === undefined || places.distribution === undefined
+      ? {}
+      : {
+          distribution: {
+            distributor: over.distributor,
+            chain: places.distribution.chain,
+            trust: {
+              height: String(places.distribution.trust.height),
+              hash: toHex(places.distribution.trust.hash),
+            },
+            primary: places.distribution.primary,
+            witnesses: places.distribution.witnesses,
+            ...ageing(pace),
+          },
+        }),
     ...(pace.restMs === undefined ? {} : { rest: { look: `${pace.restMs}ms`, line_meters: `${pace.restMs}ms` } }),
     page: { off: 'true' },
     ...(places.clock === undefined
@@ -203,3 +239,9 @@ export function siteConfigText(street: Street, site: StreetSite, places: StreetP
   }
   return `${JSON.stringify(config, null, 2)}\n`
 }
+
+const ageing = ({ followMs, staleMs, driftMs }: StreetPace) => ({
+  follow: `${followMs}ms`,
+  ...(driftMs === undefined ? {} : { max_clock_drift: `${driftMs}ms` }),
+  ...(staleMs === undefined ? {} : { stale_after: `${staleMs}ms` }),
+})

@@ -74,6 +74,12 @@ export interface StreetPorts {
   onAgent?(site: string, agent: Agent): void
   /** Hears of every movement of a contact. */
   onMove?(move: Move): void
+  /** The ledger of the distribution network, where the sites trade over the grid. */
+  readonly distribution?: {
+    readonly producer: Producer
+    readonly primary: string
+    readonly witnesses: readonly string[]
+  }
   /** Makes validators' and sites' signers; the simulator may bring a stub. */
   signer(seed: Uint8Array): MemorySigner
 }
@@ -227,9 +233,10 @@ export async function openStreet(
     )
   }
 
-  const anchor = producer.lightBlock(1n)
-  if (anchor === undefined) throw new Error('the ledger must have produced its first block')
-  const trust = { height: 1n, hash: hashHeader(anchor.header) }
+  const trust = trustIn(producer)
+  const { distribution: over } = ports
+  const distribution =
+    over === undefined ? undefined : { ...over, chain: over.producer.genesis.chainId, trust: trustIn(over.producer) }
   const keysOf = (site: string) => {
     const { account, metering, sealingPublic } = keysFromSeed(benchSeed(seed, site), ports.signer)
     return { account: account.publicKey, metering: metering.publicKey, sealing: sealingPublic }
@@ -238,12 +245,13 @@ export async function openStreet(
   for (const site of street.sites) {
     const text = siteConfigText(street, site, {
       seed,
-      chain: CHAIN_ID,
+      chain: producer.genesis.chainId,
       trust,
       primary: ports.primaryOf(site.name),
       witnesses: ports.witnessesOf(site.name),
       relayAs: ports.relayAsOf?.(site.name),
       brokers: ports.brokers,
+      ...(distribution === undefined ? {} : { distribution }),
       data: ports.dataOf(site.name),
       lineAt: (name, line) => lines.get(`${name} ${line}`)!.place,
       keysOf,
@@ -329,6 +337,13 @@ export async function openStreet(
       await closeAll()
     },
   })
+}
+
+/** Where trust in a ledger of the bench begins: at its first block. */
+export function trustIn(producer: Producer): { readonly height: bigint; readonly hash: Uint8Array } {
+  const anchor = producer.lightBlock(1n)
+  if (anchor === undefined) throw new Error('the ledger must have produced its first block')
+  return { height: 1n, hash: hashHeader(anchor.header) }
 }
 
 /** The lines that a site's devices hang on. */

@@ -4,6 +4,7 @@
  */
 import { utf8 } from '../../protocol/bytes.ts'
 import { sha256 } from '../../protocol/crypto/hash.ts'
+import type { Source } from '../../protocol/trade/contract.ts'
 
 export type SiteKind = 'solar-home' | 'home' | 'charger' | 'battery-home'
 
@@ -23,6 +24,22 @@ export interface StreetSite {
   readonly circuit: { readonly name: string; readonly demandW: number } | undefined
   /** How this site drives its contacts. */
   readonly relays: 'johnny-five' | 'modbus-coils'
+  readonly over?: OverGrid
+}
+
+/** What a site does beside its direct lines, in the words of its configuration file. */
+export interface OverGrid {
+  readonly role: string
+  /** Node of the distribution network from which its grid meter hangs. */
+  readonly node: string
+  /** What stands behind the meter, as it is enrolled. */
+  readonly source?: Source
+  /** Sites that it knows besides those at the other ends of its lines. */
+  readonly peers: readonly string[]
+  /** Whether it follows the ledger of the distribution network, and who answers for that. */
+  readonly distributor?: string
+  /** Further sections of its configuration: grid, distributor, ... */
+  readonly sections: Readonly<Record<string, unknown>>
 }
 
 export interface StreetLine {
