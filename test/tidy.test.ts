@@ -15,12 +15,15 @@ import {
 /** Where the world begins: programs that are started by hand or by systemd. Everything else must be reached from them. */
 const ENTRY_POINTS = [
   'agent/main.ts',
+  'agent/update/main.ts',
   'agent/validator/main.ts',
   'agent/web/page/main.tsx',
   'hw/bench/main.ts',
   'hw/sim/main.ts',
   'hw/image/build.ts',
+  'hw/image/main.ts',
   'test/cometbft/main.ts',
+  'test/image/main.ts',
   'test/run.ts',
 ]
 
@@ -32,7 +35,7 @@ const LINES_MAX = 400
 
 /** The build script is a program of the developer's machine, and the page runs in a browser with the browser's clock. */
 const touchesTheWorld = (file: string): boolean =>
-  isTest(file) || file.startsWith('drivers/') || file.startsWith('agent/web/page/') || file === 'hw/image/build.ts'
+  isTest(file) || file.startsWith('drivers/') || file.startsWith('agent/web/page/') || file.startsWith('hw/image/')
 
 /** Programs own their process: its streams, its arguments, its exit code. */
 const ownsTheProcess = (file: string): boolean =>

@@ -104,6 +104,8 @@ function agentLike(
             seen: 'closed',
             since: mono(0),
             unsupervised: false,
+            permit: { may: true },
+            trouble: undefined,
           },
         ],
       }),
@@ -192,10 +194,11 @@ test('both ends make one line, with each contact as its own site sees it, and on
 })
 
 test('a deal that ended as both wanted needs no note; what a fault stopped says which', () => {
-  const noteOf = (code: string) => view(agentLike('maple', 'seller', 'cedar', 0, 5, { code, agoMs: 2 })).deals[0]!.note
+  const noteOf = (code: string) =>
+    view(agentLike('maple', 'seller', 'cedar', 0, 5, { code, agoMs: 2_500, limitMs: 1_000 })).deals[0]!.note
   assert.is(noteOf('deal.stop-window'), undefined)
   assert.is(noteOf('deal.peer-stop-energy'), undefined)
-  assert.is(noteOf('permit.reading'), 'permit.reading (agoMs=2)')
+  assert.is(noteOf('permit.reading'), "the line meter's reading is 2.5 s old, more than 1 s")
 })
 
 test('the grid meter is the one named so, else the first that is no line’s', () => {

@@ -53,6 +53,9 @@ test('help is data, and shows examples and the exit codes', async () => {
   assert.is(top.exit, EXIT.ok)
   assert.is(top.err, '')
   assert.ok(top.out.includes('78 configuration'))
+  // Every command stands in a group, and only help itself in none.
+  assert.match(top.out, /^Care:\n(?: .*\n)*? {2}doctor /m)
+  assert.equal(/^Commands:\n((?: .*\n)*)/m.exec(top.out)?.[1]?.match(/^ {2}\w+/gm), ['  help'])
   const check = await run('check', '--help')
   assert.ok(check.out.includes('tieline check site.yaml --json'))
 })
@@ -85,8 +88,24 @@ test('check names each mistake with its place and leaves with 78', async () => {
   )
 })
 
-test('check of bytes that are no text, and of a folder, is an I/O failure', async () => {
-  assert.is((await run('check', write('latin1.yaml', Uint8Array.of(0x73, 0xe9)))).exit, EXIT.io)
+test('check reads the board that a configuration names, and names each mistake in its file', async () => {
+  const site = (board: string) => write('boarded.yaml', `${SITE}board: ${board}\n`)
+  assert.is((await run('check', site('raspberry-pi-5'))).exit, EXIT.ok)
+  write('mine.yaml', 'board: mine\ntitle: mine\nsources: [me]\ngpio: {chip: {A: {offset: 1, boto: float}}}\n')
+  const own = await run('check', site('./mine.yaml'))
+  assert.is(own.exit, EXIT.configuration)
+  assert.match(own.err, /mine\.yaml:4:\d+: unknown key "boto" \(did you mean "boot"\?\)/)
+  const json = await run('check', site('raspberry-pi-55'), '--json')
+  assert.is(json.exit, EXIT.configuration)
+  const said = JSON.parse(json.out) as { readonly ok: boolean; readonly board: readonly string[] }
+  assert.not.ok(said.ok)
+  assert.match(said.board[0]!, /board raspberry-pi-55 cannot be read/)
+})
+
+test('check of bytes that are no text is a mistake with its place; that of a folder is an I/O failure', async () => {
+  const latin1 = await run('check', write('latin1.yaml', Uint8Array.of(0x73, 0xe9)))
+  assert.is(latin1.exit, EXIT.configuration)
+  assert.match(latin1.err, /latin1\.yaml:1:2: /)
   assert.is((await run('check', folder)).exit, EXIT.io)
   assert.is((await run('check', folder, '--json')).exit, EXIT.io)
 })
@@ -96,13 +115,19 @@ const SITE = smallSite('{account: keys/account.key, metering: keys/metering.key,
 test('run says in one line why a site does not start, and leaves with the code for it', async () => {
   const file = write('site.yaml', SITE)
   assert.is((await run('key', 'init', '--config', file)).exit, EXIT.ok)
-  const unreachable = await run('run', '--config', file)
-  assert.is(unreachable.exit, EXIT.unavailable, unreachable.err)
-  assert.match(unreachable.err, /^maple does not start: .+$/m)
   const keyless = await run('run', '--config', write('other.yaml', SITE.replaceAll('keys/', 'none/')))
   assert.is(keyless.exit, EXIT.configuration, keyless.err)
   assert.match(keyless.err, /^maple does not start: keys\.missing .+account\.key/m)
   assert.is((await run('run', '--config', write('bad.yaml', 'version: 2'))).exit, EXIT.configuration)
+})
+
+test('without a broker, a ledger and a meter that answer, a site runs all the same, and says what is missing', async () => {
+  const file = write('alone.yaml', `${SITE}page: {off: 'true'}\n`)
+  assert.is((await run('key', 'init', '--config', file)).exit, EXIT.ok)
+  const { exit, out, err } = await run('run', '--config', file, '--json')
+  assert.is(exit, EXIT.ok, err)
+  assert.equal(JSON.parse(out), { ready: true, site: 'maple', boot: 1, page: null })
+  assert.match(err, /brokers is raised: bus\.none-up/)
 })
 
 test('the program hands its exit code to the shell', () => {
@@ -110,13 +135,13 @@ test('the program hands its exit code to the shell', () => {
   const child = spawnSync(process.execPath, ['--import', 'tsx', main, 'check', join(folder, 'none.yaml')])
   assert.is(child.status, EXIT.configuration)
   assert.is(String(child.stdout), '')
-})
+}, 120_000)
 
 test('a reader that goes away early is no crash', () => {
   const main = fileURLToPath(new URL('../../agent/main.ts', import.meta.url))
   const child = spawnSync('sh', ['-c', `"$0" --import tsx "$1" --help | true`, process.execPath, main])
   assert.is(String(child.stderr), '')
-})
+}, 120_000)
 
 test('without --config the file is the own one, else the one of the machine', () => {
   assert.is(defaultConfigFile({ XDG_CONFIG_HOME: '/home/a/.config' }), '/home/a/.config/tieline/config.yaml')

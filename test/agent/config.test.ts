@@ -1,7 +1,6 @@
 import { framingOf } from '../../agent/config/line-settings.ts'
-import { exactDecimal, parseContact, parseDuration, parseHostPort, parsePrice } from '../../agent/config/literals.ts'
-import { configLine, loadConfig } from '../../agent/config/load.ts'
-import { editDistance, nearest } from '../../agent/config/nearest.ts'
+import { loadConfig } from '../../agent/config/load.ts'
+import { configLine } from '../../agent/config/read-form.ts'
 import { assert, suite } from '../harness.ts'
 import { assertProperty, fc } from '../property.ts'
 
@@ -68,8 +67,8 @@ test('a good file becomes quantities in base units, defaults filled in', () => {
   assert.is(config.trade.sell?.reserve, 100_000n as never)
   assert.is(config.trade.energy, 2000n as never)
   assert.is(config.trade.slotMs, 120_000)
-  assert.is(config.ledger.trustingPeriodMs, 14 * 86_400_000)
-  assert.is(config.ledger.trust.height, 12n)
+  assert.is(config.ledger?.trustingPeriodMs, 14 * 86_400_000)
+  assert.is(config.ledger?.trust.height, 12n)
   assert.equal(config.lines['rs485'], { kind: 'serial', path: '/dev/ttyUSB0', baud: 19_200, format: '8E1' })
   assert.equal(config.lines['lan'], { kind: 'tcp', host: 'meter.local', port: 502 })
   assert.equal(config.meters['L1'], {
@@ -86,7 +85,7 @@ test('a good file becomes quantities in base units, defaults filled in', () => {
     upstream: { bank: 'board', channel: 2 },
   })
   assert.is(config.directLines[0]?.limit, 16_000 as never)
-  assert.is(config.ledger.followMs, 4_000)
+  assert.is(config.ledger?.followMs, 4_000)
   assert.is(config.trade.pauseMs, 0)
   assert.is(config.rest, undefined)
   assert.equal(config.page, { host: '127.0.0.1', port: 8480, off: false })
@@ -101,7 +100,7 @@ test('a ledger node may stand behind a relay, and a site may be one', () => {
   const loaded = loadConfig(text, 'site.yaml')
   assert.ok(loaded.ok)
   if (!loaded.ok) return
-  const { witnesses, relayAs, staleAfterMs } = loaded.value.ledger
+  const { witnesses, relayAs, staleAfterMs } = loaded.value.ledger!
   assert.equal([witnesses, relayAs, staleAfterMs], [['mqtt:relay-1'], 'maple', 30_000])
 })
 
@@ -110,6 +109,41 @@ test('what a site does more seldom at rest is one group, whole or absent', () =>
   assert.equal(loaded.ok && loaded.value.rest, { lookMs: 30_000, lineMetersMs: 120_000 })
   const half = `${GOOD}rest: {look: 30s}\n`
   assert.match(faults(half).join(), /"line_meters" is missing in rest/)
+})
+
+const METERING_ONLY = `version: 1
+site: elm
+role: household
+data: data
+keys: {account: a.key, metering: m.key, sealing: s.key}
+lines: {lan: {tcp: "meter.local:502"}}
+meters: {grid: {line: lan, protocol: modbus-tcp, page: shelly-pro-3em, unit: 1}}
+`
+
+test('a site that only meters names neither a ledger nor brokers', () => {
+  const loaded = loadConfig(METERING_ONLY, 'site.yaml')
+  assert.ok(loaded.ok, loaded.ok ? '' : loaded.faults.map(configLine).join('\n'))
+  assert.is(loaded.ok && 'ledger' in loaded.value, false)
+  assert.equal(loaded.ok && loaded.value.brokers, [])
+})
+
+test('whatever trades needs a ledger and brokers, and is named', () => {
+  const without = GOOD.replace(/^ledger:\n(?: .*\n)+/m, '').replace(/^brokers:.*\n/m, '')
+  const found = faults(without)
+  assert.match(found.join('\n'), /direct_lines needs a ledger section/)
+  assert.match(found.join('\n'), /direct_lines needs brokers/)
+  assert.match(faults(`${METERING_ONLY}mint: true\n`).join('\n'), /mint needs a ledger section/)
+  assert.match(faults(`${METERING_ONLY}mqtt: {}\n`).join('\n'), /mqtt names no broker/)
+  assert.equal(faults(`${METERING_ONLY}mqtt: {brokers: ["mqtt://127.0.0.1:1883"]}\n`), [])
+})
+
+test('certificates go with brokers that are reached over TLS, and a certificate with its key', () => {
+  const tls = 'broker_tls: {ca: ca.crt, cert: elm.crt, key: elm.key}\n'
+  const loaded = loadConfig(`${METERING_ONLY}brokers: ["mqtts://hub:8883"]\n${tls}`, 'site.yaml')
+  assert.equal(loaded.ok && loaded.value.brokerTls, { ca: 'ca.crt', cert: 'elm.crt', key: 'elm.key' })
+  assert.match(faults(`${METERING_ONLY}brokers: ["mqtt://hub"]\n${tls}`).join(), /is for brokers whose address/)
+  const half = `${METERING_ONLY}brokers: ["mqtts://hub"]\nbroker_tls: {cert: elm.crt}\n`
+  assert.match(faults(half).join(), /names a cert and its key, or neither/)
 })
 
 test('the journal is kept for 400 days and up to 4 GB, or as long and as large as is said', () => {
@@ -135,7 +169,10 @@ test('every unknown key is named at once, also two in one group and one of a cho
   const found = faults(text)
   assert.is(found.length, 3, found.join('\n'))
   assert.ok(found[0]!.includes('unknown key "tmied" (did you mean "timed"?)'), found[0])
-  assert.ok(found[1]!.includes('unknown key "foo" (known here: driver, line, unit, timed)'), found[1])
+  assert.ok(
+    found[1]!.includes('unknown key "foo" (known here: driver, line, unit, board, timed, allow_unsupervised)'),
+    found[1],
+  )
   assert.ok(found[2]!.includes('unknown key "slots" (did you mean "slot"?)'), found[2])
 })
 
@@ -150,7 +187,8 @@ for (const [from, to, says] of [
   ['reserve: 0.10', 'reserve: 0.0000001', 'must be a price'],
   ['reserve: 0.10', 'reserve: -0.10', 'must be a price'],
   ['energy: 2kWh', 'energy: 0kWh', 'must be an energy above 0'],
-  ['version: 1', 'version: 2', 'must be 1'],
+  ['version: 1', 'version: 2', 'version is 2: this program reads versions up to 1 (run a newer program)'],
+  ['version: 1', 'version: one', 'must be 1'],
   ['baud: 19200', 'baud: 19201', 'must be one of 300'],
   ['role: household', 'role: houshold', 'must be one of household, charger, storage'],
   [
@@ -193,6 +231,13 @@ for (const [from, to, says] of [
     'is for a bench only',
   ],
   ['witnesses: [http://127.0.0.1:26658]', 'witnesses: [http://127.0.0.1:26657]', 'names the primary again'],
+  ['witnesses: [http://127.0.0.1:26658]', 'witnesses: ["http://LocalHost.:26657/"]', 'is the primary by another name'],
+  ['witnesses: [http://127.0.0.1:26658]', 'witnesses: ["http://[::1]:26657"]', 'is the primary by another name'],
+  [
+    'witnesses: [http://127.0.0.1:26658]',
+    'witnesses: ["https://hub", "https://HUB:443/"]',
+    'is witness 1 by another name',
+  ],
   ['witnesses: [http://127.0.0.1:26658]', 'witnesses: ["mqtt:Relay 1"]', 'or a relay such as mqtt:relay-1'],
   ['witnesses: [http://127.0.0.1:26658]', 'witnesses: []\n  stale_after: 4s', 'is not above ledger.follow'],
   ['witnesses: [http://127.0.0.1:26658]', 'witnesses: ["mqtt:north"]\n  relay_as: north', 'a relay cannot ask itself'],
@@ -313,7 +358,9 @@ test('keys from a seed and a scaled clock are for a bench that says so', () => {
 })
 
 test('a mistake in the YAML itself has its place; nothing else is claimed about the file', () => {
-  assert.equal(faults('site: maple\nsite: cedar\n'), ['site.yaml:2:1: map keys must be unique'])
+  assert.equal(faults('site: maple\nsite: cedar\n'), [
+    'site.yaml:2:1: "site" stands here twice: map keys must be unique',
+  ])
   assert.is(faults('a: [1, 2\n').length, 1)
   assert.ok(faults(changed('site: maple', 'site: &m maple').replace('role: household', 'role: *m'))[0]?.includes('4:7'))
   assert.ok(faults('__proto__: {a: 1}\n')[0]?.includes('__proto__ cannot be a name'))
@@ -344,40 +391,6 @@ test('no change of one byte in a good file makes it throw', () => {
     }),
     150,
   )
-})
-
-test('decimals are exact or refused', () => {
-  assert.is(parsePrice('0.1'), 100_000n as never)
-  assert.is(parsePrice('0.000001'), 1n as never)
-  assert.is(parsePrice('0.1234567'), undefined)
-  assert.is(exactDecimal('9007199254740993', 1n), undefined, 'sixteen digits are more than any quantity needs')
-  assert.is(parseDuration('0.5h'), 1_800_000)
-  assert.is(parseDuration('1.5ms'), undefined)
-  assert.is(parseDuration('5'), undefined)
-  assertProperty(
-    fc.property(fc.nat(1_000_000), fc.nat(999_999), (whole, micro) => {
-      assert.is(
-        parsePrice(`${whole}.${String(micro).padStart(6, '0')}`),
-        (BigInt(whole) * 1_000_000n + BigInt(micro)) as never,
-      )
-    }),
-  )
-})
-
-test('addresses and contacts', () => {
-  assert.equal(parseHostPort('[::1]:8480'), { host: '::1', port: 8480 })
-  assert.is(parseHostPort('127.0.0.1:0'), undefined)
-  assert.is(parseHostPort('127.0.0.1:65536'), undefined)
-  assert.equal(parseContact('board.12'), { bank: 'board', channel: 12 })
-  assert.is(parseContact('board.0'), undefined)
-  assert.ok(faults(`${GOOD}page: {listen: 0.0.0.0:80}\n`)[0]?.includes('of this machine'))
-})
-
-test('the nearest word is near', () => {
-  assert.is(editDistance('buad', 'baud'), 1)
-  assert.is(editDistance('', 'abc'), 3)
-  assert.is(nearest('wittneses', ['witnesses', 'primary']), 'witnesses')
-  assert.is(nearest('zebra', ['witnesses', 'primary']), undefined)
 })
 
 test.run()

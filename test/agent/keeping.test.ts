@@ -1,5 +1,5 @@
 /** What is kept of each kind of record that anything in the agent writes. */
-import { BOOT, DEAL, HEARD, INTENT, KEY_KIND, keepForRestart } from '../../agent/keeping.ts'
+import { BOOT, DEAL, HEARD, INTENT, KEY_KIND, keepForRestart, PART } from '../../agent/keeping.ts'
 import { EVENT_KIND } from '../../agent/metering/events.ts'
 import { PEER_HEAD } from '../../agent/metering/heads.ts'
 import { METERING_KINDS } from '../../agent/metering/journal-form.ts'
@@ -16,7 +16,7 @@ const bytes = utf8('?')
 const keptAs = (kind: string) => keepForRestart({ kind, bytes })?.as
 
 test('of every kind that a restart asks for something is kept, and of no other', () => {
-  for (const kind of [BOOT, DEAL, HEARD, EVENT_KIND, PEER_HEAD, OCMF_KIND]) assert.is(keptAs(kind), kind)
+  for (const kind of [BOOT, DEAL, HEARD, EVENT_KIND, PEER_HEAD, OCMF_KIND, `${PART}grid`]) assert.is(keptAs(kind), kind)
   assert.is(keptAs(KEY_KIND), `key/${toHex(sha256(bytes))}`, 'statements about keys, each of them')
   assert.equal(
     METERING_KINDS.map(keptAs),

@@ -1,5 +1,6 @@
 import { readKeyPlace } from '../../agent/config/key-schema.ts'
-import { configLine, loadConfig } from '../../agent/config/load.ts'
+import { loadConfig } from '../../agent/config/load.ts'
+import { configLine } from '../../agent/config/read-form.ts'
 import { createP256Signer } from '../../drivers/crypto/signer.ts'
 import { toHex } from '../../protocol/bytes.ts'
 import { must } from '../../protocol/result.ts'

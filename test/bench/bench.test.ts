@@ -53,7 +53,7 @@ for (const [program, ids] of Object.entries(IDS)) {
     }
     const skip = rows.find(({ id }) => id === 'skip.4.steps')
     assert.ok(skip === undefined || skip.value === 1)
-  }, 180_000)
+  }, 400_000)
 }
 
 test('--help says what there is; a flag that is none is one line and exit code 2', () => {

@@ -38,9 +38,11 @@ export interface BenchOptions {
   readonly quick: boolean
   /** The least that shows that the bench runs. */
   readonly smoke: boolean
+  /** What was given for the flags of this bench alone. */
+  readonly numbers: Readonly<Record<string, number>>
 }
 
-const HELP = (name: string, about: string) => `npm run ${name} -- [options]
+const HELP = (name: string, about: string, more: Readonly<Record<string, string>>) => `npm run ${name} -- [options]
 
 ${about}
 
@@ -48,7 +50,9 @@ ${about}
   --quick   a minute at most: fewer and shorter samples, smaller states
   --smoke   whether it runs at all: no figure means anything
   --help    this text
-`
+${Object.entries(more)
+  .map(([flag, what]) => `  --${flag} N  ${what}\n`)
+  .join('')}`
 
 /** A timed rate as a row. */
 export const rateRow = (
@@ -119,18 +123,33 @@ function table(rows: readonly Row[]): string {
     .join('\n')
 }
 
+/** Rows, and what they come to under names that others read. */
+export interface Findings {
+  readonly rows: readonly Row[]
+  readonly facts?: Readonly<Record<string, unknown>>
+}
+
 /** Reads the flags, runs the bench and prints. Everything but the result goes to stderr. */
 export async function runBench(
   name: string,
   about: string,
-  bench: (options: BenchOptions) => Promise<readonly Row[]>,
+  bench: (options: BenchOptions) => Promise<readonly Row[] | Findings>,
+  /** Flags of this bench alone, each a number, and what they mean. */
+  ownFlags: Readonly<Record<string, string>> = {},
 ): Promise<void> {
   const args = process.argv.slice(2)
   const flag = { type: 'boolean' } as const
-  const flags = { json: flag, quick: flag, smoke: flag, help: flag }
-  let values: { json?: boolean; quick?: boolean; smoke?: boolean; help?: boolean }
+  const own = Object.fromEntries(Object.keys(ownFlags).map(name => [name, { type: 'string' } as const]))
+  const flags = { ...own, json: flag, quick: flag, smoke: flag, help: flag }
+  let values: { json?: boolean; quick?: boolean; smoke?: boolean; help?: boolean } & Record<string, unknown>
+  const numbers: Record<string, number> = {}
   try {
     values = parseArgs({ args, options: flags }).values
+    for (const flag of Object.keys(ownFlags)) {
+      if (values[flag] === undefined) continue
+      numbers[flag] = Number(values[flag])
+      if (!(numbers[flag] > 0)) throw new Error(`--${flag} takes a number above 0, not ${values[flag]}`)
+    }
   } catch (error) {
     // parseArgs says by throwing which flag it does not know.
     process.stderr.write(`${name}: ${(error as Error).message}\n`)
@@ -138,19 +157,21 @@ export async function runBench(
     return
   }
   if (values.help) {
-    process.stdout.write(HELP(name, about))
+    process.stdout.write(HELP(name, about, ownFlags))
     return
   }
   const smoke = values.smoke === true
   const quick = smoke || values.quick === true
   const before = machine()
   const began = performance.now()
-  const rows = await bench({ effort: quick ? QUICK : FULL, quick, smoke })
+  const found = await bench({ effort: quick ? QUICK : FULL, quick, smoke, numbers })
+  const { rows, ...more }: Findings = 'rows' in found ? found : { rows: found }
   const seconds = (performance.now() - began) / 1000
   const after = machine()
   if (values.json) {
     const command = ['npm', 'run', name, ...(args.length > 0 ? ['--', ...args] : [])].join(' ')
-    const result = { command, commit: commit(), seconds, machine: { ...before, loadAfter: after.load }, rows }
+    const about = { bench: name.replace('bench:', ''), command, commit: commit(), seconds }
+    const result = { ...about, machine: { ...before, loadAfter: after.load }, ...more, rows }
     process.stdout.write(`${JSON.stringify(result, null, 2)}\n`)
     return
   }

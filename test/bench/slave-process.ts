@@ -14,7 +14,12 @@ export interface SlaveProcess<T> {
 }
 
 /** The programs, by their paths from here. */
-const PROGRAMS = { wire: './wire-slave.ts', tcp: './tcp-slave.ts' } as const
+const PROGRAMS = {
+  wire: './wire-slave.ts',
+  tcp: './tcp-slave.ts',
+  control: './control-agent.ts',
+  chargers: './control-charger-agent.ts',
+} as const
 
 export async function startSlave<T>(program: keyof typeof PROGRAMS, task: object): Promise<SlaveProcess<T>> {
   const path = fileURLToPath(new URL(PROGRAMS[program], import.meta.url))

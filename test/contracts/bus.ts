@@ -13,7 +13,11 @@ export interface BusesUnderTest {
   close(): Promise<void>
 }
 
-export function busCases(t: Suite, name: string, make: (brokers: number) => Promise<BusesUnderTest>): void {
+/** Of real brokers and sockets on a machine that is busy with something else. */
+const DEADLINE_MS = 120_000
+
+export function busCases(suite: Suite, name: string, make: (brokers: number) => Promise<BusesUnderTest>): void {
+  const t = (title: string, body: () => Promise<void>) => suite(title, body, DEADLINE_MS)
   const on = (brokers: number, body: (buses: BusesUnderTest) => Promise<void>) => async () => {
     const buses = await make(brokers)
     try {

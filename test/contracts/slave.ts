@@ -21,9 +21,9 @@ export interface SlaveLine {
   readonly device: DeviceEnd
   readonly clock: Clock
   readonly timers: Timers
-  /** Lets this many milliseconds pass, and on a real machine what its hitches take. */
+  /** Lets this many milliseconds pass. */
   pass(ms: number): Promise<void>
-  /** How late a real machine may be with anything. */
+  /** How late bytes may be heard. */
   readonly slackMs: number
   end(): Promise<void>
 }

@@ -2,7 +2,7 @@ import { equalBytes, hex, toHex } from '../../protocol/bytes.ts'
 import { type Cbor, decode, encode } from '../../protocol/cbor.ts'
 import { must } from '../../protocol/result.ts'
 import { assert, suite } from '../harness.ts'
-import { assertProperty, fc } from '../property.ts'
+import { assertCovering, assertProperty, fc } from '../property.ts'
 import { anyCbor } from './any-cbor.ts'
 
 const test = suite('canonical CBOR')
@@ -185,7 +185,7 @@ test('of damaged bytes, and of any bytes, whatever is accepted is exactly what w
     assert.ok(equalBytes(encode(found.value), bytes))
   }
   assertProperty(fc.property(fc.uint8Array({ maxLength: 40 }), judge), 3000)
-  assertProperty(
+  assertCovering(
     fc.property(anyCbor, fc.nat(), fc.integer({ min: 0, max: 255 }), (value, where, byte) => {
       const bytes = encode(value).slice()
       bytes[where % bytes.length] = byte

@@ -49,7 +49,7 @@ test('a meter and a relay board on one line: a page for the one, none for the ot
     text.out,
     /tieline read --page carlo-gavazzi-\S+ --line \/dev\/pts\/\d+ --baud 115200 --format 8N1 --unit 2\n/,
   )
-})
+}, 120_000)
 
 test('a meter that speaks unasked is named, and nothing is asked', async () => {
   const pty = must(await openPty())

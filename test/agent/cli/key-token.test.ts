@@ -26,8 +26,9 @@ function write(metering: string): void {
 }
 writeFileSync(join(folder, 'passphrase'), 'a long one\n', { mode: 0o600 })
 writeFileSync(join(folder, 'pin'), PIN, { mode: 0o600 })
-const run = (...args: string[]) => runTieline([...args, '--config', file])
-const on = (name: string, body: () => Promise<void>) => test.skipIf(noSoftHsm, name, body, 60_000)
+/** An agent that starts is told at once to stop. */
+const run = (...args: string[]) => runTieline([...args, '--config', file], { interrupted: Promise.resolve() })
+const on = (name: string, body: () => Promise<void>) => test.skipIf(noSoftHsm, name, body, 180_000)
 
 on('init makes the key inside the token, show says what the token says of it', async () => {
   write(inToken('metering'))
@@ -49,8 +50,7 @@ on('rotation goes on under a second key of the token, which the agent then opens
   assert.ok(rotated.err.includes('key: metering-2, pin_file: '), rotated.err)
   assert.match((await run('run')).err, /^maple does not start: keys\.superseded/m)
   write(inToken('metering-2'))
-  // It gets as far as the broker that is not there.
-  assert.match((await run('run')).err, /^maple does not start: (?!key)/m)
+  assert.is((await run('run')).exit, EXIT.ok)
 })
 
 on('a token that is not there, a key that is not in it and a wrong PIN have exit codes of their own', async () => {
@@ -69,7 +69,7 @@ on('a token that is not there, a key that is not in it and a wrong PIN have exit
   writeFileSync(join(folder, 'pin'), PIN)
   assert.match((await run('run')).err, /keys\.pin-doubtful .*`tieline key show --insist`/)
   assert.is((await run('key', 'show', '--insist')).exit, EXIT.ok)
-  assert.match((await run('run')).err, /^maple does not start: (?!key)/m)
+  assert.is((await run('run')).exit, EXIT.ok)
 })
 
 test.run()

@@ -20,6 +20,7 @@ import type { Disk } from '../../../drivers/ports.ts'
 import { openDisk } from '../../../drivers/store/disk.ts'
 import { openJournalReader } from '../../../drivers/store/journal-reader.ts'
 import { fromHex, toHex } from '../../../protocol/bytes.ts'
+import { decode } from '../../../protocol/cbor.ts'
 import { kidOf, parseSign1 } from '../../../protocol/crypto/cose.ts'
 import { nobleVerifier } from '../../../protocol/crypto/verify.ts'
 import { readKeyHistory } from '../../../protocol/identity/rotation.ts'
@@ -31,7 +32,7 @@ import { smallSite } from '../small-site.ts'
 const test = suite('tieline key')
 
 /** Each sealed file that is opened takes a quarter of a second of scrypt, and more on a busy machine. */
-const SLOW_MS = 60_000
+const SLOW_MS = 240_000
 const PASSPHRASE = 'correct horse battery staple'
 const folders: string[] = []
 process.once('exit', () => {
@@ -118,6 +119,8 @@ test(
     assert.match(first.out, /ocmf {6}ES256 0[23][0-9a-f]{64}\n/)
     assert.match(first.out, /trust sealed-file: opened from a sealed file; nothing shows that there is no copy\n/)
     const before = names.map(name => readFileSync(maple.key(name)))
+    const salts = before.map(file => (must(decode(file)) as Uint8Array[])[2]!)
+    assert.is(new Set(salts.map(toHex)).size, 1, 'one derivation opens all')
     const second = await maple.run('key init --json')
     assert.is(second.err.match(/: kept as it is$/gm)?.length, 4)
     for (const [i, name] of names.entries()) assert.equal(readFileSync(maple.key(name)), before[i])
@@ -258,7 +261,8 @@ test(
     const lost = await site.run('key rotate metering --reason lost --to keys/last.key')
     assert.is(lost.exit, EXIT.ok, lost.err)
     site.write('keys/last.key')
-    assert.match((await site.run('run')).err, /^maple does not start: (?!key)/m)
+    const started = await site.run('run')
+    assert.is(started.exit, EXIT.ok, started.err)
     const journal = join(site.folder, 'data/journal')
     const keys = ['--key', toHex(first), '--key', toHex(account)]
     const judged = await tie(['verify', journal, ...keys])

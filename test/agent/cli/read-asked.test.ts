@@ -175,7 +175,7 @@ test('M-Bus meters of one bus, by number with blanks and by primary address', as
   assert.is(strange.json()[0].fault.code, 'mbus.not-selected')
   const typo = await runTieline([...at, '1234567'])
   assert.is(typo.exit, 2)
-})
+}, 90_000)
 
 test('both in one configuration: read by the command, and by the devices of an agent', async () => {
   const head = await iecMeter('even-in-bit-7')
@@ -202,7 +202,7 @@ test('both in one configuration: read by the command, and by the devices of an a
   await head.close()
   await wire.close()
   assert.equal(ids, ['47110815', '12345678-TLN-01-02', '12345679-TLN-01-02'])
-})
+}, 90_000)
 
 test('what cannot be is said with its place', async () => {
   const file = join(folder, 'wrong.yaml')

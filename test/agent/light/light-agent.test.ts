@@ -133,7 +133,7 @@ test('whoever lied is heard again after an hour, as a witness', async () => {
   assert.is(bench.state(), 'ok')
   assert.match(bench.transcript.join('\n'), /primary is heard again/)
   await bench.during(bench.agent.stop())
-})
+}, 180_000)
 
 test('a block or a state of another height than asked for is no answer, and no lie either', async () => {
   const bench = await started()

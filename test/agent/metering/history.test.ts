@@ -1,4 +1,4 @@
-import { type EnergyAsked, type HistoryOptions, openHistory } from '../../../agent/metering/history.ts'
+import { type EnergyAsked, type History, type HistoryOptions, openHistory } from '../../../agent/metering/history.ts'
 import { CURSOR_KEY } from '../../../agent/metering/history-form.ts'
 import { encodeMeteringRecord, readMeteringRecord } from '../../../agent/metering/journal-form.ts'
 import { signEnvelope } from '../../../drivers/crypto/sign-envelope.ts'
@@ -9,6 +9,7 @@ import { createSimTime } from '../../../hw/sim/clock.ts'
 import { createSimDisk, type SimDisk } from '../../../hw/sim/disk.ts'
 import { createMemoryIndex } from '../../../hw/sim/memory-index.ts'
 import { seededRandom } from '../../../hw/sim/random.ts'
+import { fromUtf8, utf8 } from '../../../protocol/bytes.ts'
 import { encodeReading, READING_PURPOSE, type Reading } from '../../../protocol/reading/reading.ts'
 import { type Bucket, bucketsOf, type Placed, spansOf } from '../../../protocol/reading/rollup.ts'
 import { fail, must } from '../../../protocol/result.ts'
@@ -132,6 +133,37 @@ test('an index filled from the journal, one that followed it, and one that did b
   await both.stop()
   const again = must(await openOver(site, kept))
   assert.equal(must(await again.energy(asked(BEGIN, END))).buckets, right)
+  assert.equal(site.logs, [])
+})
+
+test("others' records are found by key: the newest of each, from before the index knew of them, before and after a restart", async () => {
+  const site = await bench()
+  const index = createMemoryIndex()
+  const note = async (text: string) => {
+    const bytes = utf8(text)
+    must(await site.journal.append('note', bytes, { urgent: true }))
+    return bytes
+  }
+  const entryOf: HistoryOptions['entryOf'] = (kind, bytes) =>
+    kind === 'note' ? [fromUtf8(bytes)!.slice(0, 2), bytes] : undefined
+  const texts = async (history: Pick<History, 'entries'>, from: string, to: string) =>
+    must(await history.entries(from, to)).map(fromUtf8)
+  await note('aa old')
+  await note('bb one')
+  const older = must(await openOver(site, index))
+  for (const told of await sign(site, 20)) older.onSigned(METER, told)
+  await site.time.advance(QUARTER + 1000)
+  await older.stop()
+  const knowing = must(await openOver(site, index, { entryOf }))
+  assert.equal(await texts(knowing, 'a', 'c'), ['aa old', 'bb one'])
+  for (const text of ['aa new', 'cc two']) knowing.onRecord('note', await note(text))
+  knowing.onRecord('other', utf8('dd not ours'))
+  assert.equal(await texts(knowing, 'a', 'z'), ['aa new', 'bb one', 'cc two'])
+  assert.equal(await texts(knowing, 'bb', 'cc'), ['bb one'])
+  await site.time.advance(QUARTER + 1000)
+  // As after a cut: what is in the index stands, and the journal behind it is read again.
+  const again = must(await openOver(site, index, { entryOf }))
+  assert.equal(await texts(again, 'a', 'z'), ['aa new', 'bb one', 'cc two'])
   assert.equal(site.logs, [])
 })
 

@@ -34,6 +34,42 @@ test('a meter is read on its period and signed every quarter of a minute into a 
   assert.equal(chain[0]!.reading.status, [])
 })
 
+test('a reading that was under way before the start is the first, at its own time, and a fresh one follows at once', async () => {
+  const time = createSimTime(1_795_000_000_000, drainPromises)
+  const meter = fakeMeter(time)
+  const asked = time.clock.now()
+  const begun = { at: time.clock.mono(), reading: meter.read() }
+  // Keys and journal take their time meanwhile.
+  await time.advance(700)
+  const meters = [{ name: 'L1', meter, periodMs: 1000, staleMs: 3000, begun }]
+  const place = { time, sim: createSimDisk({ random: seededRandom(5) }), meter, health: new Map() }
+  const site = await boot(place, { signAtStart: true, meters })
+  await time.advance(100)
+  const [first] = await chainIn(site.journal)
+  assert.is(first!.reading.time, asked + 50)
+  assert.is(meter.asked, 2)
+  assert.is(site.metering.latest('L1')?.reading.taken, asked + 750)
+  assert.is(meter.mostAtOnce, 1)
+  assert.equal(site.metering.stats(), { read: 2, failed: 0, refused: 0, signed: 1, gaps: 0 })
+})
+
+test('one that is older than its question is refused before the start, too', async () => {
+  const time = createSimTime(1_795_000_000_000, drainPromises)
+  const meter = fakeMeter(time)
+  const asked = time.clock.now()
+  const early = meter.read()
+  await time.advance(100)
+  const meters = [
+    { name: 'L1', meter, periodMs: 1000, staleMs: 3000, begun: { at: time.clock.mono(), reading: early } },
+  ]
+  const place = { time, sim: createSimDisk({ random: seededRandom(5) }), meter, health: new Map() }
+  const site = await boot(place, { signAtStart: true, meters })
+  await time.advance(100)
+  assert.equal(site.metering.stats(), { read: 1, failed: 0, refused: 1, signed: 1, gaps: 0 })
+  const [first] = await chainIn(site.journal)
+  assert.ok(first!.reading.time > asked + 100)
+})
+
 test('begin and end are taken anew, name their session, and are on the disk before they are answered', async () => {
   const site = await newSite()
   await site.time.advance(10_400)

@@ -41,6 +41,8 @@ export interface Told {
 export interface Agent {
   readonly control: RelayControl
   readonly events: ControlEvent[]
+  /** What is raised of its relays now. */
+  readonly health: Map<string, Fault>
   readonly bank: SimGpioBank
   readonly kept: { welds: readonly Weld[] }
   readonly told: Map<string, Told>
@@ -167,9 +169,11 @@ export async function lineBench({ auxiliary = true, welds = [], restMs }: BenchO
       })
     }
     const events: ControlEvent[] = []
+    const health = new Map<string, Fault>()
     const kept = { welds }
     const self: Agent = {
       events,
+      health,
       bank,
       kept,
       told,
@@ -208,7 +212,13 @@ export async function lineBench({ auxiliary = true, welds = [], restMs }: BenchO
           kept.welds = all
           return done
         },
+        manual: false,
+        keepManual: async () => done,
         onEvent: event => events.push(event),
+        health: (raised, fault) => {
+          if (fault === undefined) health.delete(raised)
+          else health.set(raised, fault)
+        },
         clock: part.clock,
         timers: part.timers,
         log: () => {},

@@ -123,7 +123,7 @@ test('kill -9 of the program between any two calls', async () => {
     await gone
     rmSync(root, { recursive: true, force: true })
   }
-}, 90_000)
+}, 300_000)
 
 test('a power cut at any operation of the disk', async () => {
   let operations = 0
@@ -151,7 +151,7 @@ test('a power cut at any operation of the disk', async () => {
     assert.is(toHex(fieldsIn(info!, { 5: 'bytes' })[5]), expected.at(-1), `cut at operation ${at}`)
     await bench!.close()
   }
-})
+}, 120_000)
 
 test('a block that was executed and answered but not committed is as if it had never been', async () => {
   const disks = freshDisks()

@@ -228,7 +228,7 @@ test('large states are cut into chunks within the limit, alike on every node, an
   const offered = snapshotOf(7n, chunks.map(sha256))
   assert.ok(isSoundOffer(offered))
   assert.equal(offered, snapshotOf(7n, [...cutState({ entries, headerHashes })].map(sha256)))
-})
+}, 60_000)
 
 test('the newest snapshots are kept over restarts; what a crash left of one is removed', async () => {
   const disks = freshDisks()

@@ -177,7 +177,7 @@ test('a block with any byte damaged on the disk is a fault that names file and p
     }
   }
   assert.ok(faults > 1000 && gone > 100, `${faults} faults, ${gone} gone`)
-}, 60_000)
+}, 180_000)
 
 test('bytes that are no block are refused: every cut and every flipped bit of the record itself, or they say another block', () => {
   const good = encodeStoredBlock(at(6n))
@@ -200,7 +200,7 @@ test('bytes that are no block are refused: every cut and every flipped bit of th
     }
   }
   assert.ok(refused > good.length + 200, `${refused}`)
-})
+}, 60_000)
 
 test('a full disk is a fault; when pruning made room, appending goes on', async () => {
   const sim = newDisk({ capacityBytes: 3 * SEGMENT })

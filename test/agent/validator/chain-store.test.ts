@@ -187,7 +187,7 @@ for (const strike of ['cut', 'kill'] as const) {
       assert.equal(doubleSigned(world), [], `operation ${at}`)
       follow(world)
     }
-  }, 120_000)
+  }, 240_000)
 }
 
 test('struck again and again, also while it starts, the chain goes on', async () => {
@@ -204,7 +204,7 @@ test('struck again and again, also while it starts, the chain goes on', async ()
   must(await live(world, reached + 3n))
   assert.equal(doubleSigned(world), [])
   follow(world)
-}, 120_000)
+}, 240_000)
 
 test('without the proposal on the disk a crash makes validators sign twice', async () => {
   const forgetful: Change = store => Object.create(store, { propose: { value: async () => done } })
@@ -219,7 +219,7 @@ test('without the proposal on the disk a crash makes validators sign twice', asy
     if (doubleSigned(world).length > 0) caught++
   }
   assert.ok(caught > 0, 'the control was not caught')
-}, 120_000)
+}, 240_000)
 
 test('a proposal with a changed bit is none: signed, it would be a second block of its height', async () => {
   const world = createWorld(8)
@@ -235,7 +235,7 @@ test('a proposal with a changed bit is none: signed, it would be a second block 
   }
   must(await disk.mount().replace('proposal', bytes))
   must(await live(world, 4n))
-})
+}, 240_000)
 
 test('a full disk stops the chain before anybody signs, and it goes on when there is room', async () => {
   const world = createWorld(3)

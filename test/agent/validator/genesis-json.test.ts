@@ -27,6 +27,7 @@ const full: Genesis = {
     { chainId: 'grid-2', trustingPeriodMs: 1000, maxClockDriftMs: 0, relayMarginMs: 0 },
   ],
   reserveOn: 'grid-1',
+  sellerProves: true,
 }
 
 test('a genesis with everything, and one with the least, read back as they were', () => {
@@ -58,13 +59,14 @@ function* leaves(item: unknown, path: Path = []): Generator<Path> {
 }
 
 /** What a genesis may leave out. */
-const OPTIONAL = /^(?:trust|source|feeder|accuracy|reserve_on)$/
+const OPTIONAL = /^(?:trust|source|feeder|accuracy|reserve_on|seller_proves)$/
 
 test('every value of another type is named by its place, and every one that is missing', () => {
   let seen = 0
   for (const path of leaves(JSON.parse(JSON.stringify(genesisJson(full))))) {
     seen++
-    for (const other of [true, null, 'é', -1, 0.5, [], {}])
+    const flag = path.at(-1) === 'seller_proves'
+    for (const other of [!flag, null, 'é', -1, 0.5, [], {}])
       assert.is(complaint(path, other), placeOf(path), JSON.stringify(other))
     assert.is(complaint(path, undefined), OPTIONAL.test(String(path.at(-1))) ? 'ok' : placeOf(path))
   }

@@ -35,7 +35,7 @@ for (const strike of ['cut', 'kill', 'io', 'full'] as const) {
     assert.ok(struck > 10, `${struck} struck`)
     if (strike === 'cut' || strike === 'kill') assert.ok(ahead > 0, 'no block was there before it was acknowledged')
     assert.ok(images > 0)
-  }, 120_000)
+  }, 300_000)
 }
 
 test('struck at two operations, the second while it recovers', async () => {
@@ -94,7 +94,7 @@ test('long random histories on a disk that fails now and then, with cuts at rand
     await time.advance(60_000)
     assert.is(await write(sim, history), 120)
   }
-}, 120_000)
+}, 300_000)
 
 test('control: on a disk that lies about its sync acknowledged blocks are lost', async () => {
   let lost = 0
@@ -143,6 +143,6 @@ test('any byte of any file damaged: a fault that says where, or a whole older st
     }
   }
   assert.ok(faults > 1000 && older > 50, `${faults} faults, ${older} older, ${unseen} unseen`)
-}, 120_000)
+}, 300_000)
 
 test.run()

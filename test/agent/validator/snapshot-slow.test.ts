@@ -86,7 +86,7 @@ test('a snapshot that blocks overtake is given up, and the node goes on', async 
   assert.match(node.lines.at(-1)!, /no snapshot at 10: blocks came faster/)
   await makeBlocks(node, 11 + KEPT_VERSIONS, 12 + KEPT_VERSIONS)
   assert.equal(must(await disk.list()), [], 'nothing is left of it')
-})
+}, 60_000)
 
 test('a snapshot that does not fit leaves the space to the ledger', async () => {
   const disk = freshDisk(1_200_000)
@@ -95,7 +95,7 @@ test('a snapshot that does not fit leaves the space to the ledger', async () => 
   await node.host.settled()
   assert.match(node.lines.at(-1)!, /warn no snapshot at 10 disk.full/)
   assert.equal(must(await disk.list()), [])
-})
+}, 60_000)
 
 test('a disk that takes blocks but will soon be full is told of once, and once when it is not any more', async () => {
   let full = false
@@ -109,7 +109,7 @@ test('a disk that takes blocks but will soon be full is told of once, and once w
   full = true
   await makeBlocks(node, 2, 13)
   assert.equal(node.lines, ['warn the ledger on the disk will stop one day: log.nearly-full'])
-})
+}, 60_000)
 
 test('a liar’s smallest entries are refused at the first one out of order', () => {
   // 1 MiB of CBOR [0, [[h'', h''], ...]]; 64 of them decoded would be some gigabytes.

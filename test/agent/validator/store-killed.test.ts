@@ -19,7 +19,8 @@ const codeOf = (result: Result<unknown>): string => (result.ok ? 'ok' : result.f
 /** Lets a writer run for some milliseconds after its first block, kills it, and answers the last height that it said. */
 async function writeFor(ms: number, folder: string): Promise<bigint> {
   const child = spawn(process.execPath, ['--import', 'tsx', WRITER, folder], { stdio: ['ignore', 'pipe', 'inherit'] })
-  const ended = once(child, 'exit')
+  // When its output has ended as well: what it said before is counted.
+  const ended = once(child, 'close')
   let said = ''
   child.stdout.on('data', (chunk: Buffer) => {
     said += chunk.toString()
@@ -36,7 +37,10 @@ test('what was acknowledged is there, and nothing that was not written, after ea
   const folder = mkdtempSync(join(tmpdir(), 'tieline-killed-'))
   const random = seededRandom(Date.now() % 100_000)
   let blocks = 0n
-  for (let life = 0; life < 6; life++) {
+  // Each image writes a piece under a new number.
+  const pieces = () => Math.max(...readdirSync(folder).map(name => Number(/^piece-(\d+)$/.exec(name)?.[1] ?? 0)))
+  // On a busy machine one life is shorter than on another.
+  for (let life = 0; life < 6 || blocks <= 60n || pieces() <= 6; life++) {
     const acknowledged = await writeFor(random() * 200, folder)
     const store = must(await openStore(folder))
     const saved = must(await store.load())!
@@ -55,10 +59,7 @@ test('what was acknowledged is there, and nothing that was not written, after ea
     await store.close()
     blocks = saved.height
   }
-  // Each image writes a piece under a new number.
-  const pieces = readdirSync(folder).flatMap(name => Number(/^piece-(\d+)$/.exec(name)?.[1] ?? 0))
-  assert.ok(blocks > 60n && Math.max(...pieces) > 6, `${blocks} blocks, pieces up to ${Math.max(...pieces)}`)
   rmSync(folder, { recursive: true })
-}, 60_000)
+}, 180_000)
 
 test.run()

@@ -157,7 +157,7 @@ test.skipIf(
       }
     }
   },
-  SLOW_MS,
+  240_000,
 )
 
 test(

@@ -280,6 +280,6 @@ test('a body comes back from its frames in any order, with any of them twice', (
   )
   assertProperty(property, 30)
   assert.is(readFrame(concat(new Uint8Array(30), new Uint8Array(70_000))), undefined)
-})
+}, 90_000)
 
 test.run()

@@ -9,7 +9,9 @@ import { sha256 } from '../../../protocol/crypto/hash.ts'
 import { faultLine, must, type Result } from '../../../protocol/result.ts'
 import { assert, suite } from '../../harness.ts'
 
-const test = suite('sealed key file')
+const inner = suite('sealed key file')
+/** Each scrypt is a second of work, and many on a busy machine. */
+const test = Object.assign((name: string, body: () => void | Promise<void>) => inner(name, body, 180_000), inner)
 
 const bytes = Uint8Array.from({ length: 32 }, (_, i) => i * 7)
 const secret = { kind: 'ed25519', bytes } as const

@@ -21,7 +21,9 @@ import { faultLine, must, type Result } from '../../../protocol/result.ts'
 import { signerCases } from '../../contracts/signer.ts'
 import { assert, suite } from '../../harness.ts'
 
-const test = suite('signers in memory and in sealed files')
+const inner = suite('signers in memory and in sealed files')
+/** Each scrypt is a second of work, and many on a busy machine. */
+const test = Object.assign((name: string, body: () => void | Promise<void>) => inner(name, body, 180_000), inner)
 
 const folder = mkdtempSync(join(tmpdir(), 'tieline-keys-'))
 process.once('exit', () => rmSync(folder, { recursive: true, force: true }))

@@ -63,4 +63,29 @@ test('closed in the middle of opening, the device is not held and nothing opens 
   assert.equal([(await first).ok, held()], [false, 0])
 })
 
+test('a device that is back after any time away is tried within a second, and so open within two', async () => {
+  const { timers, advance, clock } = createSimTime(0, drainPromises)
+  let present = false
+  const line: Line = {
+    name: 'away',
+    characterMs: 1,
+    open: async () => (present ? done : fail({ code: 'serial.missing' })),
+    write: async () => done,
+    flush: async () => done,
+    close: async () => {},
+  }
+  for (const awayMs of [0, 50, 150, 700, 2_000, 60_000, 3_600_000]) {
+    present = false
+    let upAt: number | undefined
+    const kept = keepOpen(line, timers, { bytes: () => {}, up: () => (upAt = clock.mono()), down: () => {} })
+    assert.is((await kept.open()).ok, false)
+    await advance(awayMs)
+    present = true
+    const back = clock.mono()
+    await advance(5_000)
+    assert.ok(upAt !== undefined && upAt - back <= 1_000, `away ${awayMs} ms: ${upAt! - back} ms`)
+    await kept.close()
+  }
+})
+
 test.run()

@@ -15,6 +15,7 @@ import { done, must, type Result } from '../../../protocol/result.ts'
 import { pushedText } from '../../../protocol/telegram/iec62056-write.ts'
 import { findValue, OBIS } from '../../../protocol/telegram/obis.ts'
 import { assert, suite } from '../../harness.ts'
+import { follow } from '../followed-bytes.ts'
 
 const test = suite('iec meter')
 
@@ -302,10 +303,11 @@ test('a mode D meter speaks unasked: the second telegram bears out the first, on
 })
 
 test('on a real pseudo-terminal, with its change of rate', async () => {
-  const { clock, timers } = createSystemTime()
+  const { clock, timers, advance } = createSimTime(0, drainPromises)
+  const followed = follow()
   const pty = must(await openPty())
   const simulated = startIecMeter({
-    end: pty,
+    end: followed.device(pty),
     identification: 'TLn6model-1',
     lines: () => LINES('012345.678'),
     parity: 'even-in-bit-7',
@@ -314,13 +316,13 @@ test('on a real pseudo-terminal, with its change of rate', async () => {
     timers,
     random: seededRandom(1),
   })
-  const line = createSerialLine({ path: pty.path, baudRate: 300 }, clock, timers)
+  const line = followed.line(createSerialLine({ path: pty.path, baudRate: 300 }, clock, createSystemTime().timers))
   const meter = createIecMeter({ line, clock, timers, parity: 'even-in-bit-7' })
-  must(await meter.open())
-  const result = await meter.read()
+  must(await followed.settled(advance, meter.open()))
+  const result = await followed.settled(advance, meter.read())
   assert.is(imported(result), 12_345_678n)
   assert.is(simulated.dataBaud(), 19_200)
-  await meter.close()
+  await followed.settled(advance, meter.close())
   assert.is(codeOf(await line.setBaud!(9600)), 'serial.closed')
   simulated.stop()
   await pty.close()

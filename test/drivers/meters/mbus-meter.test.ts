@@ -13,6 +13,7 @@ import { concat, hex } from '../../../protocol/bytes.ts'
 import { must, type Result } from '../../../protocol/result.ts'
 import { findValue, OBIS } from '../../../protocol/telegram/obis.ts'
 import { assert, suite } from '../../harness.ts'
+import { follow } from '../followed-bytes.ts'
 
 const test = suite('m-bus meter')
 
@@ -250,21 +251,23 @@ test('errors in the status are told', async () => {
 })
 
 test('on a real pseudo-terminal', async () => {
-  const { clock, timers } = createSystemTime()
+  const { clock, timers, advance } = createSimTime(0, drainPromises)
+  const followed = follow()
   const pty = must(await openPty())
   const bus = startMbusSlaves({
-    end: pty,
+    end: followed.device(pty),
     slaves: [{ address: 1, identity: A, telegrams: () => [energyRecord(5_000)] }],
     baud: 9_600,
     paced: true,
     timers,
     random: seededRandom(1),
   })
-  const line = createSerialLine({ path: pty.path, baudRate: 9_600, parity: 'even' }, clock, timers)
+  const serial = createSerialLine({ path: pty.path, baudRate: 9_600, parity: 'even' }, clock, createSystemTime().timers)
+  const line = followed.line(serial)
   const master = createMbusMaster({ line, clock, timers, baud: 9_600 })
-  must(await master.open())
-  const result = await createMbusMeter({ master, address: { primary: 1 }, clock }).read()
-  await master.close()
+  must(await followed.settled(advance, master.open()))
+  const result = await followed.settled(advance, createMbusMeter({ master, address: { primary: 1 }, clock }).read())
+  await followed.settled(advance, master.close())
   bus.stop()
   await pty.close()
   assert.is(imported(result), 5_000n)

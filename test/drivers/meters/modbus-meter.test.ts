@@ -71,6 +71,29 @@ test('every quantity of an SDM630 comes as an exact decimal with its name', asyn
   assert.is(fewer.values.length, 1)
 })
 
+test('a reading whose answer was late, or lay unread, is as old as what it shows', async () => {
+  let now = () => 0
+  let shownAt: number[] = []
+  const measure = () => {
+    shownAt.push(now())
+    return MEASURED
+  }
+  const bus = makeStreetLine([sdm120Bank({ serial: 41_000_001, measure })])
+  now = bus.clock.mono
+  await bus.master.open()
+  const meter = bus.meter(SDM120, { channels: ['currentL1'] })
+  must(await settled(bus, meter.read()))
+  for (const lateMs of [0, 60, 110]) {
+    Object.assign(bus.units.get(1)!.faults, { lateNext: 9, lateMs })
+    shownAt = []
+    const began = bus.clock.mono()
+    const { takenMono } = must(await settled(bus, meter.read()))
+    // A contact that was opened after this was measured was still closed then: the weld rule goes by this time.
+    // The last request is the one for the current; before it the meter was asked who it is.
+    assert.ok(takenMono >= began && takenMono <= shownAt.at(-1)!, `${lateMs}: ${takenMono} of ${shownAt}`)
+  }
+})
+
 test('a Shelly on TCP: low word first, its MAC for a name, counters of 0.01 Wh', async () => {
   const { clock, timers, advance } = createSimTime(0, drainPromises)
   const wire = createMemoryLine({ name: 'tcp', characterMs: 0, latencyMs: 1, clock, timers })

@@ -103,6 +103,6 @@ test('a late answer to the question for the model is not taken for the identity,
     assert.is(codes.at(-1), 'ok', `${codes}`)
     await bus.master.close()
   }
-})
+}, 90_000)
 
 test.run()

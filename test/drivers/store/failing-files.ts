@@ -32,7 +32,8 @@ const errorOf = (code: 'EIO' | 'ENOSPC', call: string) =>
 /** Where files cost no wait for a disk: what becomes of a process or of a call is the same there. Else the temporary folder. */
 export const memoryFolder = (): string => (existsSync('/dev/shm') ? '/dev/shm' : tmpdir())
 
-export async function failFiles(): Promise<FailingFiles> {
+/** With `all`, also what writes whole files, makes and removes folders, and gives files away. */
+export async function failFiles(all = false): Promise<FailingFiles> {
   let count = 0
   let struck: { readonly from: number; readonly until: number; readonly failure: Failure } | undefined
   const undo: (() => void)[] = []
@@ -48,6 +49,10 @@ export async function failFiles(): Promise<FailingFiles> {
         struck = { ...struck, until: struck.until + 1 }
         const [buffer, offset, length, position] = args as [Uint8Array, number, number, number]
         return real.call(this, buffer, offset, Math.floor(length / 2), position)
+      }
+      if (failure === 'short' && name === 'writeFile') {
+        const whole = args[0] as string | Uint8Array
+        await real.call(this, whole.slice(0, Math.floor(whole.length / 2)))
       }
       if (failure === 'late') {
         const made = await real.apply(this, args)
@@ -66,6 +71,10 @@ export async function failFiles(): Promise<FailingFiles> {
   await any.close()
   for (const name of ['write', 'sync', 'datasync']) replace(handles, name)
   for (const name of ['open', 'rename', 'unlink']) replace(fs, name)
+  if (all) {
+    replace(handles, 'writeFile')
+    for (const name of ['mkdir', 'rm', 'lchown']) replace(fs, name)
+  }
   syncBuiltinESMExports()
 
   return {

@@ -48,7 +48,7 @@ test('another process is refused while the holder lives, stopped or not, and hol
   await end(other.child)
   await release()
   rmSync(folder, { recursive: true })
-})
+}, 120_000)
 
 test('of many at once at most one holds, and what they leave behind is nothing', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'tieline-hold-'))

@@ -155,6 +155,6 @@ test('on real files: checked and verified while a writer rotates and drops, noth
   await journal.close()
   await disk.close()
   rmSync(folder, { recursive: true })
-})
+}, 120_000)
 
 test.run()

@@ -80,6 +80,6 @@ test('a checkpoint of several commits that is cut short changes neither what is 
     const found = order(again)
     assert.equal(found, names.slice(0, found.length), `killed at ${killed}`)
   }
-})
+}, 90_000)
 
 test.run()

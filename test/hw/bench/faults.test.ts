@@ -7,7 +7,7 @@ import { runFault } from '../../../hw/sim/fault-run.ts'
 import { assert, suite } from '../../harness.ts'
 
 const t = suite('faults')
-const DEADLINE_MS = 120_000
+const DEADLINE_MS = 360_000
 
 for (const name of FAULT_NAMES) {
   t(

@@ -57,6 +57,8 @@ test('a mistake is one line that says what is allowed, and exit code 2', async (
     ['--page eastron-sdm630 --tcp 70000', /--tcp must be a port or host:port/],
     ['--telegram sml --unit 1', /--unit goes with --page/],
     ['--telegram sml --fault dead=1', /has no fault dead; it can have lost, extra/],
+    ['--page eastron-sdm630 --power 5', /--power must be a power up to 1000kW/],
+    ['--page eastron-sdm630 --power=-2MW', /--power must be a power/],
     ['--page eastron-sdm630 x', /too many arguments/],
   ]
   for (const [line, expected] of cases) {

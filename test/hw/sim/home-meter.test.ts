@@ -2,6 +2,7 @@ import { drainPromises } from '../../../drivers/drain.ts'
 import { createSimTime } from '../../../hw/sim/clock.ts'
 import { createHomeMeter } from '../../../hw/sim/home-meter.ts'
 import type { Measured } from '../../../hw/sim/register-image.ts'
+import { milliwatts } from '../../../protocol/quantity.ts'
 import { assert, suite } from '../../harness.ts'
 
 const test = suite('home meter')
@@ -37,6 +38,21 @@ test('counters rise by what flowed, by import or by export and never both at onc
   const total = (pick: (m: Measured) => bigint) => Number(pick(values.at(-1)!) - pick(values[0]!)) / 1e6
   assert.ok(total(m => m.imported) > 3, `${total(m => m.imported)} kWh in`)
   assert.ok(total(m => m.exported) > 3, `${total(m => m.exported)} kWh out on midsummer day`)
+})
+
+test('a steady power flows at all times, one way', async () => {
+  for (const kw of [6, -6]) {
+    const time = createSimTime(MIDSUMMER, drainPromises)
+    const measure = createHomeMeter(1, time.clock, milliwatts(kw * 1_000_000))
+    const before = measure()
+    await time.advance(3_600_000)
+    const after = measure()
+    assert.is(after.powerMw, kw * 1_000_000)
+    assert.equal(
+      [after.imported - before.imported, after.exported - before.exported],
+      kw > 0 ? [6_000_000n, 0n] : [0n, 6_000_000n],
+    )
+  }
 })
 
 test('phases add up, voltage stays within what the grid allows and current is what they carry', async () => {

@@ -4,12 +4,14 @@ import { openPty } from '../../../drivers/line/pty.ts'
 import { createSerialLine } from '../../../drivers/line/serial.ts'
 import { createSimTime } from '../../../hw/sim/clock.ts'
 import { createMemoryLine } from '../../../hw/sim/memory-line.ts'
-import { preciseTime } from '../../../hw/sim/precise-time.ts'
 import { must } from '../../../protocol/result.ts'
 import { slaveCases } from '../../contracts/slave.ts'
+import { follow } from '../../drivers/followed-bytes.ts'
 import { suite } from '../../harness.ts'
 
 const test = suite('slaves on lines')
+/** Of virtual time, between two looks at a real device. */
+const STEP_MS = 0.5
 
 slaveCases(test, 'in memory', async () => {
   const { clock: whole, timers, advance } = createSimTime(0, drainPromises)
@@ -20,11 +22,17 @@ slaveCases(test, 'in memory', async () => {
 })
 
 slaveCases(test, 'on a serial device', async () => {
-  const system = createSystemTime()
-  const { clock, timers } = preciseTime(system)
+  const { clock: whole, timers, advance } = createSimTime(0, drainPromises)
+  const clock = { ...whole, mono: whole.fine }
+  const followed = follow()
   const device = must(await openPty())
-  const line = createSerialLine({ path: device.path, baudRate: 9600 }, clock, system.timers)
-  return { line, device, clock, timers, pass: system.timers.sleep, slackMs: 500, end: () => device.close() }
+  const line = createSerialLine({ path: device.path, baudRate: 9600 }, clock, createSystemTime().timers)
+  return {
+    ...{ line: followed.line(line), device: followed.device(device), clock, timers },
+    pass: ms => followed.pass(advance, ms, STEP_MS),
+    slackMs: 2 * STEP_MS,
+    end: () => device.close(),
+  }
 })
 
 test.run()

@@ -6,7 +6,7 @@ import { type Audit, auditLedger } from '../../../protocol/ledger/audit.ts'
 import { TX_CONTEXT } from '../../../protocol/ledger/tx.ts'
 import { must } from '../../../protocol/result.ts'
 import { assert, suite } from '../../harness.ts'
-import { assertProperty, fc } from '../../property.ts'
+import { assertCovering, fc } from '../../property.ts'
 import { dealStates, Everyday } from './everyday.ts'
 import { sign1 } from './parties.ts'
 
@@ -17,7 +17,7 @@ const seeds = fc.tuple(fc.integer(), fc.integer({ min: 1, max: 60 }))
 
 test('after each block every coin is somewhere, and nothing is wrong with deals, meters and stakes', () => {
   const met = { settled: 0, refunded: 0, staked: 0n, unbonding: 0n, minted: 0n }
-  assertProperty(
+  assertCovering(
     fc.property(seeds, ([seed, blocks]) => {
       const street = new Everyday(seed)
       const begun = audit(street).money.minted
@@ -44,7 +44,7 @@ test('after each block every coin is somewhere, and nothing is wrong with deals,
 
 test('what a proposer picks is judged good and executes to the last; what fails is judged bad', () => {
   const met = { allGood: 0, someBad: 0, leftOut: 0 }
-  assertProperty(
+  assertCovering(
     fc.property(seeds, ([seed, blocks]) => {
       const street = new Everyday(seed)
       const { app } = street
@@ -91,7 +91,7 @@ function disturbed(item: Cbor, draw: (n: number) => number): Cbor {
 
 test('whatever a rightful sender signs is taken or refused by name, and the books stay whole', () => {
   const met = new Set<number>()
-  assertProperty(
+  assertCovering(
     fc.property(seeds, ([seed, blocks]) => {
       const street = new Everyday(seed)
       for (let i = 0; i < blocks; i++) {

@@ -5,6 +5,7 @@ import { microsPerKwh, wattHours } from '../../../protocol/quantity.ts'
 import { instant, later } from '../../../protocol/time.ts'
 import { contractHash } from '../../../protocol/trade/contract.ts'
 import { assert } from '../../harness.ts'
+import { ada, ben, cem, dora, Feeder, gridReceipt, RECEIPT_BY, regulator, SETTLE_BY, windowOf } from './grid.ts'
 import {
   BEGIN,
   Bench,
@@ -115,4 +116,29 @@ export function services(): Bench {
   // What has an end ends: notice, plans, the event's deposit.
   until(BEGIN + 20 * DAY_MS)
   return bench
+}
+
+/** Contracts over the grid: a shared window, a meter that is silent, neighbouring windows, and one that is suspended. */
+export function grid(): Feeder {
+  const street = new Feeder()
+  const nonce = (n: number) => ({ nonce: new Uint8Array(16).fill(n) })
+  const one = street.place(ada, ben, nonce(1))
+  const two = street.place(ada, cem, { ...nonce(2), energy: wattHours(2000n) })
+  street.place(dora, ben, nonce(3))
+  const next = street.place(ada, ben, { ...nonce(4), ...windowOf(1) })
+  street.take(regulator, { kind: 'suspend', body: { meterId: ada.meterId, from: windowOf(2).start } })
+  street.until(windowOf(0).end)
+  street.hand('seller', one, 2000n)
+  street.hand('buyer', one, 1000n)
+  street.hand('seller', two, 1500n)
+  street.until(windowOf(0).end + 40_000)
+  street.hand('buyer', two, 1300n)
+  street.until(RECEIPT_BY)
+  street.until(windowOf(1).end)
+  const from = 9_000_000n
+  street.take(ada.owner, gridReceipt('seller', ada, next, { from, to: from + 400_000n }))
+  street.take(ben.owner, gridReceipt('buyer', ben, next, { from, to: from + 500_000n }))
+  street.until(SETTLE_BY)
+  street.until(SETTLE_BY + 120_000)
+  return street
 }

@@ -10,7 +10,7 @@ import { instant } from '../../../protocol/time.ts'
 import { type Contract, contractHash, decodeContract, encodeContract } from '../../../protocol/trade/contract.ts'
 import { assembleSealed, sealedEvidence, sealedToSign } from '../../../protocol/trade/sealed.ts'
 import { assert, suite } from '../../harness.ts'
-import { assertProperty, fc } from '../../property.ts'
+import { assertCovering, fc } from '../../property.ts'
 import {
   BEGIN,
   Bench,
@@ -218,7 +218,7 @@ test('whatever is said in whatever order, the books add up and nobody gets more 
     wh: fc.bigInt({ min: 0n, max: 2500n }),
   })
   const ended = { refunded: 0, settled: 0, disputed: 0 }
-  assertProperty(
+  assertCovering(
     fc.property(fc.array(act, { maxLength: 8 }), acts => {
       const { bench, contract, deal } = locked()
       for (const { kind, wh } of acts) {

@@ -226,6 +226,38 @@ test('one side alone earns no points, whatever it says', () => {
   refused('ledger.points-deal', issuer, issue)
 })
 
+test('of what a store gives, points are for whoever had put it in: once each, no more than was delivered, never for its taker', () => {
+  const one = settled()
+  one.take(buyer, receiptOf(sideOf('buyer', one.contract), 1_500_000n))
+  const deal = contractHash(one.contract)
+  const part = (holder: Party, amount: bigint): TxContent => ({
+    kind: 'issue',
+    body: { deal, holder: holder.address, amount: wattHours(amount) },
+  })
+  // Only the seller says whose energy it was, and only an issuer issues.
+  one.refused('ledger.not-a-party', issuer, part(stranger, 100n))
+  one.refused('ledger.role-only', seller, part(stranger, 100n))
+  const withRole = (role: 'issuer' | 'storage', holder: Party) => {
+    const ledger = new Bench({ ...serviceGenesis, roles: [...serviceGenesis.roles, { role, holder: holder.address }] })
+    ledger.send(buyer, commitOf(terms))
+    ledger.block([], BEGIN + 125_000 - ledger.time)
+    ledger.send(seller, receiptOf(sideOf('seller', one.contract), 1_400_000n))
+    ledger.send(buyer, receiptOf(sideOf('buyer', one.contract), 1_500_000n))
+    return { ledger, send: (by: Party, content: TxContent) => nameOf(ledger.send(by, content)) }
+  }
+  const { ledger, send } = withRole('issuer', seller)
+  assert.is(send(seller, part(buyer, 1n)), 'ledger.points-deal')
+  assert.is(send(seller, part(stranger, 1000n)), 'taken')
+  assert.is(send(seller, part(stranger, 1n)), 'ledger.points-taken')
+  assert.is(send(seller, part(other, 401n)), 'ledger.points-deal')
+  assert.is(send(seller, part(other, 400n)), 'taken')
+  assert.is(send(seller, one.issue), 'ledger.points-taken')
+  assert.is(ledger.record(POINTS, `${seller.id}/${stranger.id}`)!.amount, 1000n)
+  assert.equal(auditLedger(ledger.app.entries(ledger.app.height)!).problems, [])
+  // What a store takes in nobody has consumed.
+  assert.is(withRole('storage', buyer).send(issuer, one.issue), 'ledger.points-deal')
+})
+
 // Groups
 
 const found = (group = 'sunny'): TxContent => ({ kind: 'found', body: { group } })

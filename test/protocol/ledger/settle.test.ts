@@ -10,7 +10,7 @@ import { must } from '../../../protocol/result.ts'
 import { instant } from '../../../protocol/time.ts'
 import { contractHash } from '../../../protocol/trade/contract.ts'
 import { assert, suite } from '../../harness.ts'
-import { assertProperty, fc } from '../../property.ts'
+import { assertCovering, assertProperty, fc } from '../../property.ts'
 import {
   BEGIN,
   Bench,
@@ -178,7 +178,7 @@ test('any sequence of transactions keeps every coin and every deal in order', ()
     skew: fc.nat(9),
   })
   const ended = { settled: 0, refunded: 0, disputed: 0, refusedTxs: 0 }
-  assertProperty(
+  assertCovering(
     fc.property(fc.array(step, { minLength: 5, maxLength: 60 }), steps => {
       const bench = new Bench()
       const slots = new Map<number, Uint8Array>()

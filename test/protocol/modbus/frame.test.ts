@@ -9,7 +9,7 @@ import {
   encodeTcp,
 } from '../../../protocol/modbus/frame.ts'
 import { decodeAnswer, encodeRequest, type ModbusAnswer, type ModbusRequest } from '../../../protocol/modbus/pdu.ts'
-import { encodeAnswer, encodeException } from '../../../protocol/modbus/slave.ts'
+import { decodeRequest, encodeAnswer, encodeException } from '../../../protocol/modbus/slave.ts'
 import { must } from '../../../protocol/result.ts'
 import { noSharedData, sharedText } from '../../data.ts'
 import { assert, suite } from '../../harness.ts'
@@ -235,6 +235,15 @@ test.skipIf(noSharedData, 'the public frames of a BAUER meter have the CRC that 
   }
   console.log(`public frames: ${requests} requests, ${answers} register answers`)
   assert.ok(requests >= 18 && answers >= 19)
+})
+
+test("a coil written with a maker's own value is the frame of the maker's manual, and never on or off", () => {
+  const flash = { fn: 5, address: 0x0200, value: 7 } as const
+  // Waveshare, Modbus RTU Relay, development protocol: relay 0 on for 700 ms.
+  assert.equal(encodeRtu(1, encodeRequest(flash)), hex('01 05 02 00 00 07 8d b0'))
+  assert.equal(decodeRequest(hex('05 02 00 00 07')), { ok: true, value: flash })
+  for (const value of [0, 0xff00, 0x1_0000, 0.5])
+    assert.throws(() => encodeRequest({ fn: 5, address: 0, value }), /coil value/)
 })
 
 test.run()

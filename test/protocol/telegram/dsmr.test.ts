@@ -308,7 +308,7 @@ test('noise that begins with a slash is not waited for, and takes no more than i
       most = Math.max(most, held.length)
     }
     const ms = performance.now() - from
-    assert.ok(most < 100 && ms < 1_000, `${JSON.stringify(unit)}: ${most} bytes held, ${ms.toFixed(0)} ms`)
+    assert.ok(most < 100 && ms < 10_000, `${JSON.stringify(unit)}: ${most} bytes held, ${ms.toFixed(0)} ms`)
   }
   const stars = sealed(`0-1:24.2.1(a)(${'*'.repeat(8000)})(b)`)
   const from = performance.now()

@@ -107,7 +107,7 @@ test('a missing key, an unknown key, another version and trailing bytes are refu
   }
   const withUnknown = Uint8Array.from(bytes)
   withUnknown[0] = 0xb0
-  assert.is(codeOf(Uint8Array.from([...withUnknown, 0x11, 0x00])), 'record.unknown-key')
+  assert.is(codeOf(Uint8Array.from([...withUnknown, 0x12, 0x00])), 'record.unknown-key')
   const without15 = Uint8Array.from(bytes).subarray(0, bytes.length - 18)
   without15[0] = 0xae
   assert.is(codeOf(without15), 'record.missing')

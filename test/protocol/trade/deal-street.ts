@@ -19,6 +19,7 @@ import { openDeal, step } from '../../../protocol/trade/deal.ts'
 import { decodeDeal, encodeDeal } from '../../../protocol/trade/deal-codec.ts'
 import {
   type Deal,
+  type DealTx,
   heartbeatsDue,
   type Input,
   type Now,
@@ -197,7 +198,7 @@ export function createStreet(crash?: { readonly party: Party; readonly output: n
     end.contact = 'closed'
   }
 
-  function submit(party: Party, tx: 'commit' | 'receipt'): void {
+  function submit(party: Party, tx: DealTx): void {
     const hash = new Uint8Array(32).fill(9)
     if (ledger.refuse) return give(party, { kind: 'not-handed-in', tx, fault: { code: 'rpc.refused' } })
     if (tx === 'commit') ledger.state = 'locked'
@@ -211,7 +212,9 @@ export function createStreet(crash?: { readonly party: Party; readonly output: n
 
   function settle(disputed: boolean): void {
     const [a, b] = [ledger.receipts.get('seller'), ledger.receipts.get('buyer')]
-    ledger.paid = expectedPayment(terms, wattHours(a ?? b!), wattHours(b ?? a!), false).most
+    ledger.paid = expectedPayment(
+      ...[terms, { energy: wattHours(a ?? b!), final: true }, { energy: wattHours(b ?? a!), final: true }, false],
+    ).most
     ledger.state = 'settled'
     ledger.disputed = disputed
   }
@@ -244,6 +247,7 @@ export function createStreet(crash?: { readonly party: Party; readonly output: n
         give(to, {
           kind: 'metered',
           side: 'peer',
+          ended: true,
           energy: wattHours((ends[peerOf(to)].deal.end!.register - ends[peerOf(to)].deal.begin!.register) / 1000n),
         })
       else give(to, { kind: 'message', body: body as never })

@@ -1,9 +1,10 @@
-import { wattHours } from '../../../protocol/quantity.ts'
+import { costFloor, wattHours } from '../../../protocol/quantity.ts'
 import { must } from '../../../protocol/result.ts'
 import { instant, mono } from '../../../protocol/time.ts'
 import { encodeContract, type Party } from '../../../protocol/trade/contract.ts'
-import { dealTable, openDeal, step } from '../../../protocol/trade/deal.ts'
+import { openDeal, step } from '../../../protocol/trade/deal.ts'
 import { type Input, isOver, STATES } from '../../../protocol/trade/deal-state.ts'
+import { dealTable } from '../../../protocol/trade/deal-table.ts'
 import { assert, suite } from '../../harness.ts'
 import { createStreet, EPOCH, KEYS, type Street, signHalf, TERMS, verifier } from './deal-street.ts'
 
@@ -21,13 +22,13 @@ const street = (prepare: (one: Street) => void) => {
 const flowing = (): Street => street(one => one.runUntil(() => both(one, 'started')))
 
 test('every state has a rule for every input', () => {
-  const table = dealTable()
+  const table = dealTable('line')
   assert.equal(
     table.map(row => row.state),
     [...STATES],
   )
   const columns = Object.keys(table[0]!.cells)
-  assert.is(columns.length, 34)
+  assert.is(columns.length, 40)
   const lines = columns.map(column => {
     const cells = table.map(row => {
       const name = (row.cells as Record<string, string>)[column]
@@ -249,6 +250,42 @@ test('a settlement that pays other than the readings say is raised with both fig
   one.give('buyer', { kind: 'settlement', outcome })
   const raised = one.ends.buyer.outputs.at(-1)
   assert.is(raised?.kind === 'health' && raised.fault?.code, 'deal.settlement-differs')
+})
+
+test('a settlement by an end reading of the peer that never came here is no difference, until it is more than ours', () => {
+  const raisedAt = (paid: bigint, ended: boolean): boolean => {
+    const one = flowing()
+    one.run(20_000)
+    one.ledger.hold = true
+    one.give('buyer', { kind: 'stop' })
+    one.runUntil(() => both(one, 'receipted'), 60_000)
+    const { deal } = one.ends.buyer
+    const { ownWh } = deal
+    assert.ok(ownWh !== undefined && ownWh > 0n)
+    const most = costFloor(ownWh, deal.contract.price)
+    // As if the broker had gone with the seller's copy of its receipt: what was heard last is its begin.
+    const { peerEnded: _, ...unended } = deal
+    one.ends.buyer.deal = { ...unended, peerWh: wattHours(0n), ...(ended ? { peerEnded: true } : {}) }
+    const outcome = { kind: 'settled', paid: (paid + most) as never, disputed: false, height: 30n } as const
+    one.give('buyer', { kind: 'settlement', outcome })
+    return one.ends.buyer.outputs.some(output => output.kind === 'health' && output.what === 'deal.settlement-differs')
+  }
+  assert.is(raisedAt(0n, false), false)
+  assert.is(raisedAt(1n, false), true)
+  // The peer's own end reading says that nothing came: that settles it.
+  assert.is(raisedAt(0n, true), true)
+})
+
+test('what the peer said of a moment before its end, come late, does not undo its end reading', () => {
+  const one = flowing()
+  one.run(20_000)
+  one.ledger.hold = true
+  one.give('buyer', { kind: 'stop' })
+  one.runUntil(() => both(one, 'receipted'), 60_000)
+  const { peerWh } = one.ends.buyer.deal
+  assert.ok(peerWh !== undefined && peerWh > 0n)
+  one.give('buyer', { kind: 'metered', side: 'peer', energy: wattHours(0n) })
+  assert.is(one.ends.buyer.deal.peerWh, peerWh)
 })
 
 test('meters that disagree beyond the agreed loss open the line', () => {

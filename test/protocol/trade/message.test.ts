@@ -1,6 +1,6 @@
 import { toHex } from '../../../protocol/bytes.ts'
 import { decode, encode } from '../../../protocol/cbor.ts'
-import { microsPerKwh, millivolts, wattHours } from '../../../protocol/quantity.ts'
+import { micros, microsPerKwh, millivolts, milliwattHours, wattHours } from '../../../protocol/quantity.ts'
 import { must } from '../../../protocol/result.ts'
 import { instant } from '../../../protocol/time.ts'
 import { type Body, decodeMessage, encodeMessage, type Message, topicOf } from '../../../protocol/trade/message.ts'
@@ -48,6 +48,91 @@ const bodies: readonly Body[] = [
   { kind: 'receipt-copy', hash: fill(32), begin: reading, end: reading },
   { kind: 'head', head: fill(215) },
   { kind: 'ack', epoch: 3, sequence: 12 },
+  {
+    kind: 'want',
+    id: fill(16),
+    start: instant(1_800_000_000_000),
+    end: instant(1_800_000_900_000),
+    energy: wattHours(500n),
+    least: wattHours(100n),
+    way: 'bidding',
+    to: 'N7',
+    sealBy: instant(1_799_999_000_000),
+    awardBy: instant(1_799_999_001_000),
+    receipts: 'sealed',
+  },
+  { kind: 'sealed-bid', id: fill(16), commitment: fill(32) },
+  { kind: 'reveal', id: fill(16), commitments: [fill(32), fill(32, 6)] },
+  {
+    kind: 'bid',
+    id: fill(16),
+    energy: wattHours(500n),
+    price: microsPerKwh(250_000n),
+    fee: microsPerKwh(20_000n),
+    source: 'wind',
+    line: 'N1',
+    meter: '21000001',
+    salt: fill(16),
+  },
+  {
+    kind: 'award',
+    id: fill(16),
+    as: 'buyer',
+    start: instant(1_800_000_000_000),
+    end: instant(1_800_000_900_000),
+    energy: wattHours(500n),
+    price: microsPerKwh(250_000n),
+    node: 'N7',
+    meter: '21000002',
+    agreement: fill(32),
+  },
+  {
+    kind: 'fee-wanted',
+    id: fill(16),
+    line: 'N1',
+    to: 'N7',
+    start: instant(1_800_000_000_000),
+    end: instant(1_800_000_900_000),
+    energy: wattHours(500n),
+  },
+  { kind: 'fee-offer', id: fill(16), price: microsPerKwh(20_000n), until: instant(1_799_999_001_000) },
+  { kind: 'reserved', hash: fill(32), tx: fill(32) },
+  { kind: 'order', order: fill(300) },
+  { kind: 'event', call: fill(250) },
+  { kind: 'usage', about: fill(32), meter: '21000002', readings: [reading, reading] },
+  { kind: 'forecast', group: 'sunny', slot: 2_000_000, nets: [-500n, 700n] },
+  { kind: 'shares', statement: fill(900) },
+  {
+    kind: 'certificate-wanted',
+    id: fill(16),
+    slot: instant(1_800_000_000_000),
+    side: 'offer',
+    meter: '21000001',
+    blinded: fill(256),
+  },
+  { kind: 'certificate', id: fill(16), signature: fill(256) },
+  { kind: 'coin-wanted', epoch: instant(1_799_884_800_000), denomination: micros(10_000n), withdrawal: fill(32) },
+  { kind: 'passed', what: 'order', bytes: fill(600), walking: true },
+  {
+    kind: 'park-enter',
+    id: fill(16),
+    start: instant(1_800_000_000_000),
+    end: instant(1_800_000_900_000),
+    side: 'charge',
+    least: wattHours(0n),
+    most: wattHours(20_000n),
+  },
+  { kind: 'park-call', id: fill(16), round: 3, energy: milliwattHours(2_345_678n) },
+  { kind: 'park-answer', id: fill(16), round: 3, price: microsPerKwh(310_000n) },
+  {
+    kind: 'park-match',
+    id: fill(16),
+    session: fill(32),
+    deal: fill(16, 6),
+    partner: fill(20),
+    energy: wattHours(2_345n),
+    price: microsPerKwh(310_000n),
+  },
 ]
 const message = (body: Body): Message => ({
   from: fill(20, 1),
@@ -65,7 +150,7 @@ const code = (payload: Uint8Array) => {
 
 test('every kind reads back as it was written', () => {
   for (const body of bodies) assert.equal(must(decodeMessage(encodeMessage(message(body)))), message(body))
-  assert.is(new Set(bodies.map(body => body.kind)).size, 15)
+  assert.is(new Set(bodies.map(body => body.kind)).size, 36)
 })
 
 test('the bytes are a map of seven with kind and fields as a pair', () => {
@@ -95,7 +180,7 @@ test('wrong kinds, shapes and keys are refused by name', () => {
     return code(encode(map))
   }
   assert.is(
-    tampered(map => map.set(7, [16, new Map()])),
+    tampered(map => map.set(7, [37, new Map()])),
     'record.shape',
   )
   assert.is(

@@ -60,11 +60,11 @@ test('a reading that says of itself that it is not to be settled on is refused, 
 
 test('the payment is for the least of contract, seller and buyer, and a range where something is not known', () => {
   // 500 Wh at 200,000 micro a kWh is 100,000.
-  const pay = (own?: bigint, peer?: bigint, disputed = false) =>
+  const pay = (own?: bigint, peer?: bigint, disputed = false, over: { readonly to?: string } = {}) =>
     expectedPayment(
-      TERMS,
-      own === undefined ? undefined : wattHours(own),
-      peer === undefined ? undefined : wattHours(peer),
+      { ...TERMS, ...over },
+      own === undefined ? undefined : { energy: wattHours(own), final: true },
+      peer === undefined ? undefined : { energy: wattHours(peer), final: true },
       disputed,
     )
   assert.equal(pay(400n, 390n), { least: 78_000n, most: 78_000n })
@@ -73,6 +73,20 @@ test('the payment is for the least of contract, seller and buyer, and a range wh
   assert.equal(pay(), { least: 0n, most: 100_000n })
   assert.equal(pay(400n, 390n, true), { least: 78_000n, most: 80_000n })
   assert.equal(pay(400n, undefined, true), { least: 0n, most: 100_000n })
+  // Over the grid other contracts of either meter may have had their part of the 390 Wh.
+  assert.equal(pay(400n, 390n, false, { to: 'N2' }), { least: 0n, most: 78_000n })
+})
+
+test('a count without its end reading can only rise: it bounds the payment from below, and not from above', () => {
+  const pay = (own: readonly [bigint, boolean], peer: readonly [bigint, boolean], disputed = false) => {
+    const [a, b] = [own, peer].map(([energy, final]) => ({ energy: wattHours(energy), final }))
+    return expectedPayment(TERMS, a, b, disputed)
+  }
+  assert.equal(pay([400n, true], [0n, false]), { least: 0n, most: 80_000n })
+  assert.equal(pay([400n, true], [100n, false]), { least: 20_000n, most: 80_000n })
+  assert.equal(pay([100n, false], [400n, true]), { least: 20_000n, most: 80_000n })
+  assert.equal(pay([100n, false], [90n, false]), { least: 18_000n, most: 100_000n })
+  assert.equal(pay([400n, true], [100n, false], true), { least: 20_000n, most: 100_000n })
 })
 
 test.run()

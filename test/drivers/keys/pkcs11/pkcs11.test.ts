@@ -249,7 +249,7 @@ on('a token that hangs is given up, asked nothing meanwhile, and used again once
   assert.is(codeOf(await given), 'keys.token-hangs')
   assert.is(codeOf(await signer.sign(message)), 'keys.token-hangs')
   assert.is(waits.length, 0, 'it was not asked')
-  for (let n = 0; n < 500 && codeOf(await signer.sign(message)) !== 'ok'; n++) await timers.sleep(10)
+  for (let n = 0; n < 1_500 && codeOf(await signer.sign(message)) !== 'ok'; n++) await timers.sleep(10)
   assert.is(codeOf(await signer.sign(message)), 'ok')
   await close()
 })

@@ -175,6 +175,7 @@ test.skipIf(
       }
     })
   },
+  90_000,
 )
 
 withSwtpm('an index of the non-volatile storage that holds nothing is named', async sw => {

@@ -104,31 +104,35 @@ withBus('the authorization value never crosses the bus: made, used for signature
   assert.ok(bus.traffic().includes(toHex(place.auth)))
 })
 
-withBus('every bit of an answer changed on its way is a fault, and the next signature works', async bus => {
-  must(await makeTpmKey(bus.tpm, place))
-  const signer = must(await openTpmSigner(bus.tpm, place))
-  let length = 0
-  bus.tamper((bytes, from, code) => {
-    if (from === 'tpm' && code === SIGN) length = bytes.length
-    return bytes
-  })
-  must(await signer.sign(hex('01')))
-  assert.ok(length > 140)
-  // Bytes 2 to 5 are the size: told longer, the answer is waited for until its deadline.
-  for (let at = 6; at < length; at++) {
-    let changed = 0
+withBus(
+  'every bit of an answer changed on its way is a fault, and the next signature works',
+  async bus => {
+    must(await makeTpmKey(bus.tpm, place))
+    const signer = must(await openTpmSigner(bus.tpm, place))
+    let length = 0
     bus.tamper((bytes, from, code) => {
-      // Once: a refusal is followed by a try with a new session.
-      if (from === 'tpm' && code === SIGN && changed++ === 0) bytes[at]! ^= 1 << (at % 8)
+      if (from === 'tpm' && code === SIGN) length = bytes.length
       return bytes
     })
-    const answer = await signer.sign(Uint8Array.of(at))
-    assert.is(changed > 0, true)
-    if (answer.ok) assert.ok(at < 10 && changed === 2, `byte ${at}`)
-    bus.tamper(undefined)
-    must(await signer.sign(Uint8Array.of(at)))
-  }
-})
+    must(await signer.sign(hex('01')))
+    assert.ok(length > 140)
+    // Bytes 2 to 5 are the size: told longer, the answer is waited for until its deadline.
+    for (let at = 6; at < length; at++) {
+      let changed = 0
+      bus.tamper((bytes, from, code) => {
+        // Once: a refusal is followed by a try with a new session.
+        if (from === 'tpm' && code === SIGN && changed++ === 0) bytes[at]! ^= 1 << (at % 8)
+        return bytes
+      })
+      const answer = await signer.sign(Uint8Array.of(at))
+      assert.is(changed > 0, true)
+      if (answer.ok) assert.ok(at < 10 && changed === 2, `byte ${at}`)
+      bus.tamper(undefined)
+      must(await signer.sign(Uint8Array.of(at)))
+    }
+  },
+  90_000,
+)
 
 /** The digest stands before scheme and ticket, which take ten bytes. */
 const otherDigest = (bytes: Uint8Array, from: 'agent' | 'tpm', code: number): Uint8Array => {

@@ -48,7 +48,7 @@ export async function startSwtpm({ tcp }: { readonly tcp?: number } = {}): Promi
     running.add(starting)
     starting.once('exit', () => running.delete(starting))
     // The pid file is written once it listens.
-    for (let n = 0; n < 500 && !existsSync(`${folder}/pid`); n++) await sleep(10)
+    for (let n = 0; n < 6_000 && !existsSync(`${folder}/pid`); n++) await sleep(10)
     rmSync(`${folder}/pid`)
   }
 

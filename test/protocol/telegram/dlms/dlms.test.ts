@@ -251,7 +251,7 @@ test('no noise takes more than its length in steps: flags, starts, headers that 
     const noise = (length: number) => concat(...Array<Uint8Array>(Math.ceil(length / unit.length)).fill(unit))
     drain(noise(8192), framing)
     const { ms, pulls } = drain(noise(65_536), framing)
-    assert.ok(ms < 2_000 && pulls <= 65_536, `${what}: ${ms.toFixed(0)} ms, ${pulls} pulls for 64 kB`)
+    assert.ok(ms < 20_000 && pulls <= 65_536, `${what}: ${ms.toFixed(0)} ms, ${pulls} pulls for 64 kB`)
     if (process.env['TIELINE_FIGURES']) process.stdout.write(`${what}: ${ms.toFixed(1)} ms, ${pulls} pulls for 64 kB\n`)
   }
 })

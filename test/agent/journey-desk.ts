@@ -1,0 +1,125 @@
+/** The desk of a newcomer: commands run as the README or the program before them has printed them, by programs as `npm run build` makes them. */
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { copyFileSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { fileURLToPath } from 'node:url'
+import { buildAll } from '../../hw/image/build.ts'
+import { assert } from '../harness.ts'
+
+export const ROOT = fileURLToPath(new URL('../../', import.meta.url))
+
+export interface Answered {
+  readonly code: number
+  readonly out: string
+  readonly err: string
+}
+
+export interface Started {
+  readonly child: ChildProcess
+  /** Resolves with all that it has said as soon as it says this; it ending before is an error. */
+  says(words: RegExp): Promise<string>
+}
+
+export interface Desk {
+  /** `state` is where answers of a wizard that is broken off go. */
+  run(command: string, state: string): Promise<Answered>
+  start(command: string): Started
+  /** Ends what was started, last first, and removes the programs. */
+  close(): Promise<void>
+}
+
+/** Builds the programs beside the packages that they need. */
+export async function openDesk(): Promise<Desk> {
+  const built = `${ROOT}dist/journey-${process.pid}`
+  const programs: Readonly<Record<string, string>> = {
+    tieline: `${built}/agent/main.js`,
+    'tieline-ledger': `${built}/agent/validator/main.js`,
+    'tieline-bench': `${built}/hw/bench/main.js`,
+  }
+  assert.is(await buildAll(built), 0, 'npm run build')
+  // The version is read from there, which in a checkout is the folder above `dist`.
+  copyFileSync(`${ROOT}package.json`, `${built}/package.json`)
+  const started: ChildProcess[] = []
+
+  /** Of words without blanks or in single quotes. */
+  function wordsOf(command: string): readonly [string, readonly string[]] {
+    const words = [...command.matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain!)
+    const [program = '', ...args] = words
+    const ours = programs[program]
+    return ours === undefined ? [program, args] : [process.execPath, [ours, ...args]]
+  }
+
+  return {
+    run: (command, state) =>
+      new Promise(resolve => {
+        const [program, args] = wordsOf(command)
+        execFile(program, args, { cwd: ROOT, env: { ...process.env, XDG_STATE_HOME: state } }, (error, out, err) =>
+          resolve({ code: typeof error?.code === 'number' ? error.code : error === null ? 0 : -1, out, err }),
+        )
+      }),
+    start(command) {
+      const [program, args] = wordsOf(command)
+      const child = spawn(program, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] })
+      started.push(child)
+      let said = ''
+      let ended = false
+      const waiting = new Set<() => void>()
+      const wake = () => {
+        for (const look of waiting) look()
+      }
+      for (const stream of [child.stdout, child.stderr])
+        stream.on('data', chunk => {
+          said += chunk
+          wake()
+        })
+      child.once('close', () => {
+        ended = true
+        wake()
+      })
+      return {
+        child,
+        says: words =>
+          new Promise((resolve, reject) => {
+            const look = () => {
+              const found = words.test(said)
+              if (!found && !ended) return
+              waiting.delete(look)
+              if (found) resolve(said)
+              else reject(new Error(`${command} ended:\n${said}`))
+            }
+            waiting.add(look)
+            look()
+          }),
+      }
+    },
+    async close() {
+      for (const child of started.reverse()) await end(child)
+      rmSync(built, { recursive: true, force: true })
+    },
+  }
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  const closed = new Promise(resolve => child.once('close', resolve))
+  child.kill('SIGTERM')
+  await closed
+}
+
+export const freePort = () =>
+  new Promise<number>(resolve => {
+    const probe = createServer().listen(0, '127.0.0.1', () => {
+      const address = probe.address()
+      probe.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0))
+    })
+  })
+
+/** The one line of an output that begins so. */
+export function lineOf(out: string, start: string): string {
+  const line = out
+    .split('\n')
+    .map(one => one.trim())
+    .find(one => one.startsWith(start))
+  assert.ok(line !== undefined, `${start} was not printed: ${out}`)
+  return line!
+}

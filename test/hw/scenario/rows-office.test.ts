@@ -1,0 +1,3 @@
+import { showRows } from './shown.ts'
+
+showRows('rows-office').run()
