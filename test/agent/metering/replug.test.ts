@@ -50,6 +50,12 @@ trade: {slot: 60s, energy: 1kWh}
 
 const openDescriptors = () => readdirSync('/proc/self/fd').length
 
+/**
+ * How often something was plugged in: each time under a name of its own, because the number of a pseudo-terminal that is gone is
+ * soon another program's, whose device nobody here must open.
+ */
+let plugs = 0
+
 /** A meter on an adapter that has one name for as long as it lasts, which the kernel gives anew at every plug. */
 async function plugged() {
   const page = PAGES.get('eastron-sdm630')!
@@ -57,12 +63,15 @@ async function plugged() {
   const units = new Map([[1, createUnit(bank)]])
   const timing = { turnaroundMs: 5, characterMs: 10_000 / 38_400, clock, timers, random: seededRandom(1) }
   const link = join(folder, 'usb-adapter-port0')
+  const kernelName = () => join(folder, `ttyUSB${plugs}`)
   let pty: Pty
   let stop: () => void
   const plug = (next: Pty) => {
     pty = next
+    plugs++
     stop = serveModbus(pty, units, { ...timing, framing: 'rtu' })
-    symlinkSync(pty.path, `${link}.new`)
+    symlinkSync(pty.path, kernelName())
+    symlinkSync(kernelName(), `${link}.new`)
     renameSync(`${link}.new`, link)
   }
   plug(must(await openPty()))
@@ -72,14 +81,15 @@ async function plugged() {
   })
   return {
     link,
-    path: () => pty.path,
+    path: kernelName,
     /** Out for so long, and in again under another name; says when. */
     async replug(outMs: number): Promise<number> {
-      // Made while the old one is there, so that it cannot have its name.
+      // Made while the old one is there, so that it cannot have its number.
       const next = must(await openPty())
       stop()
-      pty.unplug()
       unlinkSync(link)
+      unlinkSync(kernelName())
+      pty.unplug()
       await pty.close()
       await timers.sleep(outMs)
       plug(next)

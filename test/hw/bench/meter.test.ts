@@ -1,5 +1,16 @@
 /** `tieline-bench meter`, `record` and `play` as programs of their own, read by other programs' code. */
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -95,10 +106,13 @@ test('a meter on a serial device is read by modbus-serial, and tells how its lin
   assert.ok(volts.readFloatBE(0) > 220 && volts.readFloatBE(0) < 240, `${volts.readFloatBE(0)} V`)
   assert.is((await client.readHoldingRegisters(0xfc00, 2)).buffer.readUInt32BE(0), 501)
   await new Promise<void>(resolve => client.close(() => resolve()))
+  const held = openSync(path, constants.O_RDWR | constants.O_NOCTTY)
   assert.is(await meter.stop(), EXIT.ok)
   const { requests, answers, silences } = JSON.parse(meter.out[1]!)
   assert.equal([requests, answers, silences], [2, 2, 1])
-  assert.is(existsSync(path), false, 'the device is gone')
+  // Its number may be another program's by now.
+  assert.throws(() => writeSync(held, Uint8Array.of(1)), /EIO/, 'the device is gone')
+  closeSync(held)
 })
 
 test('on TCP it is read by modbus-serial; faults strike; an unplugged device says where it is again', async () => {
