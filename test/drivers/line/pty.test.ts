@@ -69,7 +69,7 @@ test('unplugged, the device is gone and writing and closing are harmless', async
   /** Another program may have the number soon: its device is a later one. */
   const made = () => statSync(pty.path, { bigint: true, throwIfNoEntry: false })?.ctimeNs
   const before = made()
-  assert.type(before, 'bigint')
+  assert.ok(before !== undefined)
   const fd = openSlave(pty)
   pty.unplug()
   await pty.close()
