@@ -66,11 +66,21 @@ mkdirSync(join(root, 'data'))
 const READINGS = { what: 'readings', config }
 const HELD = 16 * 1024
 
-/** Reads nothing until nothing more comes, then some, and so on: what the stream held at most, and everything that came. */
+/** Reads nothing until nothing more comes by itself, then some, and so on: what the stream held at most, and everything that came. */
 async function readSlowly(isHeeded: boolean) {
   const stream = new PassThrough({ writableHighWaterMark: HELD, readableHighWaterMark: HELD })
   let most = 0
   let text = ''
+  let waiting = false
+  const roomOf = roomIn(stream, new Promise(() => {}))
+  const room = () => {
+    const wait = roomOf()
+    waiting = wait !== undefined
+    void wait?.then(() => {
+      waiting = false
+    })
+    return wait
+  }
   const terminal: Terminal = {
     out: said => {
       stream.write(said)
@@ -79,7 +89,7 @@ async function readSlowly(isHeeded: boolean) {
     err: said => assert.unreachable(said),
     colour: false,
     env: {},
-    ...(isHeeded ? { room: roomIn(stream, new Promise(() => {})) } : {}),
+    ...(isHeeded ? { room } : {}),
   }
   let exit: number | undefined
   const running = exportSite(READINGS, terminal).then(code => {
@@ -87,9 +97,9 @@ async function readSlowly(isHeeded: boolean) {
     stream.end()
   })
   for (let pauses = 0; ; pauses++) {
-    // Until it has stopped writing, a while with nothing new, or is over.
-    for (let before = -1; exit === undefined && before !== stream.writableLength; await timers.sleep(5))
-      before = stream.writableLength
+    // Until the command waits for its reader, or is over.
+    do await timers.sleep(1)
+    while (exit === undefined && !waiting)
     const chunk = stream.read() as Buffer | null
     if (chunk !== null) text += chunk.toString()
     else if (exit !== undefined && stream.readableEnded) break
