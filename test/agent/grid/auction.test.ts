@@ -1,132 +1,19 @@
 /** The call auction among whole boards: one book, one clearing, and what becomes of a false one. */
-import type { GridConfig } from '../../../agent/config/site-config.ts'
-import { type CallAuction, createCallAuction } from '../../../agent/grid/auction.ts'
-import { createFeeDesk } from '../../../agent/grid/fees.ts'
-import type { LightAgent } from '../../../agent/light/run.ts'
-import { createSigner } from '../../../drivers/crypto/signer.ts'
 import { createVerifier } from '../../../drivers/crypto/verifier.ts'
-import type { Clock } from '../../../drivers/ports.ts'
-import { utf8 } from '../../../protocol/bytes.ts'
-import { sha256 } from '../../../protocol/crypto/hash.ts'
 import { assembleSignedOrder, encodeOrder, orderToSign, verifyOrder } from '../../../protocol/market/order.ts'
-import { type Fault, must } from '../../../protocol/result.ts'
-import { instant, type Mono } from '../../../protocol/time.ts'
-import type { Body, BodyOf } from '../../../protocol/trade/message.ts'
+import { must } from '../../../protocol/result.ts'
+import { instant } from '../../../protocol/time.ts'
+import type { BodyOf } from '../../../protocol/trade/message.ts'
 import { assert, suite } from '../../harness.ts'
+import { LEAD, openBoards, orderedBoards } from './auction-room.ts'
 import { price, WINDOW, wh } from './quote-room.ts'
 
-const LEAD = 60_000
 const verifier = createVerifier()
-
-interface Board {
-  readonly auction: CallAuction
-  readonly awarded: BodyOf<'award'>[]
-  readonly granted: { readonly peer: string; readonly award: BodyOf<'award'> }[]
-  readonly log: string[]
-  readonly evidence: { readonly fault: Fault; readonly bytes: readonly Uint8Array[] }[]
-}
-
-/** Boards with limits in coins: bids above zero, offers below. */
-function openBoards(limits: Readonly<Record<string, number>>) {
-  let ms = WINDOW.start - LEAD
-  const clock: Clock = {
-    now: () => instant(ms),
-    mono: () => (ms - 1_700_000_000_000) as Mono,
-    fine: () => (ms - 1_700_000_000_000) as Mono,
-    quality: () => 'synchronised',
-  }
-  const signers = new Map(Object.keys(limits).map(name => [name, createSigner(sha256(utf8(name)))]))
-  const boards = new Map<string, Board>()
-  const box: { readonly from: string; readonly to: string; readonly body: Body }[] = []
-  // One header a second; its hash says which.
-  const headOf = (time: number) => ({
-    height: BigInt(Math.floor(time / 1000)),
-    time: instant(time),
-    hash: sha256(utf8(String(time))),
-  })
-  const light = {
-    head: () => headOf(Math.floor(ms / 1000) * 1000),
-    headerAt: async (height: bigint) => {
-      const { hash, time } = headOf(Number(height) * 1000)
-      return { ok: true, value: { hash, header: { time: { seconds: BigInt(time / 1000), nanos: 0 } } } }
-    },
-  } as unknown as LightAgent
-  const declined: string[] = []
-  /** Boards that hear of no header before a time. */
-  const deaf = new Map<string, number>()
-
-  function open(name: string): void {
-    const coins = limits[name]!
-    const grid: GridConfig = {
-      ...{ meter: 'grid', node: `node-${name}`, source: 'solar', slotMs: 900_000, leadMs: LEAD, way: 'auction' },
-      ...{ premium: {}, strict: false, refuse: [], receiptWindowMs: 60_000, disputeWindowMs: 120_000 },
-      ...(coins > 0
-        ? { buy: { limit: price(coins), opening: price(0), least: wh(1) } }
-        : { sell: { reserve: price(-coins), opening: price(-coins) } }),
-    }
-    const peers = new Map(
-      [...signers].flatMap(([peer, { publicKey }]) => (peer === name ? [] : [[peer, publicKey] as const])),
-    )
-    const board: Board = {
-      evidence: [],
-      awarded: [],
-      granted: [],
-      log: [],
-      auction: createCallAuction({
-        ...{ grid, chainId: 'energy-1', signer: signers.get(name)!, peers, clock, verifier },
-        light: { ...light, head: () => (ms < (deaf.get(name) ?? 0) ? undefined : light.head()) },
-        saveEvidence: (fault, bytes) => void board.evidence.push({ fault, bytes }),
-        fees: createFeeDesk({ distributor: undefined, verifier, log: () => {}, clock, send: () => {} }),
-        log: (_level: string, _room: string, _text: string, fault?: Fault) => void board.log.push(fault?.code ?? ''),
-        send(to, body) {
-          if (body.kind === 'decline') declined.push(body.reason)
-          box.push({ from: name, to, body })
-        },
-        ownMeter: () => `meter-${name}`,
-        asked: () => price(-coins),
-        awarded: (_, award) => void board.awarded.push(award),
-        granted: (peer, award) => void board.granted.push({ peer, award }),
-      }),
-    }
-    boards.set(name, board)
-  }
-  for (const name of Object.keys(limits)) open(name)
-
-  const settle = async () => {
-    for (let n = 0; n < 40; n++) await Promise.resolve()
-    for (let letter = box.shift(); letter !== undefined; letter = box.shift()) {
-      const { from, to, body } = letter
-      if (body.kind === 'order') boards.get(to)!.auction.hear(from, body)
-      if (body.kind === 'award') boards.get(to)!.auction.hearAward(from, body)
-      await Promise.resolve()
-    }
-  }
-  return {
-    boards,
-    declined,
-    box,
-    deaf,
-    /** A board as after a restart: it knows nothing. */
-    open,
-    signers,
-    of: (name: string) => boards.get(name)!,
-    async run(seconds: number) {
-      for (let n = 0; n < seconds; n++) {
-        ms += 1000
-        for (const { auction } of boards.values()) auction.sweep()
-        for (let round = 0; round < 4; round++) await settle()
-      }
-    },
-    settle,
-  }
-}
 
 const test = suite('grid auction')
 
 async function trade(limits: Readonly<Record<string, number>>, wrong?: (room: ReturnType<typeof openBoards>) => void) {
-  const room = openBoards(limits)
-  for (const [name, coins] of Object.entries(limits))
-    room.of(name).auction.order(WINDOW, coins > 0 ? wh(100) : wh(0), coins > 0 ? wh(0) : wh(100))
+  const room = orderedBoards(limits)
   await room.run(8)
   wrong?.(room)
   await room.run(12)
