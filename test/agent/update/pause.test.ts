@@ -15,14 +15,12 @@ import { askJson } from '../../../drivers/http/client.ts'
 import { serveHttp } from '../../../drivers/http/server.ts'
 import { openTree } from '../../../drivers/store/tree.ts'
 import { awaited } from '../../../hw/sim/run-seed.ts'
-import { createSimPorts } from '../../../hw/sim/sim-ports.ts'
-import { BRISK } from '../../../hw/sim/site-config.ts'
-import { type Street, streetOf } from '../../../hw/sim/street.ts'
-import { createStreetLedger, openStreet } from '../../../hw/sim/street-run.ts'
+import type { createSimPorts } from '../../../hw/sim/sim-ports.ts'
 import { must, ok } from '../../../protocol/result.ts'
 import { assert, suite } from '../../harness.ts'
 import { createSessionSite, SESSION_CONFIG } from '../charging/session-site.ts'
 import { runTieline } from '../cli/cli-run.ts'
+import { openLineStreet } from '../line-street.ts'
 import { smallSite } from '../small-site.ts'
 import { exampleSnapshot } from '../snapshot-example.ts'
 import { KEYS, ours, updateOf, verifier } from './update-bench.ts'
@@ -87,25 +85,13 @@ async function updatable(agent: Agent, { clock, timers }: Time) {
   }
 }
 
-const SEED = 5
 const STEP_MS = 200
 /** Of a slot of a minute: twenty seconds of notice, the slot, its receipts, its payment. */
 const DEAL_MS = 8 * 60_000
 
-/** The first line of the street, over which one deal follows another without a pause. */
+/** One deal follows another over its line without a pause. */
 async function lineStreet() {
-  const { sites, lines } = streetOf(5)
-  const [line] = lines as [Street['lines'][number]]
-  const street = { sites: sites.filter(({ name }) => name === line.seller || name === line.buyer), lines: [line] }
-  const ports = createSimPorts({
-    ...{ seed: SEED, sites: street.sites, brokers: 2, realSigner: false, pace: BRISK, logOf: () => () => {} },
-  })
-  const producer = createStreetLedger(street, SEED, ports)
-  ports.serveLedger(producer)
-  await producer.produce()
-  producer.start()
-  const running = must(await openStreet(street, SEED, new Map(), producer, ports))
-  for (const { name } of street.sites) must(await awaited(ports.time, running.start(name)))
+  const { line, ports, running } = await openLineStreet()
   const flows = () => running.flows(line.id)
   const until = async (what: string, holds: () => boolean | Promise<boolean>, ms = DEAL_MS) => {
     for (let t = 0; t < ms; t += STEP_MS) {
