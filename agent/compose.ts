@@ -43,6 +43,7 @@ import { bothFollow, openSiteCharging } from './site-charging.ts'
 import { dealRecorder, openSiteHistory } from './site-history.ts'
 import { openSiteRecords } from './site-records.ts'
 import type { LedgerAccount } from './trading/account.ts'
+import { createPastDeals, type PastDeals } from './trading/past-deals.ts'
 import { createPost, type Post } from './trading/post.ts'
 import { createTrading } from './trading/run.ts'
 import type { Trading } from './trading/trading.ts'
@@ -75,6 +76,8 @@ export interface Agent {
   readonly health: Health
   /** Undefined where its index cannot be opened; everything else goes on. */
   readonly history: History | undefined
+  /** Those that its journal has and it carries no longer. */
+  readonly pastDeals: PastDeals
   readonly bootCount: number
   /** What writing the journal costs its card. */
   wear(): Wear
@@ -367,6 +370,7 @@ export async function startAgent(config: SiteConfig, realWorld: World, seams: Se
     parts: running,
     grid: running.grid,
     ...{ post, account, journal, health, history, bootCount },
+    pastDeals: createPastDeals(history, journal),
     wear: worn.wear,
     async stop() {
       for (const close of closers.reverse()) await close()

@@ -4,9 +4,7 @@ import { costFloor, microsPerKwh, type Price, type WattHours } from '../../proto
 import { big, bytes, type Codec, decodeAs, encodeAs, flag, integer, record, word } from '../../protocol/record.ts'
 import type { Instant } from '../../protocol/time.ts'
 import type { Party } from '../../protocol/trade/contract.ts'
-import { decodeDeal } from '../../protocol/trade/deal-codec.ts'
 import { type Deal, isOver, overGrid } from '../../protocol/trade/deal-state.ts'
-import { DEAL } from '../keeping.ts'
 
 const wh = big<WattHours>(0n, 2n ** 63n - 1n)
 const price = big<Price>(0n, 2n ** 63n - 1n)
@@ -56,13 +54,10 @@ export function billedDeal(deal: Deal): BilledDeal {
 export const billedFrom = (at: Instant): string => `deal.${at.toString(16).padStart(12, '0')}`
 
 /** For the index of the journal. */
-export function billedEntry(kind: string, bytes: Uint8Array): readonly [key: string, value: Uint8Array] | undefined {
-  if (kind !== DEAL) return undefined
-  const deal = decodeDeal(bytes)
-  if (!deal.ok) return undefined
-  const { hash, contract } = deal.value
-  return [`${billedFrom(contract.end)}.${toHex(hash)}`, encodeAs(billed, billedDeal(deal.value))]
-}
+export const billedEntry = (deal: Deal): readonly [key: string, value: Uint8Array] => [
+  `${billedFrom(deal.contract.end)}.${toHex(deal.hash)}`,
+  encodeAs(billed, billedDeal(deal)),
+]
 
 export function readBilled(bytes: Uint8Array): BilledDeal | undefined {
   const read = decodeAs(billed, bytes, 'billed-deal', 512)

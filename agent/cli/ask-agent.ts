@@ -87,8 +87,9 @@ export async function askSite<T extends { readonly site: string }>(
 export async function askPlain(
   { data, page: { host, port } }: Pick<SiteConfig, 'data' | 'page'>,
   path: string,
+  withinMs?: number,
 ): Promise<Result<{ readonly status: number; readonly value: unknown }>> {
-  return askJson(urlOf(host, port, path), undefined, await readOwnToken(data))
+  return askJson(urlOf(host, port, path), undefined, await readOwnToken(data), withinMs)
 }
 
 /** An agent that listens everywhere is asked by the loopback address: commands are taken from this machine only. */

@@ -170,7 +170,11 @@ async function openPage(
       config.site,
       config.directLines.map(({ id }) => id),
     ),
-    site: { ...siteRoutes(agent, clock), ...updates.routes, ...configRoutes(resolve(file), auth.value !== undefined) },
+    site: {
+      ...siteRoutes(agent, clock, timers),
+      ...updates.routes,
+      ...configRoutes(resolve(file), auth.value !== undefined),
+    },
     history: historyRoute(agent.history, new Set(Object.keys(config.meters))),
     metrics: metricsRoute(agent, counts),
     bill: billRoute(agent.parts.bills, clock.now),

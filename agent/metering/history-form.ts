@@ -6,12 +6,13 @@
  *     c.<name>.<meter>             {1: last sequence, 2: pending span}               a meter's chain
  *     q.<name>.<quarter>.<meter>   {1: span, 2: first frame, 3: last frame}          a quarter of an hour
  *     s.<contract>                 [{1: name, 2: meter, 3: sequence, 4: time, ...}]  a deal's begin and end readings
- *     x                            nothing                                           records of others are in it, too
+ *     x                            form                                              records of others are in it, too
  *     x.<key>                      theirs                                            the newest under that key
  *
  * A quarter is written as its number since 1970, in eight hexadecimal digits.
  */
 import type { KeyRange } from '../../drivers/ports.ts'
+import type { Place } from '../../drivers/store/journal-recovery.ts'
 import { fromHex, fromUtf8, toHex, utf8 } from '../../protocol/bytes.ts'
 import { parseSign1 } from '../../protocol/crypto/cose.ts'
 import type { Period } from '../../protocol/reading/calendar.ts'
@@ -120,9 +121,18 @@ export function quarterNamed(key: string): { readonly quarter: Instant; readonly
 
 /** There once every record that is behind the cursor was looked through for what others want back. */
 export const OTHERS_KEY = 'x'
+/** Which entries others make of records: with another number the journal is looked through for them once more. */
+export const OTHERS_FORM = Uint8Array.of(2)
 export const otherKey = (key: string): string => `x.${key}`
 
 export const sessionKey = (contract: Uint8Array): string => `s.${toHex(contract)}`
+
+/** What is kept of a record that stands at a place; a journal's reader sees to it that the newest of a key counts. */
+export type EntriesOf = (
+  kind: string,
+  bytes: Uint8Array,
+  place: Place,
+) => readonly (readonly [key: string, value: Uint8Array])[]
 
 // --- What is asked of it
 

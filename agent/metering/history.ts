@@ -8,6 +8,7 @@
  */
 import type { Cancel, Index, Log, Timers } from '../../drivers/ports.ts'
 import type { Journal } from '../../drivers/store/journal.ts'
+import type { Place } from '../../drivers/store/journal-recovery.ts'
 import { equalBytes } from '../../protocol/bytes.ts'
 import { boundariesOf, type OffsetAt } from '../../protocol/reading/calendar.ts'
 import type { Reading } from '../../protocol/reading/reading.ts'
@@ -24,6 +25,7 @@ import {
   cursorOf,
   type Energy,
   type EnergyAsked,
+  type EntriesOf,
   encodeChain,
   encodeCursor,
   encodeQuarter,
@@ -32,6 +34,7 @@ import {
   joinQuarters,
   joinSessions,
   meterOf,
+  OTHERS_FORM,
   OTHERS_KEY,
   otherKey,
   type QuarterRecord,
@@ -58,8 +61,8 @@ export interface HistoryOptions {
   readonly health: (what: string, fault: Fault | undefined) => void
   /** The site's time zone, for its days and months. */
   readonly offsetAt: OffsetAt
-  /** What is kept of a record that is no reading, and under which key: the newest of a key counts. */
-  readonly entryOf?: (kind: string, bytes: Uint8Array) => readonly [key: string, value: Uint8Array] | undefined
+  /** What is kept of a record that is no reading, and under which keys: the newest of a key counts. */
+  readonly entriesOf?: EntriesOf
   readonly writeEveryMs?: number
 }
 
@@ -70,10 +73,10 @@ export interface History {
   frames(meter: string, from: Instant, to: Instant): Promise<Result<Frames | undefined>>
   /** The begin and end readings of a deal. */
   session(contract: Uint8Array): Promise<Result<readonly SessionReading[]>>
-  /** What `entryOf` made of records, by key, those of keys from one to before another. */
-  entries(from: string, to: string): Promise<Result<readonly Uint8Array[]>>
+  /** What `entriesOf` made of records, by key, those of keys from one to before another; or so many of the last, backwards. */
+  entries(from: string, to: string, last?: number): Promise<Result<readonly Uint8Array[]>>
   /** Hears each other record once it is durable. */
-  onRecord(kind: string, bytes: Uint8Array): void
+  onRecord(kind: string, bytes: Uint8Array, place: Place): void
   /** Hears each signed reading once it is durable, in the order of its chain. */
   onSigned(name: string, signed: SignedReading): void
   /** Writes what is not written yet. */
@@ -92,18 +95,17 @@ const LOOK_BACK = 16
 
 /** Opens the index and brings it to the journal's end: to be called before anything is signed. */
 export async function openHistory(options: HistoryOptions): Promise<Result<History>> {
-  const { index, journal, timers, log, health, offsetAt, entryOf, writeEveryMs = WRITE_EVERY_MS } = options
+  const { index, journal, timers, log, health, offsetAt, entriesOf, writeEveryMs = WRITE_EVERY_MS } = options
   let chains = new Map<string, ChainRecord>()
   let cursor: Cursor | undefined
   let unwritten = nothing()
   /** Others' records behind the cursor are in the index, or nobody wants them. */
-  let withOthers = entryOf === undefined
+  let withOthers = entriesOf === undefined
   /** Readings that came while the index is built anew; undefined while it is not. */
   let held: (() => void)[] | undefined
   /** Reading and writing the index, one after the other. */
   let turn: Promise<unknown> = Promise.resolve()
   let signedContext: { readonly envelope: Uint8Array; readonly meterId: string } | undefined
-
   function inTurn<T>(run: () => Promise<T>): Promise<T> {
     const mine = turn.then(run)
     turn = mine.catch(() => {})
@@ -151,9 +153,8 @@ export async function openHistory(options: HistoryOptions): Promise<Result<Histo
     else held.push(run)
   }
 
-  function note(kind: string, bytes: Uint8Array): void {
-    const entry = entryOf?.(kind, bytes)
-    if (entry !== undefined) unwritten.others.set(otherKey(entry[0]), entry[1])
+  function note(kind: string, bytes: Uint8Array, place: Place): void {
+    for (const [key, value] of entriesOf?.(kind, bytes, place) ?? []) unwritten.others.set(otherKey(key), value)
   }
 
   /** Every record behind the cursor; a fault where the journal cannot be read, or is not the one the index is of. */
@@ -162,14 +163,14 @@ export async function openHistory(options: HistoryOptions): Promise<Result<Histo
     let last = behind
     let strange: Fault | undefined
     const visited = await journal.visit(
-      ({ kind, bytes }, { frame, frameHash, carried }) => {
+      ({ kind, bytes }, { frame, frameHash, carried, segment, at }) => {
         const sequence = Number(frame)
         if (sequence === behind?.frame && !equalBytes(frameHash, behind.hash)) {
           strange ??= { code: 'history.forked', frame: sequence }
         }
         const known = sequence <= (behind?.frame ?? 0)
         if (strange !== undefined || (known && withOthers)) return
-        note(kind, bytes)
+        note(kind, bytes, { segment, at })
         if (known) return
         last = { journal: journal.id, frame: sequence, hash: frameHash }
         if (carried || (kind !== 'reading' && kind !== 'gap')) return
@@ -212,7 +213,7 @@ export async function openHistory(options: HistoryOptions): Promise<Result<Histo
     }
     const moved = next !== undefined && next.frame > (cursor?.frame ?? 0) ? next : undefined
     if (moved !== undefined) entries.push([CURSOR_KEY, encodeCursor(moved)])
-    if (!withOthers) entries.push([OTHERS_KEY, new Uint8Array()])
+    if (!withOthers) entries.push([OTHERS_KEY, OTHERS_FORM])
     if (entries.length === 0) return done
     const written = await index.write(entries)
     if (!written.ok) return putBack(written)
@@ -233,7 +234,7 @@ export async function openHistory(options: HistoryOptions): Promise<Result<Histo
     chains = new Map()
     unwritten = nothing()
     cursor = undefined
-    withOthers = entryOf === undefined
+    withOthers = entriesOf === undefined
     const found = await stand(CURSOR_KEY, cursorOf)
     if (!found.ok) return found
     const kept = await index.range(CHAINS)
@@ -244,7 +245,7 @@ export async function openHistory(options: HistoryOptions): Promise<Result<Histo
     if (!equalBytes(cursor.journal, journal.id)) return fail({ code: 'history.foreign' })
     const others = await index.get(OTHERS_KEY)
     if (!others.ok) return others
-    withOthers ||= others.value !== undefined
+    withOthers ||= others.value !== undefined && equalBytes(others.value, OTHERS_FORM)
     const head = Number(journal.head().sequence)
     if (head < cursor.frame) return fail({ code: 'history.ahead', indexed: cursor.frame, journal: head })
     for (const [key, bytes] of kept.value) {
@@ -369,19 +370,20 @@ export async function openHistory(options: HistoryOptions): Promise<Result<Histo
         return stored.ok ? ok(joinSessions(stored.value, unwritten.sessions.get(key))) : stored
       }),
 
-    entries: (from, to) =>
+    entries: (from, to, last) =>
       answer(async () => {
         const range = { from: otherKey(from), to: otherKey(to) }
-        const stored = await index.range(range)
+        const stored = await index.range({ ...range, ...(last === undefined ? {} : { reverse: true, limit: last }) })
         if (!stored.ok) return stored
         const found = new Map(stored.value)
         for (const [key, value] of unwritten.others) if (key >= range.from && key < range.to) found.set(key, value)
-        return ok([...found].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, value]) => value))
+        const sorted = [...found].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, value]) => value)
+        return ok(last === undefined ? sorted : sorted.slice(-last).reverse())
       }),
 
-    onRecord(kind, bytes) {
-      if (held === undefined) note(kind, bytes)
-      else held.push(() => note(kind, bytes))
+    onRecord(kind, bytes, place) {
+      if (held === undefined) note(kind, bytes, place)
+      else held.push(() => note(kind, bytes, place))
     },
     onSigned,
 

@@ -1,5 +1,7 @@
 /** Gathers what one deal rests on, as far as this agent has it; what it does not have is named with the reason. */
-import { decodeDealRecord } from '../../protocol/ledger/deal-record.ts'
+import type { Timers } from '../../drivers/ports.ts'
+import { utf8 } from '../../protocol/bytes.ts'
+import { dealKey, decodeDealRecord } from '../../protocol/ledger/deal-record.ts'
 import type { Party } from '../../protocol/trade/contract.ts'
 import {
   type DealRecords,
@@ -12,16 +14,35 @@ import {
   type SideRecords,
 } from '../../protocol/trade/deal-records.ts'
 import type { Deal } from '../../protocol/trade/deal-state.ts'
-import type { LightAgent } from '../light/run.ts'
+import type { LightAgent, Proven } from '../light/run.ts'
 import type { DealRunner } from './deal-runner.ts'
+
+/** A deal that is carried, or one as the journal has it. */
+export type Gatherable = Pick<DealRunner, 'deal' | 'proven' | 'peerReceipt' | 'wasRestored'>
+
+export interface GatherFrom {
+  readonly light: Pick<LightAgent, 'pathTo' | 'prove'>
+  readonly timers: Timers
+}
+
+/** What nobody has proven yet is asked for so long, as whoever waits is a person at a page, or a command. */
+const PROVE_WITHIN_MS = 3_000
 
 type Gathered<T> = { readonly there: T } | { readonly why: Missing['why'] }
 
-export async function gatherRecords(runner: DealRunner, light: Pick<LightAgent, 'pathTo'>): Promise<DealRecords> {
+/** A deal that was over before the start: what it knew that is in no journal is asked for anew, or named. */
+export const asKept = (deal: Deal): Gatherable => ({
+  deal: () => deal,
+  proven: () => undefined,
+  peerReceipt: () => undefined,
+  wasRestored: () => true,
+})
+
+export async function gatherRecords(runner: Gatherable, from: GatherFrom): Promise<DealRecords> {
   const deal = runner.deal()
   const { role } = deal
   const peer: Party = role === 'seller' ? 'buyer' : 'seller'
-  const ledger = await ledgerOf(runner, light)
+  const ledger = await ledgerOf(runner, from)
   const pieces: Readonly<Record<Piece, Gathered<unknown>>> = {
     [`${role}.signature`]: halfOf(deal.ownHalf),
     [`${peer}.signature`]: halfOf(deal.peerHalf),
@@ -59,16 +80,31 @@ function ownReceipt({ begin, end }: Deal): Gathered<Receipt> {
 }
 
 /** One that the ledger did not take would only say that the other side handed two different ones out. */
-function peerReceipt(runner: DealRunner, peer: Party, ledger: Gathered<LedgerRecords>): Gathered<Receipt> {
+function peerReceipt(runner: Gatherable, peer: Party, ledger: Gathered<LedgerRecords>): Gathered<Receipt> {
   const receipt = runner.peerReceipt()
   if (receipt === undefined) return { why: runner.wasRestored() ? 'not-kept' : 'not-handed' }
   const record = 'there' in ledger ? decodeDealRecord(ledger.there.record) : undefined
   return record?.ok === true && !isReceiptOf(record.value, peer, receipt) ? { why: 'not-counted' } : { there: receipt }
 }
 
-async function ledgerOf(runner: DealRunner, light: Pick<LightAgent, 'pathTo'>): Promise<Gathered<LedgerRecords>> {
-  const proven = runner.proven()
+/** The ledger keeps closed deals, too: what was proven in an earlier life is proven once more. */
+async function ledgerOf(runner: Gatherable, from: GatherFrom): Promise<Gathered<LedgerRecords>> {
+  const proven = runner.proven() ?? (await proveNow(dealKey(runner.deal().hash), from))
+  return shown(proven, from)
+}
+
+async function shown(proven: Proven | undefined, { light }: GatherFrom): Promise<Gathered<LedgerRecords>> {
   if (proven?.value === undefined) return { why: 'not-proven' }
   const { value: record, proof, block } = proven
   return { there: { path: await light.pathTo(block), record, proof } }
+}
+
+function proveNow(key: string, { light, timers }: GatherFrom): Promise<Proven | undefined> {
+  return new Promise((resolve, reject) => {
+    const cancel = timers.after(PROVE_WITHIN_MS, () => resolve(undefined))
+    light
+      .prove(utf8(key))
+      .finally(cancel)
+      .then(proven => resolve(proven.ok ? proven.value : undefined), reject)
+  })
 }

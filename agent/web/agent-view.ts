@@ -11,7 +11,7 @@ import type { Agent } from '../compose.ts'
 import type { DirectLineConfig, SiteConfig } from '../config/site-config.ts'
 import { decimalOf, registerName } from '../publish/registers.ts'
 import { sentenceOf } from '../relays/sentences.ts'
-import { isFault } from '../trading/deal-runner.ts'
+import { type DealRunner, isFault } from '../trading/deal-runner.ts'
 import type { CurveRing } from './curve-ring.ts'
 import type {
   ChargerView,
@@ -244,17 +244,14 @@ function viewEnd(agent: Agent, line: DirectLineConfig): LineEnd {
   }
 }
 
-export function viewDeal(
-  site: string,
-  peer: string,
-  runner: ReturnType<Agent['trading']['deals']>[number]['runner'],
-): DealView {
+export function viewDeal(site: string, peer: string, runner: Pick<DealRunner, 'deal' | 'proof' | 'history'>): DealView {
   const deal = runner.deal()
   const proof = runner.proof()
   const sells = deal.role === 'seller'
-  // What both line meters agree on is what will be paid for.
+  // What both line meters agree on is what will be paid for, until the ledger has said what was.
   const metered = [deal.ownWh, deal.peerWh].filter(wh => wh !== undefined)
-  const delivered = metered.length === 0 ? undefined : metered.reduce((least, wh) => (wh < least ? wh : least))
+  const agreed = metered.length === 0 ? undefined : metered.reduce((least, wh) => (wh < least ? wh : least))
+  const delivered = deal.settlement?.delivered ?? agreed
   return {
     id: toHex(deal.hash),
     line: deal.contract.line,

@@ -39,6 +39,12 @@ export interface HistoryBucket {
 export interface DealsSaid {
   readonly site: string
   readonly deals: readonly DealSaid[]
+  /** Of these the journal keeps no record any longer. */
+  readonly dropped: readonly { readonly id: string; readonly start: number; readonly end: number }[]
+  /** There are older ones than were asked for. */
+  readonly more: boolean
+  /** Why those of before the start cannot be told. */
+  readonly unread?: Fault
 }
 
 /** What the site's own meter stood at, as it signed it. */

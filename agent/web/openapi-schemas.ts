@@ -271,7 +271,10 @@ export const SCHEMAS = {
     { site: text, version: text, boot: whole, since: time, time, meters: list(meter), health: list(health) },
     { wear },
   ),
-  Deals: object({ site: text, deals: list(ownDeal) }),
+  Deals: object(
+    { site: text, deals: list(ownDeal), dropped: list(object({ id: hex, start: time, end: time })), more: flag },
+    { unread: withCode({}) },
+  ),
   DealRecords: dealRecords,
   Wallet: object(
     { site: text, chain: text, account: hex, lockedMicro: digits },

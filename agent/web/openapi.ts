@@ -69,14 +69,24 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
     answers: { 200: json('Status') },
   },
   'GET /api/deals': {
-    summary: "The site's deals, the newest first. Energies and money are whole numbers as text.",
-    answers: { 200: json('Deals') },
+    summary:
+      "The site's deals, the newest first, those of the journal behind those at work; `since` and `before` are of their windows' begin. Energies and money are whole numbers as text.",
+    query: {
+      since: moment,
+      before: moment,
+      limit: { type: 'integer' },
+      id: { type: 'string', pattern: '^[0-9a-f]*$' },
+    },
+    answers: { 200: json('Deals'), 400: json('Fault') },
   },
   'GET /api/deals/records': {
     summary:
       'What one deal rests on, as a file that `tieline verify` checks: contract, signatures, receipts, ledger record and proof.',
     query: { id: { type: 'string', pattern: '^[0-9a-f]{64}$', must: true } },
-    answers: { 200: json('DealRecords'), 400: json('Fault'), 404: json('Fault') },
+    answers: {
+      ...{ 200: json('DealRecords'), 400: json('Fault'), 404: json('Fault') },
+      ...{ 410: json('Fault'), 503: json('Fault') },
+    },
   },
   'GET /api/wallet': {
     summary: "The site's account on its ledger as it was last proven, and what is locked for its deals.",

@@ -1,6 +1,6 @@
 /** What the API answers of a running site beside its snapshot: one handler for each, by method and path. */
 import type { Handler } from '../../drivers/http/server.ts'
-import type { Clock } from '../../drivers/ports.ts'
+import type { Clock, Timers } from '../../drivers/ports.ts'
 import { readVersion } from '../../drivers/version.ts'
 import type { Agent } from '../compose.ts'
 import { CURVE_STEP_MS, viewAgent } from './agent-view.ts'
@@ -23,7 +23,7 @@ export interface StatusSaid extends Pick<SiteView, 'meters' | 'health' | 'wear'>
 }
 
 /** To be made when the agent starts: alarms are heard from then on. */
-export function siteRoutes(agent: Agent, clock: Clock): Readonly<Record<string, Handler>> {
+export function siteRoutes(agent: Agent, clock: Clock, timers: Timers): Readonly<Record<string, Handler>> {
   const since = clock.now()
   const version = readVersion()
   const ring = createCurveRing(1, CURVE_STEP_MS)
@@ -35,7 +35,7 @@ export function siteRoutes(agent: Agent, clock: Clock): Readonly<Record<string, 
   return {
     'GET /api/status': () => ({ kind: 'json', status: 200, value: status() }),
     'GET /api/deals': dealsRoute(agent),
-    'GET /api/deals/records': dealRecordsRoute(agent),
+    'GET /api/deals/records': dealRecordsRoute(agent, timers),
     'GET /api/wallet': walletRoute(agent),
     'GET /api/light': lightRoute(createLightView(agent, clock)),
   }

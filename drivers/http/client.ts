@@ -18,7 +18,12 @@ interface JsonAnswer {
 }
 
 /** Asks with GET, or with POST where there is a `body`; `token` is shown where one is asked for (RFC 6750). */
-export function askJson(url: string, body?: object, token?: string): Promise<Result<JsonAnswer, AskFault>> {
+export function askJson(
+  url: string,
+  body?: object,
+  token?: string,
+  withinMs = TIMEOUT_MS,
+): Promise<Result<JsonAnswer, AskFault>> {
   return new Promise(resolve => {
     const chunks: Uint8Array[] = []
     let bytes = 0
@@ -56,7 +61,7 @@ export function askJson(url: string, body?: object, token?: string): Promise<Res
         })
       },
     )
-    const deadline = setTimeout(() => silent(`nothing within ${TIMEOUT_MS} ms`), TIMEOUT_MS)
+    const deadline = setTimeout(() => silent(`nothing within ${withinMs} ms`), withinMs)
     call.on('error', (error: NodeJS.ErrnoException) => silent(error.code ?? error.message))
     call.end(body === undefined ? undefined : JSON.stringify(body))
   })

@@ -56,6 +56,12 @@ export interface Segment {
   readonly seal: Head | undefined
 }
 
+/** Where a frame stands: its segment, and the byte at which it begins there. */
+export interface Place {
+  readonly segment: number
+  readonly at: number
+}
+
 /** What a power cut left half written. Nothing in it was ever acknowledged. */
 export interface Cut {
   readonly segment: number

@@ -4,12 +4,15 @@
  * stood before the second.
  */
 import { done, fail, ok, type Result } from '../../protocol/result.ts'
-import { type JournalRecord, type ReadFrame, readRecords } from './journal-block.ts'
+import { BLOCK, type JournalRecord, type ReadFrame, readFrame, readRecords } from './journal-block.ts'
 import { CHECKPOINT, ORIGIN, type Origin, readCheckpoint, readNote, readOrigin, unwrap } from './journal-own.ts'
 import {
+  corrupt,
   type Layout,
+  type Place,
   type ReadableDisk,
   type Recovered,
+  readSegment,
   type Segment,
   type SegmentFault,
   segmentMissing,
@@ -164,14 +167,13 @@ function beginning(records: readonly JournalRecord[]): 'whole' | 'unfinished' | 
     : 'none'
 }
 
-/** Where a record stands. */
-export interface At {
+/** Where a record stands: `at` is the byte at which its frame begins. */
+export interface At extends Place {
   /** The frame's sequence and hash, as heads name them. */
   readonly frame: bigint
   readonly frameHash: Uint8Array
   /** Records before it, from the journal's beginning on. */
   readonly index: number
-  readonly segment: number
   /** Stands for one further back, which may have been dropped. */
   readonly carried: boolean
 }
@@ -196,16 +198,16 @@ export async function visitRecords(
       carriedDue = false
       continue
     }
-    const found: { readonly record: JournalRecord; readonly frame: ReadFrame }[] = []
-    const visited = await visitSegment(disk, LAYOUT, segment, frame => {
-      for (const record of recordsIn(frame)) found.push({ record, frame })
+    const found: { readonly record: JournalRecord; readonly frame: ReadFrame; readonly at: number }[] = []
+    const visited = await visitSegment(disk, LAYOUT, segment, (frame, at) => {
+      for (const record of recordsIn(frame)) found.push({ record, frame, at })
     })
     if (!visited.ok) return visited
     const first = Number(segment.next) - 1
     const records = found.map(({ record }) => record)
     const begins = carriedDue ? carriedFrom(records) : found.length
     if (beginning(records) !== 'unfinished') carriedDue = false
-    for (const [i, { record: written, frame }] of found.entries()) {
+    for (const [i, { record: written, frame, at }] of found.entries()) {
       const { record, carried } = unwrap(written)
       if (frame.sequence < from || (carried && i < begins)) continue
       const { sequence, hash } = frame
@@ -214,6 +216,7 @@ export async function visitRecords(
         frameHash: hash,
         index: first + i,
         segment: segment.number,
+        at,
         carried,
       })
       // Most say nothing, and are not made to wait for it.
@@ -222,6 +225,30 @@ export async function visitRecords(
     }
   }
   return done
+}
+
+/**
+ * The records of one frame, as they were before they were carried; undefined where its segment was dropped. It is verified by
+ * its own checksum alone: of the frames around it nothing is read.
+ */
+export async function recordsAt(
+  disk: ReadableDisk,
+  segments: readonly Segment[],
+  { segment, at }: Place,
+): Promise<Result<readonly JournalRecord[] | undefined, SegmentFault<'journal'>>> {
+  const [oldest] = segments
+  if (oldest === undefined || segment < oldest.number) return ok(undefined)
+  let bytes = await readSegment(disk, LAYOUT, segment, at, BLOCK)
+  if (!bytes.ok) return bytes
+  let read = readFrame(bytes.value)
+  if (read.kind === 'need' && bytes.value.length === BLOCK) {
+    bytes = await readSegment(disk, LAYOUT, segment, at, BLOCK + read.bytes)
+    if (!bytes.ok) return bytes
+    read = readFrame(bytes.value)
+  }
+  return read.kind === 'frame'
+    ? ok(recordsIn(read.value).map(record => unwrap(record).record))
+    : corrupt(LAYOUT, segment, at, read.kind === 'junk' ? read.fault.reason : 'a frame beyond the end')
 }
 
 const recordsIn = (frame: ReadFrame): readonly JournalRecord[] =>

@@ -15,6 +15,7 @@ import {
   type Head,
   type Layout,
   listSegments,
+  type Place,
   type Recovered,
   type Segment,
   type SegmentFault,
@@ -57,12 +58,6 @@ export interface WriterStats {
   readonly segments: number
   /** Segments given up after a failed write or sync. */
   readonly poisoned: number
-}
-
-/** Where a frame stands. */
-export interface Place {
-  readonly segment: number
-  readonly at: number
 }
 
 export interface SegmentWriter<R extends string> {

@@ -29,9 +29,17 @@ import {
   originRecord,
 } from './journal-own.ts'
 import type { JournalHead } from './journal-reader.ts'
-import { type Cut, recoverJournal, type Segment } from './journal-recovery.ts'
+import { type Cut, type Place, recoverJournal, type Segment } from './journal-recovery.ts'
 import { lastToDrop, type Retention } from './journal-retention.ts'
-import { type JournalFault, type Keeping, LAYOUT, restoreState, type Visitor, visitRecords } from './journal-state.ts'
+import {
+  type JournalFault,
+  type Keeping,
+  LAYOUT,
+  recordsAt,
+  restoreState,
+  type Visitor,
+  visitRecords,
+} from './journal-state.ts'
 import { openWriter, type Prologue, type WriterStats } from './journal-writer.ts'
 
 export interface JournalOptions {
@@ -64,21 +72,28 @@ export interface Outage {
   readonly to: Instant
 }
 
+/** Where a record was put: `index` counts records from 0. */
+export interface Appended extends Place {
+  readonly index: number
+}
+
 export interface Journal {
   /** 16 bytes that tell this journal from every other. */
   readonly id: Uint8Array
-  /** Resolves once the record is on the disk; `index` counts records from 0. Throws on a kind that is no short name. */
+  /** Resolves once the record is on the disk. Throws on a kind that is no short name. */
   append(
     kind: string,
     bytes: Uint8Array,
     options?: { readonly urgent?: boolean },
-  ): Promise<Result<{ readonly index: number }, JournalFault>>
+  ): Promise<Result<Appended, JournalFault>>
   /** Commits what is queued now, for whoever has to wait for a record of its own that is queued. */
   flush(): void
   /** What is in force by `keeping`, the one that changed last at the end: all that a restart needs. */
   kept(): readonly JournalRecord[]
   /** Every acknowledged record that is kept, in order, from the frame `from` on. */
   visit(visitor: Visitor, from?: bigint): Promise<Result<void, JournalFault>>
+  /** The records that were committed together at a place; undefined where they were dropped. */
+  recordsAt(place: Place): Promise<Result<readonly JournalRecord[] | undefined, JournalFault>>
   head(): JournalHead
   /** What opening found half written and left out; each is also a record of kind `journal.cut`. */
   readonly cuts: readonly Cut[]
@@ -105,7 +120,7 @@ const CHECKPOINT_SHARE = 1 / 4
 interface Waiting {
   readonly record: JournalRecord
   readonly since: Instant
-  readonly answer: (result: Result<{ readonly index: number }, JournalFault>) => void
+  readonly answer: (result: Result<Appended, JournalFault>) => void
 }
 
 /** Keeps every other process from writing a journal there, until what it answers is called; `disk.held` where one does. */
@@ -248,7 +263,7 @@ async function openHeld(options: JournalOptions, release: () => Promise<void>): 
       } else refusedSince ??= batch[0]!.since
       for (const [i, { record, answer }] of batch.entries()) {
         queuedBytes -= recordBytes(record)
-        answer(result.ok ? ok({ index: first + i }) : result)
+        answer(result.ok ? ok({ index: first + i, ...result.value }) : result)
       }
       if (!result.ok) continue
       if (refusedSince !== undefined) tellOutage({ from: refusedSince, to: clock.now() })
@@ -273,6 +288,16 @@ async function openHeld(options: JournalOptions, release: () => Promise<void>): 
     if (last === undefined) return
     dropping = drop({ kind: 'dropped', segment: last.number, ...last.seal! })
     await dropping
+  }
+
+  async function reading<T>(read: () => Promise<T>): Promise<T> {
+    visiting++
+    try {
+      await dropping
+      return await read()
+    } finally {
+      visiting--
+    }
   }
 
   async function drop(note: Note): Promise<void> {
@@ -314,15 +339,8 @@ async function openHeld(options: JournalOptions, release: () => Promise<void>): 
 
     flush: commitSoon,
     kept: state.records,
-    visit: async (visitor, from) => {
-      visiting++
-      try {
-        await dropping
-        return await visitRecords(disk, writer.segments(), visitor, from)
-      } finally {
-        visiting--
-      }
-    },
+    visit: (visitor, from) => reading(() => visitRecords(disk, writer.segments(), visitor, from)),
+    recordsAt: place => reading(() => recordsAt(disk, writer.segments(), place)),
     head: () => ({ ...writer.head(), records }),
     cuts: writer.cuts,
     onNote: listener => void noteListeners.push(listener),

@@ -125,7 +125,11 @@ export interface Sites {
 
 const verifier = createVerifier()
 /** Nothing of a bench outlives it. */
-const journal = { append: async () => ok({ index: 0 }), flush: () => {}, kept: () => [] } as Partial<Journal> as Journal
+const journal = {
+  append: async () => ok({ index: 0, segment: 1, at: 0 }),
+  flush: () => {},
+  kept: () => [],
+} as Partial<Journal> as Journal
 /** A capacity that no slot of a feeder comes near. */
 const CAPACITY = wattHours(10_000_000n)
 const [TRUNK, BRANCH] = [microsPerKwh(10_000n), microsPerKwh(20_000n)]

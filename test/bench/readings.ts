@@ -69,7 +69,10 @@ function readingsOn(journal: Pick<Journal, 'append' | 'flush'>) {
 }
 
 /** Keeps nothing: what signing alone costs. */
-const nowhere: Pick<Journal, 'append' | 'flush'> = { append: async () => ok({ index: 0 }), flush: () => {} }
+const nowhere: Pick<Journal, 'append' | 'flush'> = {
+  append: async () => ok({ index: 0, segment: 1, at: 0 }),
+  flush: () => {},
+}
 
 /** How many distinct readings are verified in turn: no verdict is remembered, but the processor must not know them by heart. */
 const DISTINCT = 256

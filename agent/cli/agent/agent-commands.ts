@@ -28,11 +28,17 @@ export function addAgent(add: Add, terminal: Terminal, configFile: string, leave
     'tieline deals',
     'tieline deals 3fa9',
     'tieline deals 3fa9 --records deal.json && tieline verify deal.json --trust 1200:9ab1...',
+    'tieline deals --since 2026-10-01 --limit 200',
     'tieline deals --json | jq \'.deals[] | select(.state == "started")\'',
   ])
     .argument('[id]', 'a deal, by the first digits of its id; all of them when left out')
     .option('--records <file>', 'write what the deal rests on into a new file, for `tieline verify`; it needs an id')
-    .addHelpText('after', '\nDeals of before the start that were over then: tieline export --what deals\n')
+    .option(
+      '--since <moment>',
+      'whose windows began then or later: 2026-10-01, 2026-10-01T10:00 (UTC), or 7d for so long ago',
+    )
+    .option('--limit <count>', 'so many at most, the newest first; 50 when left out, 200 at most')
+    .addHelpText('after', '\nAll that the journal keeps, however many: tieline export --what deals\n')
     .action(async (id: string | undefined, options: DealsOptions) => {
       const { showDeals } = await import('./deals.ts')
       leave(await showDeals(id, options, terminal))

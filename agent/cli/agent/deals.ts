@@ -1,12 +1,14 @@
 /** `tieline deals`: asks the running agent, and says each deal with its proof; or writes down what one of them rests on. */
+import { createSystemTime } from '../../../drivers/clock.ts'
 import { writeNewTextFile } from '../../../drivers/text-file.ts'
-import { type Fault, faultLine } from '../../../protocol/result.ts'
+import { type Fault, fail, faultLine, ok, type Result } from '../../../protocol/result.ts'
 import { instant, isoTime } from '../../../protocol/time.ts'
 import { readDealRecords } from '../../../protocol/trade/deal-records-json.ts'
 import { oneLine } from '../../log.ts'
 import type { DealSaid, DealsSaid } from '../../web/answers.ts'
 import { type AskOptions, askAgent, askPlain, naming } from '../ask-agent.ts'
 import { MISSING_WHY } from '../evidence/missing-why.ts'
+import { parseMoment } from '../evidence/moment.ts'
 import { EXIT, type ExitCode, exitOf } from '../exit-codes.ts'
 import { jsonLine } from '../json-line.ts'
 import { readSite } from '../site-file.ts'
@@ -17,9 +19,16 @@ import { coins, decimal, kilowattHours } from './quantities.ts'
 export interface DealsOptions extends AskOptions {
   /** A new file for the records of the one deal. */
   readonly records?: string
+  /** As they were typed. */
+  readonly since?: string
+  readonly limit?: string
 }
 
 const SHORT_ID = 8
+/** What one answer of the agent holds. */
+const MOST = 200
+/** The agent proves anew what it no longer has a proof of, and asks for the blocks on the way there: three seconds each. */
+const RECORDS_MS = 10_000
 
 /** `id` is the beginning of a deal's; with `json`: what the API answers. */
 export async function showDeals(id: string | undefined, options: DealsOptions, terminal: Terminal): Promise<ExitCode> {
@@ -28,23 +37,48 @@ export async function showDeals(id: string | undefined, options: DealsOptions, t
     return misused('deals', '--records is of one deal: name it by its id', terminal)
   if (id !== undefined && !/^[0-9a-f]{1,64}$/.test(id))
     return misused('deals', `${id.slice(0, 80)} is no deal's id: digits and a to f are`, terminal)
+  const query = queryOf(id, options)
+  if (!query.ok) return misused('deals', faultLine(query.fault), terminal)
   const said = await askAgent({
     command: 'deals',
     options,
     terminal,
-    path: '/api/deals',
+    path: `/api/deals${query.value}`,
     is: naming<DealsSaid>('deals'),
   })
   if (typeof said === 'number') return said
-  const deals = said.deals.filter(deal => deal.id.startsWith(id ?? ''))
+  const { deals, dropped, more, unread } = said
   const none = deals.length === 0 && id !== undefined
   if (records !== undefined && !none) return writeRecords(deals, { ...options, records }, terminal)
-  if (options.json) terminal.out(jsonLine({ ok: !none, site: said.site, deals }))
-  else if (none) terminal.err(`tieline deals: no deal of ${said.site} begins with ${id}\n`)
-  else if (deals.length === 0) terminal.out('no deal since the agent was started\n')
-  else for (const deal of deals) terminal.out(id === undefined ? shortText(deal) : fullText(deal))
+  if (options.json) {
+    terminal.out(jsonLine({ ok: !none, site: said.site, deals, dropped, more, ...(unread && { unread }) }))
+    return none ? EXIT.no : EXIT.ok
+  }
+  if (deals.length === 0 && id === undefined) terminal.out('no deal\n')
+  for (const deal of deals) terminal.out(id === undefined ? shortText(deal) : fullText(deal))
+  for (const each of dropped) terminal.err(`${droppedText(each, id === undefined ? SHORT_ID : each.id.length)}\n`)
+  if (more) terminal.err('there are older ones: name a --limit or an id, or use tieline export --what deals\n')
+  if (unread !== undefined) terminal.err(`those of before the start cannot be told: ${oneLine(faultLine(unread))}\n`)
+  if (none && dropped.length === 0) terminal.err(`tieline deals: no deal of ${said.site} begins with ${id}\n`)
   return none ? EXIT.no : EXIT.ok
 }
+
+function queryOf(id: string | undefined, { since, limit }: DealsOptions): Result<string> {
+  const from = since === undefined ? undefined : parseMoment(since, createSystemTime().clock.now())
+  if (from?.ok === false) return from
+  if (limit !== undefined && !(/^\d{1,3}$/.test(limit) && Number(limit) >= 1 && Number(limit) <= MOST))
+    return fail({ code: 'usage.limit', typed: limit.slice(0, 20), hint: `from 1 to ${MOST}` })
+  const asked = {
+    ...(id === undefined ? {} : { id }),
+    ...(from === undefined ? {} : { since: String(from.value) }),
+    ...(limit === undefined ? {} : { limit }),
+  }
+  const query = new URLSearchParams(asked).toString()
+  return ok(query === '' ? '' : `?${query}`)
+}
+
+const droppedText = ({ id, start, end }: DealsSaid['dropped'][number], length: number): string =>
+  `${id.slice(0, length)}  ${isoTime(instant(start))} to ${isoTime(instant(end))}: the journal no longer keeps its record`
 
 async function writeRecords(
   deals: readonly DealSaid[],
@@ -63,7 +97,7 @@ async function writeRecords(
   }
   const config = await readSite(configFile, terminal)
   if (typeof config === 'number') return config
-  const answer = await askPlain(config, `/api/deals/records?id=${deal.id}`)
+  const answer = await askPlain(config, `/api/deals/records?id=${deal.id}`, RECORDS_MS)
   if (!answer.ok) return refuse(answer.fault, EXIT.unavailable)
   // What cannot be read back is not written down.
   const text = `${JSON.stringify(answer.value.value, null, 1)}\n`

@@ -82,7 +82,8 @@ function Deal({ deal, chosen, now }: { readonly deal: Shown; readonly chosen: bo
         <summary>
           Steps and receipts <span class="hidden">of the deal on line {deal.line}</span>
         </summary>
-        <Steps deal={deal} />
+        {/* When those of an earlier life took their steps the journal does not say. */}
+        {deal.history.length > 0 && <Steps deal={deal} />}
         <Receipts deal={deal} now={now} />
         {/* The street's page shows deals that no one agent has. */}
         {served && deal.role !== undefined && (

@@ -1,14 +1,12 @@
 /** What the rest of the day will cost, worked out by hand from a forecast and from the prices of earlier deals. */
 import { billedEntry } from '../../../agent/bill/billed-deal.ts'
 import { type BillPeriod, createSiteBills, type SiteBill } from '../../../agent/bill/site-bill.ts'
-import { DEAL } from '../../../agent/keeping.ts'
 import type { DealInfo } from '../../../agent/trading/trading.ts'
 import { micros, microsPerKwh, wattHours } from '../../../protocol/quantity.ts'
 import type { OffsetAt } from '../../../protocol/reading/calendar.ts'
 import { fail, must, ok } from '../../../protocol/result.ts'
 import { instant } from '../../../protocol/time.ts'
 import { contractHash, encodeContract, type Party } from '../../../protocol/trade/contract.ts'
-import { encodeDeal } from '../../../protocol/trade/deal-codec.ts'
 import type { Deal } from '../../../protocol/trade/deal-state.ts'
 import { assert, suite } from '../../harness.ts'
 import { begun, GRID_TERMS } from '../../protocol/trade/grid-deal.ts'
@@ -62,7 +60,7 @@ interface Site {
 }
 
 async function billOf(site: Site = {}, period: BillPeriod = 'day', moment = NOW): Promise<SiteBill> {
-  const entries = (site.past ?? []).map(one => billedEntry(DEAL, encodeDeal(dealOf(one)))!)
+  const entries = (site.past ?? []).map(one => billedEntry(dealOf(one)))
   const bills = createSiteBills({
     ...{ tariff, meter: 'grid', clock: { now: () => instant(NOW) }, offsetAt: site.offsetAt ?? (() => 0) },
     deals: () =>

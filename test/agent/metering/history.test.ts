@@ -141,28 +141,33 @@ test("others' records are found by key: the newest of each, from before the inde
   const index = createMemoryIndex()
   const note = async (text: string) => {
     const bytes = utf8(text)
-    must(await site.journal.append('note', bytes, { urgent: true }))
-    return bytes
+    return { bytes, place: must(await site.journal.append('note', bytes, { urgent: true })) }
   }
-  const entryOf: HistoryOptions['entryOf'] = (kind, bytes) =>
-    kind === 'note' ? [fromUtf8(bytes)!.slice(0, 2), bytes] : undefined
-  const texts = async (history: Pick<History, 'entries'>, from: string, to: string) =>
-    must(await history.entries(from, to)).map(fromUtf8)
+  const entriesOf: HistoryOptions['entriesOf'] = (kind, bytes) =>
+    kind === 'note' ? [[fromUtf8(bytes)!.slice(0, 2), bytes]] : []
+  const texts = async (history: Pick<History, 'entries'>, from: string, to: string, last?: number) =>
+    must(await history.entries(from, to, last)).map(fromUtf8)
   await note('aa old')
   await note('bb one')
   const older = must(await openOver(site, index))
   for (const told of await sign(site, 20)) older.onSigned(METER, told)
   await site.time.advance(QUARTER + 1000)
   await older.stop()
-  const knowing = must(await openOver(site, index, { entryOf }))
+  const knowing = must(await openOver(site, index, { entriesOf }))
   assert.equal(await texts(knowing, 'a', 'c'), ['aa old', 'bb one'])
-  for (const text of ['aa new', 'cc two']) knowing.onRecord('note', await note(text))
-  knowing.onRecord('other', utf8('dd not ours'))
+  for (const text of ['aa new', 'cc two']) {
+    const { bytes, place } = await note(text)
+    knowing.onRecord('note', bytes, place)
+  }
+  knowing.onRecord('other', utf8('dd not ours'), { segment: 1, at: 0 })
   assert.equal(await texts(knowing, 'a', 'z'), ['aa new', 'bb one', 'cc two'])
   assert.equal(await texts(knowing, 'bb', 'cc'), ['bb one'])
+  // Those that are not in the index yet count like the others.
+  assert.equal(await texts(knowing, 'a', 'z', 2), ['cc two', 'bb one'])
+  assert.equal(await texts(knowing, 'a', 'c', 1), ['bb one'])
   await site.time.advance(QUARTER + 1000)
   // As after a cut: what is in the index stands, and the journal behind it is read again.
-  const again = must(await openOver(site, index, { entryOf }))
+  const again = must(await openOver(site, index, { entriesOf }))
   assert.equal(await texts(again, 'a', 'z'), ['aa new', 'bb one', 'cc two'])
   assert.equal(site.logs, [])
 })

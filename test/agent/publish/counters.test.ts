@@ -35,7 +35,7 @@ function createKeeper() {
           kept.delete(as)
           kept.set(as, record)
         }
-        return ok({ index: 0 })
+        return ok({ index: 0, segment: 1, at: 0 })
       },
     },
   }

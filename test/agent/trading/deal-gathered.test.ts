@@ -1,55 +1,17 @@
 /** What is gathered of a deal that is not over, was taken up after a restart, or whose other side cheats: said as it is. */
-import { gatherRecords } from '../../../agent/trading/deal-records.ts'
-import type { DealRunner } from '../../../agent/trading/deal-runner.ts'
 import { awaited } from '../../../hw/sim/run-seed.ts'
-import { createSimPorts } from '../../../hw/sim/sim-ports.ts'
-import { BRISK } from '../../../hw/sim/site-config.ts'
-import { type Street, streetOf } from '../../../hw/sim/street.ts'
-import { createStreetLedger, openStreet } from '../../../hw/sim/street-run.ts'
 import { must } from '../../../protocol/result.ts'
 import type { DealRecords } from '../../../protocol/trade/deal-records.ts'
 import { readDealRecords, writeDealRecords } from '../../../protocol/trade/deal-records-json.ts'
 import { assert, suite } from '../../harness.ts'
+import { tradingLine } from './trading-line.ts'
 
 const test = suite('records of a deal, gathered')
-
-/** The seller and the buyer of one line, and nobody else. */
-function lineStreet(): Street {
-  const { sites, lines } = streetOf(5)
-  const [line] = lines as [Street['lines'][number]]
-  return { sites: sites.filter(({ name }) => name === line.seller || name === line.buyer), lines: [line] }
-}
-
-async function trading() {
-  const street = lineStreet()
-  const ports = createSimPorts({
-    ...{ seed: 5, sites: street.sites, brokers: 1, realSigner: false, pace: BRISK, logOf: () => () => {} },
-  })
-  const producer = createStreetLedger(street, 5, ports)
-  ports.serveLedger(producer)
-  await producer.produce()
-  producer.start()
-  const running = must(await openStreet(street, 5, new Map(), producer, ports))
-  for (const { name } of street.sites) must(await awaited(ports.time, running.start(name)))
-  const [line] = street.lines as [Street['lines'][number]]
-  const newest = (site: string) => running.agents.get(site)!.trading.deals()[0]?.runner
-  return {
-    ...{ ports, running, seller: line.seller, buyer: line.buyer, newest },
-    /** Virtual seconds until it holds, half a second at a time. */
-    async until(holds: () => boolean) {
-      for (let n = 0; n < 1200 && !holds(); n++) await ports.time.advance(500)
-      assert.ok(holds(), 'it has not come about in ten minutes')
-    },
-    gather: (site: string, runner: DealRunner) =>
-      awaited(ports.time, gatherRecords(runner, running.agents.get(site)!.light)),
-    stop: () => awaited(ports.time, running.stop()),
-  }
-}
 
 const said = ({ missing }: DealRecords) => missing.map(({ piece, why }) => `${piece} ${why}`)
 
 test('of a deal that is under way nothing is made up, and after a restart what was handed over is not kept', async () => {
-  const at = await trading()
+  const at = await tradingLine({ realSigner: false })
   const { seller } = at
   const isStarted = () => at.newest(seller)?.deal().state === 'started'
   await at.until(isStarted)

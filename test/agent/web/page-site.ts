@@ -55,7 +55,7 @@ export async function pageOfSite(name: string, { port = 0, routes }: Beside = {}
         ...{ title: name, time: clock.now(), speed: 1, violations: [], log: tail.lines() },
       }),
     history: historyRoute(agent.history, new Set(Object.keys(agent.config.meters))),
-    site: { ...siteRoutes(agent, clock), ...routes },
+    site: { ...siteRoutes(agent, clock, ports.time.timers), ...routes },
     onBug: error => bugs.push(error),
   }
   const web = must(await createWeb(options))
