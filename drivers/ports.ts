@@ -147,7 +147,10 @@ export interface Charger {
   readonly mostMa: number
   /** Limits are multiples of this; in between they are rounded down. */
   readonly stepMa: number
-  /** A look that began after this call. A state that the controller's manual does not know is a fault, never a state. */
+  /**
+   * A look that began after this call. A state that the controller's manual does not know is a fault, never a state. A look
+   * that a lower limit or a stop overtakes ends before its next request as `charger.gave-way`, and nothing is wrong.
+   */
   status(): Promise<Result<ChargerStatus>>
   /**
    * 0 (no charging) or 6,000 to `mostMa` per phase; anything between is `charger.limit` and nothing is sent. Resolves with

@@ -1,4 +1,5 @@
 /** One charger under control: one exchange at a time, what is most urgent first, and what each answer says of it. */
+import { hasGivenWay } from '../../drivers/chargers/charging-point.ts'
 import { afterListening } from '../../drivers/listening.ts'
 import type { Charger, Clock, Log, Timers } from '../../drivers/ports.ts'
 import { type Fault, fail, type Result } from '../../protocol/result.ts'
@@ -68,10 +69,14 @@ export function createDrive(options: DriveOptions): Drive {
   const { name, onAgentSilence } = charger
   const refreshMs =
     onAgentSilence.kind === 'falls-back' ? Math.floor(onAgentSilence.withinMs / 3) : UNSUPERVISED_REFRESH_MS
-  let busy = false
+  let busy: 'look' | 'limit' | 'phases' | undefined
+  /** The latest look gave way to a limit. */
+  let gaveWay = false
   let stopped = false
   let toldAt: Mono | undefined
   let lookedAt: Mono | undefined
+  /** The latest look that did not give way. */
+  let wholeAt: Mono | undefined
   let trouble: Fault | undefined
   let forgotAt: Mono | undefined
   let overSince: Mono | undefined
@@ -88,11 +93,23 @@ export function createDrive(options: DriveOptions): Drive {
     })
   }
 
-  async function exchange<T>(what: string, work: Promise<Result<T>>, take: (value: T) => void): Promise<void> {
-    busy = true
+  async function exchange<T>(
+    what: 'look' | 'limit' | 'phases',
+    work: Promise<Result<T>>,
+    take: (value: T) => void,
+  ): Promise<void> {
+    busy = what
     const answer = await bounded(work, what)
-    busy = false
-    if (what === 'look') looks.busy = false
+    // A limit may have overtaken the look.
+    if (busy === what) busy = undefined
+    if (what === 'look') {
+      looks.busy = false
+      gaveWay = !answer.ok && hasGivenWay(answer.fault)
+      // Whoever gave way is as long without a look as before.
+      if (gaveWay) lookedAt = wholeAt
+      else wholeAt = lookedAt
+      if (gaveWay) return stopped ? undefined : options.onAnswer()
+    }
     if (answer.ok) take(answer.value)
     else {
       if (trouble?.code !== answer.fault.code) log('warn', 'charging', `${name}: ${what} failed`, answer.fault)
@@ -132,14 +149,23 @@ export function createDrive(options: DriveOptions): Drive {
     void exchange('phases', charger.setPhases!(phases), () => change(before => switchAcknowledged(before, phases)))
   }
 
+  /**
+   * Whether a limit goes before the rest of a look: one that is lower, and not when the look before gave way as well, so that one
+   * of two is whole. A stop goes always: before the next one the limit has to rise, which takes a look.
+   */
+  function overtakes(ma: number): boolean {
+    const { commandedMa } = hold()
+    return busy === 'look' && commandedMa !== undefined && ma < commandedMa && (ma === 0 || !gaveWay)
+  }
+
   return {
     name,
     unsupervised: onAgentSilence.kind === 'keeps',
     lookedAt: () => lookedAt ?? Number.NEGATIVE_INFINITY,
     tend({ ma, switchTo: phases }) {
-      if (busy || stopped) return
-      const now = clock.mono()
       const { reach, commandedMa, takenAt, heardAt } = hold()
+      if (stopped || (busy !== undefined && !(reach === 'heard' && phases === undefined && overtakes(ma)))) return
+      const now = clock.mono()
       const since = (at: Mono | undefined) => (at === undefined ? Number.POSITIVE_INFINITY : now - at)
       if (reach !== 'heard') {
         const trying = reach !== 'struck' && now - heardAt <= TRY_MS

@@ -18,6 +18,7 @@
  * notes of GrugBus.
  */
 import { fail, ok, type Result } from '../../protocol/result.ts'
+import type { CallOptions } from '../modbus/master.ts'
 import type { Charger, PilotState } from '../ports.ts'
 import {
   type ChargerOptions,
@@ -27,7 +28,17 @@ import {
   type Watchdog,
   type WatchdogOptions,
 } from './charging-point.ts'
-import { COMMAND, readSpan, type Span, type StationOptions, stranger, unknownState } from './registers.ts'
+import {
+  COMMAND,
+  LOOK,
+  lookUntil,
+  READ_BACK,
+  readSpan,
+  type Span,
+  type StationOptions,
+  stranger,
+  unknownState,
+} from './registers.ts'
 
 const CONTROLLER = 'abb-terra'
 const SERIAL: Span = { table: 'holding', address: 0x4000, count: 4 }
@@ -60,8 +71,8 @@ export function openAbbTerraCharger(
   if (refused !== undefined) return fail(refused)
   const watchdogS = watchdogMs / 1000
 
-  const readWatchdog = async (): Promise<Result<number>> => {
-    const seconds = await readSpan(options, WATCHDOG)
+  const readWatchdog = async (how: CallOptions): Promise<Result<number>> => {
+    const seconds = await readSpan(options, WATCHDOG, how)
     return seconds.ok ? ok(seconds.value.getUint16(0)) : seconds
   }
 
@@ -77,25 +88,25 @@ export function openAbbTerraCharger(
   const controller: Controller = {
     name: CONTROLLER,
     stepMa: () => 1,
-    async identify() {
-      const serial = await readSpan(options, SERIAL)
+    async identify(signal) {
+      const serial = await readSpan(options, SERIAL, lookUntil(signal))
       if (!serial.ok) return serial
       const text = serial.value.getBigUint64(0).toString(16).padStart(16, '0')
       return /^0*$|^f*$/.test(text) ? stranger(name, CONTROLLER, text) : ok(text)
     },
-    async supervise() {
-      const before = await readWatchdog()
+    async supervise(signal) {
+      const before = await readWatchdog(lookUntil(signal))
       if (!before.ok || before.value === watchdogS) return before.ok ? ok(false) : before
       const written = await master.writeRegister(unit, SET_WATCHDOG, watchdogS, COMMAND)
       if (!written.ok) return written
-      const after = await readWatchdog()
+      const after = await readWatchdog(LOOK)
       if (!after.ok) return after
       return after.value === watchdogS
         ? ok(true)
         : fail({ code: 'charger.unsupervised', charger: name, watchdogS, readWatchdogS: after.value })
     },
-    async look() {
-      const status = await readSpan(options, STATUS)
+    async look(signal) {
+      const status = await readSpan(options, STATUS, lookUntil(signal))
       if (!status.ok) return status
       const state = stateOf(status.value)
       if (!state.ok) return state
@@ -105,7 +116,7 @@ export function openAbbTerraCharger(
     async apply(ma) {
       const written = await master.writeRegisters(unit, SET_LIMIT, [ma >>> 16, ma & 0xffff], COMMAND)
       if (!written.ok) return written
-      const limit = await readSpan(options, LIMIT)
+      const limit = await readSpan(options, LIMIT, READ_BACK)
       return limit.ok ? ok({ wantedMa: ma, readMa: limit.value.getUint32(0) }) : limit
     },
   }

@@ -21,6 +21,7 @@
  */
 import { decodeNumber, encodeNumber, type NumberFormat } from '../../protocol/modbus/value.ts'
 import { fail, ok, type Result } from '../../protocol/result.ts'
+import type { CallOptions } from '../modbus/master.ts'
 import type { Charger, PilotState } from '../ports.ts'
 import {
   type ChargerOptions,
@@ -30,7 +31,17 @@ import {
   type Watchdog,
   type WatchdogOptions,
 } from './charging-point.ts'
-import { COMMAND, readSpan, type Span, type StationOptions, stranger, textIn, unknownState } from './registers.ts'
+import {
+  COMMAND,
+  lookUntil,
+  READ_BACK,
+  readSpan,
+  type Span,
+  type StationOptions,
+  stranger,
+  textIn,
+  unknownState,
+} from './registers.ts'
 
 const CONTROLLER = 'alfen'
 const STATION_UNIT = 200
@@ -75,8 +86,8 @@ export function openAlfenCharger(
   if (refused !== undefined) return fail(refused)
   const station = { master, unit: STATION_UNIT }
 
-  async function readStatus(): Promise<Result<Status>> {
-    const read = await readSpan(options, STATUS)
+  async function readStatus(how: CallOptions): Promise<Result<Status>> {
+    const read = await readSpan(options, STATUS, how)
     if (!read.ok) return read
     const view = read.value
     return ok({
@@ -105,29 +116,29 @@ export function openAlfenCharger(
   const controller: Controller = {
     name: CONTROLLER,
     stepMa: () => 1,
-    async identify() {
-      const maker = await readSpan(station, MAKER)
+    async identify(signal) {
+      const maker = await readSpan(station, MAKER, lookUntil(signal))
       if (!maker.ok) return maker
       const who = textIn(maker.value) ?? ''
       if (!who.startsWith('Alfen')) return stranger(name, CONTROLLER, who)
-      const serial = await readSpan(station, SERIAL)
+      const serial = await readSpan(station, SERIAL, lookUntil(signal))
       if (!serial.ok) return serial
       const text = textIn(serial.value) ?? ''
       return text === '' ? stranger(name, CONTROLLER, text) : ok(text)
     },
-    async supervise() {
-      const status = await readStatus()
+    async supervise(signal) {
+      const status = await readStatus(lookUntil(signal))
       if (!status.ok) return status
       return unsupervised(status.value) ?? ok(false)
     },
-    async look() {
-      const status = await readStatus()
+    async look(signal) {
+      const status = await readStatus(lookUntil(signal))
       if (!status.ok) return status
       const { text = '', appliedMa, phases } = status.value
       const letter = STATES.exec(text)?.[1]
       if (letter === undefined) return unknownState(name, CONTROLLER, text)
       if (appliedMa === undefined) return fail({ code: 'charger.unreadable', charger: name, register: 1206 })
-      const read = await readSpan(options, CURRENTS)
+      const read = await readSpan(options, CURRENTS, lookUntil(signal))
       if (!read.ok) return read
       const currentsMa = [0, 2, 4].map(register => amperesAt(read.value, register))
       return ok({
@@ -141,7 +152,7 @@ export function openAlfenCharger(
       const bytes = new DataView(encodeNumber(BigInt(ma), AMPERES).buffer)
       const written = await master.writeRegisters(unit, LIMIT, [bytes.getUint16(0), bytes.getUint16(2)], COMMAND)
       if (!written.ok) return written
-      const status = await readStatus()
+      const status = await readStatus(READ_BACK)
       if (!status.ok) return status
       // A stop is one, however long it is good for.
       const refusal = ma === 0 ? undefined : unsupervised(status.value)
@@ -150,7 +161,7 @@ export function openAlfenCharger(
     async switchPhases(phases) {
       const written = await master.writeRegister(unit, PHASES, phases, COMMAND)
       if (!written.ok) return written
-      const status = await readStatus()
+      const status = await readStatus(READ_BACK)
       return status.ok ? ok(status.value.phases) : status
     },
   }

@@ -24,7 +24,17 @@ import {
   type Watchdog,
   type WatchdogOptions,
 } from './charging-point.ts'
-import { COMMAND, readSpan, type Span, type StationOptions, stranger, unknownState } from './registers.ts'
+import {
+  COMMAND,
+  LOOK,
+  lookUntil,
+  READ_BACK,
+  readSpan,
+  type Span,
+  type StationOptions,
+  stranger,
+  unknownState,
+} from './registers.ts'
 
 const CONTROLLER = 'amperfied'
 const STATUS: Span = { table: 'input', address: 4, count: 5, to: 15 }
@@ -63,19 +73,19 @@ export function openAmperfiedCharger(options: ChargerOptions & StationOptions & 
   const controller: Controller = {
     name: CONTROLLER,
     stepMa: () => UNIT_MA,
-    async identify() {
-      const status = await readSpan(options, STATUS)
+    async identify(signal) {
+      const status = await readSpan(options, STATUS, lookUntil(signal))
       if (!status.ok) return status
-      const hardware = await readSpan(options, HARDWARE)
+      const hardware = await readSpan(options, HARDWARE, lookUntil(signal))
       if (!hardware.ok) return hardware
       const layout = status.value.getUint16(0)
       const who = `layout ${layout.toString(16)}, ${hardware.value.getUint16(2)} to ${hardware.value.getUint16(0)} A`
       return layout >> 8 === 1 ? ok(who) : stranger(name, CONTROLLER, who)
     },
-    async supervise() {
-      const now = await readSpan(options, SUPERVISION)
+    async supervise(signal) {
+      const now = await readSpan(options, SUPERVISION, lookUntil(signal))
       if (!now.ok) return now
-      const limits = await readSpan(options, LIMITS)
+      const limits = await readSpan(options, LIMITS, lookUntil(signal))
       if (!limits.ok) return limits
       // The failsafe current before the watchdog that falls back to it.
       const wanted = [
@@ -90,9 +100,9 @@ export function openAmperfiedCharger(options: ChargerOptions & StationOptions & 
         if (!written.ok) return written
       }
       if (differing.length === 0) return ok(false)
-      const after = await readSpan(options, SUPERVISION)
+      const after = await readSpan(options, SUPERVISION, LOOK)
       if (!after.ok) return after
-      const failsafe = await readSpan(options, LIMITS)
+      const failsafe = await readSpan(options, LIMITS, LOOK)
       if (!failsafe.ok) return failsafe
       const read = [after.value.getUint16(0), failsafe.value.getUint16(2) * UNIT_MA] as const
       if (read[0] === watchdogMs && read[1] === failsafeMa) return ok(true)
@@ -105,10 +115,10 @@ export function openAmperfiedCharger(options: ChargerOptions & StationOptions & 
         readFailsafeMa: read[1],
       })
     },
-    async look() {
-      const status = await readSpan(options, STATUS)
+    async look(signal) {
+      const status = await readSpan(options, STATUS, lookUntil(signal))
       if (!status.ok) return status
-      const limits = await readSpan(options, LIMITS)
+      const limits = await readSpan(options, LIMITS, lookUntil(signal))
       if (!limits.ok) return limits
       const raw = status.value.getUint16(2)
       const state = STATES[raw]
@@ -119,7 +129,7 @@ export function openAmperfiedCharger(options: ChargerOptions & StationOptions & 
     async apply(ma) {
       const written = await write(LIMIT, ma / UNIT_MA)
       if (!written.ok) return written
-      const limits = await readSpan(options, LIMITS)
+      const limits = await readSpan(options, LIMITS, READ_BACK)
       return limits.ok ? ok({ wantedMa: ma, readMa: limits.value.getUint16(0) * UNIT_MA }) : limits
     },
   }

@@ -16,6 +16,8 @@ export interface ChargerOptions {
   readonly identity?: string
   readonly clock: Clock
   readonly log?: Log
+  /** false only in the tests that show what the defence is worth. */
+  readonly givesWay?: boolean
 }
 
 /** What a controller was seen to be. */
@@ -27,15 +29,19 @@ export interface Look {
   readonly currentsMa?: readonly number[]
 }
 
-/** What a controller's page has to do. Nothing here is called while an earlier call is under way. */
+/**
+ * What a controller's page has to do. Nothing here is called while an earlier call is under way. A call with a signal ends
+ * between two of its requests once that is aborted, because a limit waits: by `gaveWay`, or by a request that its line was
+ * told to take back.
+ */
 export interface Controller {
   readonly name: string
   stepMa(): number
   /** Who answers: a serial number where the controller has one, else what tells its kind. */
-  identify(): Promise<Result<string>>
-  /** Makes sure that watchdog and failsafe current are as declared; true where they had to be set. */
-  supervise(): Promise<Result<boolean>>
-  look(): Promise<Result<Look>>
+  identify(signal?: AbortSignal): Promise<Result<string>>
+  /** Makes sure that watchdog and failsafe current are as declared; true where they had to be set: that gives no way. */
+  supervise(signal?: AbortSignal): Promise<Result<boolean>>
+  look(signal?: AbortSignal): Promise<Result<Look>>
   /** Writes a limit, 0 or 6,000 and more, and reads it back: what was to be read, and what was. */
   apply(ma: number): Promise<Result<Applied>>
   /** Writes how many phases are closed, and reads them back. */
@@ -106,9 +112,17 @@ export function refuseUnsupervised(charger: string, controller: string, allow: b
   }
 }
 
+const GAVE_WAY = 'charger.gave-way'
+/** Why a look ends that gives way, by whose word. */
+const WAY_GIVEN: ReadonlySet<string> = new Set([GAVE_WAY, 'modbus.withdrawn'])
+
+/** What a look answers that a limit has interrupted. Nothing is wrong then. */
+export const gaveWay = (charger: string) => fail({ code: GAVE_WAY, charger })
+export const hasGivenWay = (fault: Fault): boolean => fault.code === GAVE_WAY
+
 /** Sends nothing. */
 export function createChargingPoint(options: ChargerOptions, controller: Controller, watchdog?: Watchdog): Charger {
-  const { name, mostMa, clock, log } = options
+  const { name, mostMa, clock, log, givesWay = true } = options
   const onAgentSilence: OnAgentSilence =
     watchdog === undefined
       ? { kind: 'keeps', allowUnsupervised: true }
@@ -128,6 +142,8 @@ export function createChargingPoint(options: ChargerOptions, controller: Control
   let setAt: Mono | undefined
   let closing: Promise<unknown> | undefined
   let turn: Promise<unknown> = Promise.resolve()
+  /** Looks that have been asked for and not answered. */
+  const looks = new Set<AbortController>()
 
   function inTurn<T>(work: () => Promise<Result<T>>): Promise<Result<T>> {
     const mine = turn.then(work)
@@ -135,17 +151,28 @@ export function createChargingPoint(options: ChargerOptions, controller: Control
     return mine
   }
 
-  async function makeSure(): Promise<Result<void>> {
+  function giveWay(): void {
+    if (givesWay) for (const look of looks) look.abort()
+  }
+
+  /** The answer of a call that ended because its look gives way; undefined where it ended by itself. */
+  const wayGiven = (answer: Result<unknown>, signal: AbortSignal | undefined) =>
+    signal?.aborted && !answer.ok && WAY_GIVEN.has(answer.fault.code) ? gaveWay(name) : undefined
+
+  async function makeSure(signal?: AbortSignal): Promise<Result<void>> {
+    const before = sound
     sound = false
-    const who = await controller.identify()
-    if (!who.ok) return who
+    const who = await controller.identify(signal)
+    if (wayGiven(who, signal)) sound = before
+    if (!who.ok) return wayGiven(who, signal) ?? who
     if (pinned !== undefined && who.value !== pinned)
       return fail({ code: 'charger.identity', charger: name, expected: pinned, received: who.value })
     pinned = who.value
     const again = met
     met = true
-    const set = await controller.supervise()
-    if (!set.ok) return set
+    const set = await controller.supervise(signal)
+    if (wayGiven(set, signal)) sound = before
+    if (!set.ok) return wayGiven(set, signal) ?? set
     if (set.value && again)
       log?.('warn', 'charger', `${name} had lost its supervision; it is set again`, {
         code: 'charger.restarted',
@@ -185,14 +212,15 @@ export function createChargingPoint(options: ChargerOptions, controller: Control
     return taken
   }
 
-  async function status(): Promise<Result<ChargerStatus>> {
+  async function status(signal: AbortSignal): Promise<Result<ChargerStatus>> {
     const began = clock.mono()
     if (watchdog !== undefined && setAt !== undefined && began - setAt > watchdog.watchdogMs)
       heldMa = Math.min(heldMa, watchdog.failsafeMa)
-    const sure = await makeSure()
+    const sure = await makeSure(signal)
     if (!sure.ok) return sure
-    let look = await controller.look()
-    if (look.ok && look.value.limitMa > heldMa) {
+    let look = await controller.look(signal)
+    // Where it gives way the limit that waits is lower still, and goes next.
+    if (look.ok && look.value.limitMa > heldMa && !signal.aborted) {
       log?.('warn', 'charger', `${name} was found above its limit; it is lowered`, {
         code: 'charger.found-above',
         charger: name,
@@ -201,8 +229,10 @@ export function createChargingPoint(options: ChargerOptions, controller: Control
       })
       const lowered = await write(heldMa)
       if (!lowered.ok) return lowered
-      look = await controller.look()
+      look = await controller.look(signal)
     }
+    const given = wayGiven(look, signal)
+    if (given) return given
     if (!look.ok) {
       sound = false
       return look
@@ -234,17 +264,24 @@ export function createChargingPoint(options: ChargerOptions, controller: Control
     get stepMa() {
       return controller.stepMa()
     },
-    status: () => (closing === undefined ? inTurn(status) : Promise.resolve(closed)),
+    status: () => {
+      if (closing !== undefined) return Promise.resolve(closed)
+      const look = new AbortController()
+      looks.add(look)
+      return inTurn(() => status(look.signal).finally(() => looks.delete(look)))
+    },
     setLimit: wantedMa => {
       if (!(wantedMa === 0 || (wantedMa >= LEAST_MA && wantedMa <= mostMa)))
         return Promise.resolve(fail({ code: 'charger.limit', charger: name, wantedMa, leastMa: LEAST_MA, mostMa }))
       if (closing !== undefined) return Promise.resolve(closed)
+      if (wantedMa === 0 || wantedMa < heldMa) giveWay()
       return inTurn(() => setLimit(wantedMa))
     },
     ...(controller.switchPhases === undefined
       ? {}
       : { setPhases: phases => (closing === undefined ? inTurn(() => setPhases(phases)) : Promise.resolve(closed)) }),
     async close() {
+      if (closing === undefined) giveWay()
       closing ??= inTurn(async () => {
         const stopped = await setLimit(0)
         await controller.close?.()

@@ -31,6 +31,7 @@ import {
   type ChargerOptions,
   type Controller,
   createChargingPoint,
+  gaveWay,
   refuseOptions,
   type Watchdog,
 } from './charging-point.ts'
@@ -130,9 +131,9 @@ export function openEverestCharger(options: EverestOptions): Result<Charger> {
   /** Of a message newer than `than`. */
   const isNewer = (kind: string, than: number) => countOf(kind) > than
 
-  /** Whether it came true within `ANSWER_MS`, looked at with each message. */
-  function come(ready: () => boolean): Promise<boolean> {
-    if (ready()) return Promise.resolve(true)
+  /** Whether it came true within `ANSWER_MS`, looked at with each message, and before `signal` was aborted. */
+  function come(ready: () => boolean, signal?: AbortSignal): Promise<boolean> {
+    if (ready() || signal?.aborted) return Promise.resolve(ready())
     return new Promise(resolve => {
       const settle = (came: boolean) => {
         cancel()
@@ -142,11 +143,12 @@ export function openEverestCharger(options: EverestOptions): Result<Charger> {
       const look = () => ready() && settle(true)
       const cancel = afterListening(ANSWER_MS, clock, timers, () => settle(false))
       waiting.add(look)
+      signal?.addEventListener('abort', () => settle(false), { once: true })
     })
   }
 
-  const silent = (about: string): { readonly ok: false; readonly fault: Fault } =>
-    fail({ code: 'charger.no-answer', charger: name, about, afterMs: ANSWER_MS })
+  const silent = (about: string, signal?: AbortSignal): { readonly ok: false; readonly fault: Fault } =>
+    signal?.aborted ? gaveWay(name) : fail({ code: 'charger.no-answer', charger: name, about, afterMs: ANSWER_MS })
 
   /** What the energy manager lets the car have, in mA; where it says nothing of current, nothing is known. */
   function enforcedMa(): number | undefined {
@@ -166,20 +168,21 @@ export function openEverestCharger(options: EverestOptions): Result<Charger> {
     name: CONTROLLER,
     stepMa: () => STEP_MA,
 
-    async identify() {
+    async identify(signal) {
+      if (signal?.aborted) return gaveWay(name)
       const before = countOf('evse')
       const asked = await bus.publish(`${consumer}/m2e/get_evse`, utf8(JSON.stringify({ headers: { replyTo } })))
       if (!asked.ok) return asked
-      if (!(await come(() => isNewer('evse', before)))) return silent('get_evse')
+      if (!(await come(() => isNewer('evse', before), signal))) return silent('get_evse', signal)
       const { id } = fieldsOf('evse')
       if (typeof id === 'number' && Number.isInteger(id) && id >= 1 && id <= MOST_EVSES) return ok(`evse ${id}`)
       return fail({ code: 'charger.answer', charger: name, about: 'get_evse' })
     },
 
-    async supervise() {
+    async supervise(signal) {
       const last = heard.get('session')
       const before = last !== undefined && clock.mono() - last.at < ANSWER_MS ? last.count - 1 : countOf('session')
-      if (!(await come(() => isNewer('session', before)))) return silent('session_info')
+      if (!(await come(() => isNewer('session', before), signal))) return silent('session_info', signal)
       const { timestamp } = fieldsOf('session')
       const theirs = typeof timestamp === 'string' ? Date.parse(timestamp) : Number.NaN
       const differsMs = Math.abs(theirs - heard.get('session')!.wall)
@@ -193,10 +196,10 @@ export function openEverestCharger(options: EverestOptions): Result<Charger> {
       })
     },
 
-    async look() {
+    async look(signal) {
       const [session, enforced] = [countOf('session'), countOf('enforced')]
-      if (!(await come(() => isNewer('session', session)))) return silent('session_info')
-      if (!(await come(() => isNewer('enforced', enforced)))) return silent('enforced_limits')
+      if (!(await come(() => isNewer('session', session), signal))) return silent('session_info', signal)
+      if (!(await come(() => isNewer('enforced', enforced), signal))) return silent('enforced_limits', signal)
       const raw = fieldsOf('session')['state']
       const state = STATES.get(raw)
       if (state === undefined) return unknownState(name, CONTROLLER, String(raw).slice(0, 40))

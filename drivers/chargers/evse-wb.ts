@@ -13,6 +13,7 @@
  * openWB's users.
  */
 import { fail, ok, type Result } from '../../protocol/result.ts'
+import type { CallOptions } from '../modbus/master.ts'
 import type { Charger, PilotState } from '../ports.ts'
 import {
   type Applied,
@@ -22,7 +23,16 @@ import {
   refuseOptions,
   refuseUnsupervised,
 } from './charging-point.ts'
-import { COMMAND, readSpan, type Span, type StationOptions, stranger, unknownState } from './registers.ts'
+import {
+  COMMAND,
+  lookUntil,
+  READ_BACK,
+  readSpan,
+  type Span,
+  type StationOptions,
+  stranger,
+  unknownState,
+} from './registers.ts'
 
 const CONTROLLER = 'evse-wb'
 /** Its registers, which can all be read at once. */
@@ -42,20 +52,20 @@ export function openEvseWbCharger(
   if (refused !== undefined) return fail(refused)
   let unitMa = 1000
 
-  async function readUnit(): Promise<Result<number>> {
-    const settings = await readSpan(options, SETTINGS)
+  async function readUnit(how: CallOptions): Promise<Result<number>> {
+    const settings = await readSpan(options, SETTINGS, how)
     if (!settings.ok) return settings
     unitMa = (settings.value.getUint16(0) & HUNDREDTHS) === 0 ? 1000 : 10
     return ok(unitMa)
   }
 
   /** What `work` found while the unit was the same before it and after it. */
-  async function inOneUnit<T>(work: (unitMa: number) => Promise<Result<T>>): Promise<Result<T>> {
+  async function inOneUnit<T>(how: CallOptions, work: (unitMa: number) => Promise<Result<T>>): Promise<Result<T>> {
     for (let tried = 0; tried < UNIT_TRIES; tried++) {
-      const before = await readUnit()
+      const before = await readUnit(how)
       if (!before.ok) return before
       const found = await work(before.value)
-      const after = await readUnit()
+      const after = await readUnit(how)
       if (!after.ok) return after
       if (before.value === after.value) return found
     }
@@ -71,21 +81,21 @@ export function openEvseWbCharger(
   const controller: Controller = {
     name: CONTROLLER,
     stepMa: () => unitMa,
-    async identify() {
-      const firmware = await readSpan(options, { ...STATUS, address: 1005, count: 1 })
+    async identify(signal) {
+      const firmware = await readSpan(options, { ...STATUS, address: 1005, count: 1 }, lookUntil(signal))
       if (!firmware.ok) return firmware
       const version = firmware.value.getUint16(0)
       return version > 0 && version <= 0xff
         ? ok(`firmware ${version}`)
         : stranger(name, CONTROLLER, `firmware ${version}`)
     },
-    async supervise() {
-      const known = await readUnit()
+    async supervise(signal) {
+      const known = await readUnit(lookUntil(signal))
       return known.ok ? ok(false) : known
     },
-    look: () =>
-      inOneUnit(async unitNow => {
-        const status = await readSpan(options, { ...STATUS, address: LIMIT, count: 3 })
+    look: signal =>
+      inOneUnit(lookUntil(signal), async unitNow => {
+        const status = await readSpan(options, { ...STATUS, address: LIMIT, count: 3 }, lookUntil(signal))
         if (!status.ok) return status
         const raw = status.value.getUint16(4)
         const state = STATES[raw]
@@ -93,11 +103,11 @@ export function openEvseWbCharger(
         return ok({ state, limitMa: status.value.getUint16(0) * unitNow })
       }),
     apply: ma =>
-      inOneUnit<Applied>(async unitNow => {
+      inOneUnit<Applied>(READ_BACK, async unitNow => {
         const raw = Math.floor(ma / unitNow)
         const written = await master.writeRegisters(unit, LIMIT, [raw], COMMAND)
         if (!written.ok) return written
-        const read = await readSpan(options, { ...STATUS, address: LIMIT, count: 1 })
+        const read = await readSpan(options, { ...STATUS, address: LIMIT, count: 1 }, READ_BACK)
         if (!read.ok) return read
         return ok({ wantedMa: raw * unitNow, readMa: read.value.getUint16(0) * unitNow })
       }),

@@ -23,6 +23,7 @@ import {
   type ChargerOptions,
   type Controller,
   createChargingPoint,
+  gaveWay,
   refuseOptions,
   type Watchdog,
   type WatchdogOptions,
@@ -87,24 +88,33 @@ export function openOpenEvseCharger(options: OpenEvseOptions): Result<Charger> {
     fail({ code: 'charger.unreadable', charger: name, command, answer: words })
 
   async function command(...words: readonly string[]): Promise<Result<readonly string[]>> {
+    return commandUntil(undefined, ...words)
+  }
+
+  /** The same, in a look that gives way when `signal` is aborted. */
+  async function commandUntil(
+    signal: AbortSignal | undefined,
+    ...words: readonly string[]
+  ): Promise<Result<readonly string[]>> {
+    if (signal?.aborted) return gaveWay(name)
     const answer = await rapi.ask(...words)
     if (!answer.ok) return answer
     if (answer.value.accepted) return ok(answer.value.words)
     return fail({ code: 'charger.refused', charger: name, command: words.join(' '), answer: answer.value.words })
   }
 
-  async function readLimit(): Promise<Result<number>> {
-    const answer = await command('GE')
+  async function readLimit(signal?: AbortSignal): Promise<Result<number>> {
+    const answer = await commandUntil(signal, 'GE')
     if (!answer.ok) return answer
     const amperes = whole(answer.value[0])
     return amperes === undefined ? notUnderstood('GE', { accepted: true, words: answer.value }) : ok(amperes * UNIT_MA)
   }
 
   /** Its state, and that of the pilot where it is asleep. */
-  async function readState(): Promise<
-    Result<{ readonly asleep: boolean; readonly raw: number; readonly pilot: number }>
-  > {
-    const answer = await command('GS')
+  async function readState(
+    signal?: AbortSignal,
+  ): Promise<Result<{ readonly asleep: boolean; readonly raw: number; readonly pilot: number }>> {
+    const answer = await commandUntil(signal, 'GS')
     if (!answer.ok) return answer
     const raw = hexadecimal(answer.value[0])
     const pilot = hexadecimal(answer.value[2])
@@ -132,7 +142,8 @@ export function openOpenEvseCharger(options: OpenEvseOptions): Result<Charger> {
     whole(interval) === watchdogS && whole(amperes) === failsafeMa / UNIT_MA
 
   /** One pulse, and supervision as declared; true where it was not. */
-  async function pulse(): Promise<Result<boolean>> {
+  async function pulse(signal?: AbortSignal): Promise<Result<boolean>> {
+    if (signal?.aborted) return gaveWay(name)
     let answer = await rapi.ask('SY')
     if (!answer.ok) return answer
     if (!answer.value.accepted) {
@@ -152,23 +163,23 @@ export function openOpenEvseCharger(options: OpenEvseOptions): Result<Charger> {
   const controller: Controller = {
     name: CONTROLLER,
     stepMa: () => UNIT_MA,
-    async identify() {
-      const versions = await command('GV')
+    async identify(signal) {
+      const versions = await commandUntil(signal, 'GV')
       if (!versions.ok) return versions
       return versions.value.length >= 2
         ? ok(versions.value.slice(0, 2).join(', protocol '))
         : notUnderstood('GV', { accepted: true, words: versions.value })
     },
     supervise: pulse,
-    async look() {
-      const limit = await readLimit()
+    async look(signal) {
+      const limit = await readLimit(signal)
       if (!limit.ok) return limit
-      const seen = await readState()
+      const seen = await readState(signal)
       if (!seen.ok) return seen
       const { asleep, raw, pilot } = seen.value
       const state = STATES.get(asleep ? pilot : raw)
       if (state === undefined) return unknownState(name, CONTROLLER, asleep ? pilot : raw)
-      const measured = await command('GG')
+      const measured = await commandUntil(signal, 'GG')
       if (!measured.ok) return measured
       const currentMa = whole(measured.value[0])
       return ok({

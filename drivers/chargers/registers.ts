@@ -1,6 +1,6 @@
 /** The registers of one controller: commands go first, and looks keep the master's whole defence against late answers. */
 import { fail, ok, type Result } from '../../protocol/result.ts'
-import type { ModbusMaster } from '../modbus/master.ts'
+import type { CallOptions, ModbusMaster } from '../modbus/master.ts'
 
 /** Where a charging point on Modbus is found. */
 export interface StationOptions {
@@ -22,12 +22,21 @@ export interface Span {
 export const COMMAND = { priority: 'relay', deadlineMs: 2_000 } as const
 /** By the master's own deadline, as meters are read: who asks first is first, so that many chargers do not starve a fuse's meter. */
 export const LOOK = { priority: 'read' } as const
+/** What a limit needs to have read, it needs now: before every look and meter that has not yet waited for half a second. */
+export const READ_BACK = { priority: 'read', deadlineMs: 1_500 } as const
+
+/** Reads of a look that gives way when `signal` is aborted. */
+export const lookUntil = (signal: AbortSignal | undefined): CallOptions => ({ ...LOOK, signal })
 
 /**
  * Reads a span. While the answer to an earlier read of that length is owed, a wider one is asked for: the length of an
  * answer is all that tells two of them apart on a serial line.
  */
-export async function readSpan({ master, unit }: StationOptions, span: Span): Promise<Result<DataView>> {
+export async function readSpan(
+  { master, unit }: StationOptions,
+  span: Span,
+  how: CallOptions,
+): Promise<Result<DataView>> {
   const { table, address, count, from = address, to = address + count } = span
   const fn = table === 'holding' ? 3 : 4
   const forms = Array.from({ length: to - from - count + 1 }, (_, more) => {
@@ -35,7 +44,7 @@ export async function readSpan({ master, unit }: StationOptions, span: Span): Pr
     return { address: Math.max(from, Math.min(address, to - wide)), count: wide }
   })
   const clear = forms.find(form => !master.isMistakable(unit, { fn, ...form })) ?? forms[0]!
-  const read = await master.readRegisters(unit, table, clear.address, clear.count, LOOK)
+  const read = await master.readRegisters(unit, table, clear.address, clear.count, how)
   if (!read.ok) return read
   const { buffer, byteOffset } = read.value.bytes
   return ok(new DataView(buffer, byteOffset + 2 * (address - clear.address), 2 * count))

@@ -42,6 +42,8 @@ export interface CallOptions {
    * while its own answer is still owed.
    */
   readonly canary?: 'alone' | 'shared'
+  /** When it is aborted, a request that has not gone out yet is taken back (`modbus.withdrawn`). */
+  readonly signal?: AbortSignal | undefined
 }
 
 /** Registers as bytes, and the whole frame that brought them, for the dispute. */
@@ -154,14 +156,8 @@ export function createModbusMaster(parts: ModbusMasterParts): ModbusMaster {
   const limits: AnswerLimits = { ...ANSWER_LIMITS, ...parts.answers }
   const slaves = new Map<number, SlaveRecord>()
   const counts: Record<Count, number> = {
-    sent: 0,
-    answered: 0,
-    timeouts: 0,
-    refused: 0,
-    late: 0,
-    junk: 0,
-    unasked: 0,
-    stranger: 0,
+    ...{ sent: 0, answered: 0, timeouts: 0, refused: 0 },
+    ...{ late: 0, junk: 0, unasked: 0, stranger: 0 },
   }
   const count = (what: Count): void => {
     counts[what]++
@@ -194,29 +190,11 @@ export function createModbusMaster(parts: ModbusMasterParts): ModbusMaster {
       for (const job of queue.splice(0)) job.settle(fail(fault))
     },
   })
+  const common = { line, clock, timers, quarantine, slave, lateAnswerDefence, count }
   const exchange =
     framing !== 'tcp'
-      ? createSerialExchange({
-          line,
-          framing: FRAMINGS[framing],
-          clock,
-          timers,
-          quarantine,
-          slave,
-          lateAnswerDefence,
-          count,
-        })
-      : createTcpExchange({
-          line,
-          clock,
-          timers,
-          depth: parts.depth ?? 1,
-          quarantine,
-          slave,
-          lateAnswerDefence,
-          count,
-          lost: fault => link.restart(fault),
-        })
+      ? createSerialExchange({ ...common, framing: FRAMINGS[framing] })
+      : createTcpExchange({ ...common, depth: parts.depth ?? 1, lost: fault => link.restart(fault) })
 
   const isResting = ({ unit }: Job): boolean => slave(unit).restsUntil() > clock.mono()
   /** The last request was a relay command to a slave that does not answer: each costs a whole time-out. */
@@ -301,13 +279,22 @@ export function createModbusMaster(parts: ModbusMasterParts): ModbusMaster {
       throw new RangeError(`modbus unit must be ${lowest} to ${highest}, not ${unit}`)
     const down = link.fault()
     if (down !== undefined) return Promise.resolve(fail(down))
+    const { canary, signal } = options
+    const withdrawn = fail({ code: 'modbus.withdrawn', unit })
+    if (signal?.aborted) return Promise.resolve(withdrawn)
     const urgent = options.priority === 'relay'
     if (!urgent && queue.length >= QUEUE_MOST)
       return Promise.resolve(fail({ code: 'modbus.busy', line: line.name, waiting: queue.length }))
     return new Promise(settle => {
       const due = later(clock.mono(), options.deadlineMs ?? DEADLINE_MS)
-      const { canary } = options
-      queue.push({ unit, request, urgent, canary: canary !== undefined, alone: canary === 'alone', due, settle })
+      const job = { unit, request, urgent, canary: canary !== undefined, alone: canary === 'alone', due, settle }
+      queue.push(job)
+      const takeBack = () => {
+        if (!queue.includes(job)) return
+        queue = queue.filter(other => other !== job)
+        settle(withdrawn)
+      }
+      signal?.addEventListener('abort', takeBack, { once: true })
       pump()
     })
   }

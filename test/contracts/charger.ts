@@ -11,6 +11,8 @@ export interface ChargerUnderTest {
   readonly clock: Clock
   /** Writes to the line so far. */
   sent(): number
+  /** Runs this while the write is made that is so many from now. */
+  atWrite(count: number, run: () => void): void
   /** Lets this many milliseconds of the clock pass. */
   pass(ms: number): Promise<void>
   end(): Promise<void>
@@ -56,13 +58,14 @@ export function good<T>(result: Result<T>): T {
 
 const codeOf = (result: Result<unknown>): string => (result.ok ? 'ok' : result.fault.code)
 
-/** `brief` leaves out what takes minutes of looking: on a device that is real time. */
+/** `brief` leaves out what takes minutes of looking: on a device that is real time. `plain` makes a charger whose looks do not give way. */
 export function chargerCases(
   t: Suite,
   name: string,
   facts: ChargerFacts,
   make: () => Promise<ChargerUnderTest>,
   brief = false,
+  plain?: () => Promise<ChargerUnderTest>,
 ): void {
   const { states, stepMa, mostMa, bootMa } = facts
   const test = (title: string, body: (under: ChargerUnderTest) => Promise<void>) =>
@@ -236,6 +239,64 @@ export function chargerCases(
     assert.ok((await settled(under, both, 2 * ANSWER_MS)).every(result => result.ok))
     assert.is(under.sim.station.offeredMa(), 0)
   })
+
+  /** A look, and after so many of its requests a limit: what is sent until the limit stands, and what both answer. */
+  async function overtaken(under: ChargerUnderTest, requests: number, ma: number) {
+    await set(under, 10_000)
+    const before = under.sent()
+    let limit: Promise<Result<number>> | undefined
+    under.atWrite(requests, () => {
+      limit = under.charger.setLimit(ma)
+    })
+    const status = await settled(under, under.charger.status())
+    const taken = good(await settled(under, limit!))
+    return { status, taken, sent: under.sent() - before, offeredMa: under.sim.station.offeredMa() }
+  }
+
+  async function countOf(under: ChargerUnderTest, work: () => Promise<unknown>): Promise<number> {
+    const before = under.sent()
+    await work()
+    return under.sent() - before
+  }
+
+  test('a lower limit that comes in the middle of a look goes before the rest of it, and without a new identification', async under => {
+    await set(under, 10_000)
+    const whole = await countOf(under, () => look(under))
+    for (const ma of [8_000, 0]) {
+      await set(under, 10_000)
+      const alone = await countOf(under, () => set(under, ma))
+      for (let requests = 1; requests <= whole; requests++) {
+        const { status, ...found } = await overtaken(under, requests, ma)
+        assert.equal(found, { taken: ma, sent: requests + alone, offeredMa: ma }, `after ${requests} of ${whole}`)
+        if (requests < whole) assert.is(codeOf(status), 'charger.gave-way')
+        assert.is((await look(under)).limitMa, ma)
+      }
+    }
+  })
+
+  test('a higher limit waits for the whole look', async under => {
+    await set(under, 10_000)
+    const whole = await countOf(under, () => look(under))
+    const alone = await countOf(under, () => set(under, mostMa))
+    const { status, ...found } = await overtaken(under, 1, mostMa)
+    assert.equal(found, { taken: mostMa, sent: whole + alone, offeredMa: mostMa })
+    assert.is(good(status).limitMa, 10_000)
+  })
+
+  if (plain !== undefined)
+    t(`${name}: without giving way the rest of a look goes before a lower limit`, async () => {
+      const under = await plain()
+      try {
+        await set(under, 10_000)
+        const whole = await countOf(under, () => look(under))
+        const alone = await countOf(under, () => set(under, 8_000))
+        const { status, ...found } = await overtaken(under, 1, 8_000)
+        assert.equal(found, { taken: 8_000, sent: whole + alone, offeredMa: 8_000 })
+        assert.ok(status.ok && whole > 1)
+      } finally {
+        await under.end()
+      }
+    })
 
   test('closing sends 0, twice is harmless, and nothing is taken afterwards', async under => {
     await set(under, mostMa)

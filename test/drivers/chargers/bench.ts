@@ -49,6 +49,7 @@ export interface AgentParts {
   readonly line: Line
   readonly clock: Clock
   readonly timers: Timers
+  readonly givesWay?: boolean
 }
 
 export interface Kind<S extends SimCharger = SimCharger> {
@@ -157,17 +158,21 @@ export interface Bench<S extends SimCharger> extends ChargerUnderTest {
 
 const CAR = { bootMa: BOOT_MA, carMa: 32_000, reactionMs: 2_000 } as const
 
-function counted(line: Line): { readonly line: Line; sent(): number } {
+/** What stands between a driver and its wire, with what a case wants to know of it. */
+export function counted<T extends (...args: never[]) => unknown>(
+  write: T,
+): { readonly write: T } & Pick<ChargerUnderTest, 'sent' | 'atWrite'> {
   let sent = 0
+  const due = new Map<number, () => void>()
   return {
-    line: {
-      ...line,
-      write: bytes => {
-        sent++
-        return line.write(bytes)
-      },
-    },
+    write: ((...args) => {
+      sent++
+      due.get(sent)?.()
+      due.delete(sent)
+      return write(...args)
+    }) as T,
     sent: () => sent,
+    atWrite: (count, run) => void due.set(sent + count, run),
   }
 }
 
@@ -175,6 +180,7 @@ function counted(line: Line): { readonly line: Line; sent(): number } {
 export async function inMemory<S extends SimCharger>(
   kind: Kind<S>,
   disturb: (bytes: Uint8Array) => Uint8Array = bytes => bytes,
+  more: Pick<AgentParts, 'givesWay'> = {},
 ): Promise<Bench<S>> {
   const { clock, timers, advance } = createSimTime(0, drainPromises)
   const baud = kind.wire === 'tcp' ? undefined : kind.wire.baudRate
@@ -186,9 +192,10 @@ export async function inMemory<S extends SimCharger>(
     timers,
   })
   const sim = kind.simulate(wire.device, { ...CAR, clock, timers })
-  const { line, sent } = counted(wire.port)
-  const charger = await kind.open({ line, clock, timers })
-  return { charger, sim, clock, line, sent, pass: advance, end: async () => {} }
+  const { write, sent, atWrite } = counted(wire.port.write)
+  const line = { ...wire.port, write }
+  const charger = await kind.open({ line, clock, timers, ...more })
+  return { charger, sim, clock, line, sent, atWrite, pass: advance, end: async () => {} }
 }
 
 /** Nobody waits for an answer while a test lets more than this pass. */
@@ -215,18 +222,21 @@ export async function onDevice<S extends SimCharger>(kind: Kind<S>): Promise<Ben
     line = createSerialLine({ path: device.path, ...kind.wire }, clock, system.timers)
     end = () => device.close()
   }
-  const watched = counted(followed.line(line))
-  const charger = await kind.open({ line: watched.line, clock, timers })
+  const real = followed.line(line)
+  const { write, sent, atWrite } = counted(real.write)
+  const watched = { ...real, write }
+  const charger = await kind.open({ line: watched, clock, timers })
   while (sim === undefined) await system.timers.sleep(1)
   return {
     charger,
     sim,
     clock,
-    line: watched.line,
-    sent: watched.sent,
+    line: watched,
+    sent,
+    atWrite,
     pass: ms => followed.pass(advance, ms, ms > STRIDE_MS ? STRIDE_MS : STEP_MS),
     async end() {
-      await watched.line.close()
+      await watched.close()
       await end?.()
     },
   }

@@ -4,6 +4,14 @@ import { inMemory, KINDS } from './bench.ts'
 
 const test = suite('chargers in memory')
 
-for (const kind of KINDS) chargerCases(test, kind.name, kind.facts, () => inMemory(kind))
+for (const kind of KINDS)
+  chargerCases(
+    test,
+    kind.name,
+    kind.facts,
+    () => inMemory(kind),
+    false,
+    () => inMemory(kind, undefined, { givesWay: false }),
+  )
 
 test.run()

@@ -12,6 +12,7 @@ import { utf8 } from '../../../protocol/bytes.ts'
 import { must } from '../../../protocol/result.ts'
 import { type ChargerFacts, chargerCases, good, settled } from '../../contracts/charger.ts'
 import { assert, suite } from '../../harness.ts'
+import { counted } from './bench.ts'
 
 const MOST_MA = 16_000
 const CAR = { bootMa: 20_000, carMa: 32_000, reactionMs: 2_000 } as const
@@ -20,25 +21,18 @@ const CONSUMER = `everest_api/1/evse_manager_consumer/${MODULES.evse}`
 const LIMITS = `everest_api/1/external_energy_limits_consumer/${MODULES.limits}/m2e/set_external_limits`
 const FACTS: ChargerFacts = { states: ['A', 'B', 'C', 'F'], stepMa: 500, mostMa: MOST_MA, bootMa: CAR.bootMa }
 
-function counted(bus: Bus): { readonly bus: Bus; sent(): number } {
-  let sent = 0
-  const publish: Bus['publish'] = (topic, payload) => {
-    sent++
-    return bus.publish(topic, payload)
-  }
-  return { bus: { ...bus, publish }, sent: () => sent }
-}
-
 async function bench(more: Partial<EverestOptions> = {}) {
   const { clock, timers, advance } = createSimTime(1_700_000_000_000, drainPromises)
   const broker = createSimBroker(timers, seededRandom(1))
   const sim = startEverestStation({ ...CAR, ...MODULES, bus: createSimBus([broker]), clock, timers })
-  const { bus, sent } = counted(createSimBus([broker]))
+  const simBus = createSimBus([broker])
+  const { write, sent, atWrite } = counted(simBus.publish)
+  const bus: Bus = { ...simBus, publish: write }
   const named = { name: 'garage', src: 'tieline-7f3a', mostMa: MOST_MA, ...MODULES }
   const charger = must(openEverestCharger({ ...named, bus, clock, timers, ...more }))
   // Its first cycle: an agent that starts before it hears nothing at first.
   await advance(1_000)
-  return { charger, sim, clock, sent, bus, pass: advance, end: async () => {} }
+  return { charger, sim, clock, sent, atWrite, bus, pass: advance, end: async () => {} }
 }
 
 const test = suite('chargers/everest')
@@ -64,6 +58,18 @@ test('a limit is a schedule that ends in the failsafe current, so that silence i
   ])
   // Nothing is drawn from the car.
   assert.equal(amperes(sent.schedule_export), [[0, 0]])
+})
+
+test('a look that waits for the station ends when a lower limit comes', async () => {
+  const under = await bench()
+  good(await settled(under, under.charger.setLimit(10_000)))
+  const looking = under.charger.status()
+  await under.pass(100)
+  const limit = under.charger.setLimit(8_000)
+  const seen = await settled(under, looking)
+  assert.is(seen.ok ? 'ok' : seen.fault.code, 'charger.gave-way')
+  assert.is(good(await settled(under, limit)), 8_000)
+  assert.is(good(await settled(under, under.charger.status())).limitMa, 8_000)
 })
 
 test('a limit without an end stays for ever: the trap that the schedule is for', async () => {

@@ -37,6 +37,24 @@ test('before every request the wire is silent for 3.5 characters', async () => {
   }
 })
 
+test('a request that is taken back before it goes out is never sent, and one that is out is answered', async () => {
+  const bus = makeBus()
+  await bus.master.open()
+  const [out, queued] = [new AbortController(), new AbortController()]
+  const reads = Promise.all([
+    bus.master.readRegisters(1, 'input', 0, 1, { signal: out.signal }),
+    bus.master.readRegisters(1, 'input', 0, 2, { signal: queued.signal }),
+    bus.master.readRegisters(1, 'input', 0, 3),
+  ])
+  await bus.advance(1)
+  out.abort()
+  queued.abort()
+  assert.equal((await settled(bus, reads)).map(codeOf), ['ok', 'modbus.withdrawn', 'ok'])
+  const late = bus.master.readRegisters(1, 'input', 0, 4, { signal: queued.signal })
+  assert.is(codeOf(await settled(bus, late)), 'modbus.withdrawn')
+  assert.is(bus.toDevice.length, 2)
+})
+
 test('a late answer is recognised when it comes, and teaches the timeout', async () => {
   const bus = makeBus({ answers: { initialMs: 100, floorMs: 50, ceilingMs: 1_000 } })
   await bus.master.open()
