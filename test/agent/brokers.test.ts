@@ -7,6 +7,7 @@ import { createSystemTime } from '../../drivers/clock.ts'
 import { must } from '../../protocol/result.ts'
 import { closing } from '../closing.ts'
 import { eventually } from '../eventually.ts'
+import { freePort } from '../free-port.ts'
 import { assert, suite } from '../harness.ts'
 
 const test = suite('brokers')
@@ -16,7 +17,7 @@ test(
   closing(async later => {
     const { clock, timers } = createSystemTime()
     const log = () => {}
-    const broker = must(await startBroker())
+    const broker = must(await startBroker(await freePort()))
     later(broker.close)
     await broker.stop()
     const world = {

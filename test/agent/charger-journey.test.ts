@@ -5,8 +5,9 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { closing } from '../closing.ts'
+import { freePort } from '../free-port.ts'
 import { assert, suite } from '../harness.ts'
-import { freePort, lineOf, openDesk, ownFolder } from './journey-desk.ts'
+import { lineOf, openDesk, ownFolder } from './journey-desk.ts'
 
 const test = suite('charger journey')
 /** Half a minute on a machine at rest. */

@@ -1,7 +1,6 @@
 /** The desk of a newcomer: commands run as the README or the program before them has printed them, by programs as `npm run build` makes them. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { copyFileSync, mkdtempSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -128,14 +127,6 @@ async function end(child: ChildProcess): Promise<void> {
   child.kill('SIGTERM')
   await closed
 }
-
-export const freePort = () =>
-  new Promise<number>(resolve => {
-    const probe = createServer().listen(0, '127.0.0.1', () => {
-      const address = probe.address()
-      probe.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0))
-    })
-  })
 
 /** The one line of an output that begins so. */
 export function lineOf(out: string, start: string): string {

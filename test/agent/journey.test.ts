@@ -3,9 +3,10 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { closing } from '../closing.ts'
 import { eventually } from '../eventually.ts'
+import { freePort } from '../free-port.ts'
 import { assert, suite } from '../harness.ts'
 import { without } from '../programs.ts'
-import { freePort, lineOf, openDesk, ownFolder, ROOT } from './journey-desk.ts'
+import { lineOf, openDesk, ownFolder, ROOT } from './journey-desk.ts'
 import { noMosquitto, startMosquitto } from './real-mosquitto.ts'
 
 const test = suite('journey')

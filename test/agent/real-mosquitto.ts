@@ -1,8 +1,8 @@
 /** A Mosquitto of its own for a test: the Debian package's program on a free port of this machine. */
 import { spawn } from 'node:child_process'
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
+import { freePort } from '../free-port.ts'
 
 /** Debian's folder for it is in root's PATH only. */
 const PROGRAM = ['/usr/sbin/mosquitto', '/usr/bin/mosquitto', '/usr/local/sbin/mosquitto'].find(existsSync)
@@ -82,13 +82,3 @@ async function start(conf: readonly string[], folder: string, port: number): Pro
   }
   return { port, pid: child.pid!, close: end('SIGTERM'), kill: end('SIGKILL'), log: () => said }
 }
-
-const freePort = () =>
-  new Promise<number>((resolve, reject) => {
-    const probe = createServer()
-    probe.once('error', reject)
-    probe.listen(0, '127.0.0.1', () => {
-      const address = probe.address()
-      probe.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0))
-    })
-  })

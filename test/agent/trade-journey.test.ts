@@ -5,8 +5,9 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { closing } from '../closing.ts'
+import { freePort } from '../free-port.ts'
 import { assert, suite } from '../harness.ts'
-import { freePort, lineOf, openDesk, ownFolder } from './journey-desk.ts'
+import { lineOf, openDesk, ownFolder } from './journey-desk.ts'
 import { noMosquitto, startMosquitto } from './real-mosquitto.ts'
 
 const test = suite('trade journey')

@@ -16,9 +16,9 @@ import { systemEntropy } from '../../drivers/crypto/entropy.ts'
 import { toHex } from '../../protocol/bytes.ts'
 import { microsPerKwh, wattHours } from '../../protocol/quantity.ts'
 import { instant } from '../../protocol/time.ts'
+import { freePort } from '../free-port.ts'
 import type { NodeSaid, NodeTask } from './flood-node.ts'
 import type { FloodKind, FloodTask } from './flood-sender.ts'
-import { freePort } from './footprint-mosquitto.ts'
 import { readCost, readMemory } from './footprint-process.ts'
 import {
   type AgentProcess,

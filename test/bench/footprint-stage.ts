@@ -41,7 +41,8 @@ import {
 } from '../../hw/sim/street-run.ts'
 import { toHex } from '../../protocol/bytes.ts'
 import { must, ok, type Result } from '../../protocol/result.ts'
-import { type BrokerProcess, freePort, openBroker } from './footprint-mosquitto.ts'
+import { freePort } from '../free-port.ts'
+import { type BrokerProcess, openBroker } from './footprint-mosquitto.ts'
 
 export const SEED = 1
 const PASSPHRASE = 'bench passphrase'

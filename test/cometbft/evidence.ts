@@ -6,7 +6,6 @@
 import { execFileSync } from 'node:child_process'
 import { createPrivateKey, sign } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createVerifier } from '../../drivers/crypto/verifier.ts'
@@ -25,6 +24,7 @@ import { duplicateVotesOf, evidenceFault, evidenceOf } from '../../protocol/ligh
 import { verifyAnchor } from '../../protocol/light/verify.ts'
 import { faultLine, must } from '../../protocol/result.ts'
 import { later } from '../../protocol/time.ts'
+import { freePort } from '../free-port.ts'
 import type { Outcome } from './light-proxy.ts'
 import { Program, until } from './process.ts'
 
@@ -32,15 +32,6 @@ import { Program, until } from './process.ts'
 type Json = any
 
 const verifier = createVerifier()
-
-const freePort = (): Promise<number> =>
-  new Promise(resolve => {
-    const server = createServer()
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number }
-      server.close(() => resolve(port))
-    })
-  })
 
 export async function runEvidence({ binary }: { binary: string }): Promise<readonly Outcome[]> {
   const home = mkdtempSync(join(tmpdir(), 'tieline-evidence-'))

@@ -6,13 +6,13 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { CACHE } from '../../hw/image/image/debian-root.ts'
 import { smallSite } from '../agent/small-site.ts'
+import { freePort } from '../free-port.ts'
 import { folderOnCard, fromCard, ontoCard, switchOn, type VirtualBoard, WATCHDOG_S } from './virtual-board.ts'
 
 const sources = fileURLToPath(new URL('../../', import.meta.url))
@@ -45,14 +45,6 @@ function ran(program: string, ...args: string[]): string {
   return stdout
 }
 const tieline = (...args: string[]) => ran(process.execPath, '--import', 'tsx', 'agent/main.ts', ...args)
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  server.close()
-  return port
-}
 
 mkdirSync(CACHE, { recursive: true, mode: 0o700 })
 const folder = mkdtempSync(join(CACHE, 'boot-'))

@@ -1,9 +1,10 @@
 /** `tieline run` where something around it is wrong: it is named, and the meter is read. Judged by the simulated meter's own count. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
-import { type AddressInfo, connect } from 'node:net'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { freePort } from '../../free-port.ts'
 import { assert, suite } from '../../harness.ts'
 import { ensureBuiltPage } from './built-page.ts'
 import { runTieline } from './cli-run.ts'
@@ -84,8 +85,8 @@ const answers = async (port: number): Promise<boolean> =>
 
 test('the port of its page is taken: it says so and reads on; freed, the page opens without a restart', async () => {
   const other = createServer((_, response) => response.writeHead(404).end())
-  await new Promise<void>(resolve => other.listen(0, '127.0.0.1', resolve))
-  const { port } = other.address() as AddressInfo
+  const port = await freePort()
+  await new Promise<void>(resolve => other.listen(port, '127.0.0.1', resolve))
   const err = await running(`page: {listen: '127.0.0.1:${port}'}\n`, async ({ requests }) => {
     await isRead(requests)
     assert.not.ok(await answers(port))
@@ -112,10 +113,7 @@ mqtt: {brokers: ['mqtts://127.0.0.1:9'], ca: none.pem}
 }, 150_000)
 
 test('32 tabs on the stream of events, one of which never reads: the meter is asked as often as without them', async () => {
-  const free = createServer()
-  await new Promise<void>(resolve => free.listen(0, '127.0.0.1', resolve))
-  const { port } = free.address() as AddressInfo
-  await new Promise(resolve => free.close(resolve))
+  const port = await freePort()
   await running(`page: {listen: '127.0.0.1:${port}'}\n`, async ({ requests }) => {
     await isRead(requests)
     const asked = async () => {

@@ -8,6 +8,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { makeAuthority, noOpenssl } from '../../drivers/bus/mosquitto-certificates.ts'
+import { freePort } from '../../free-port.ts'
 import { assert, suite } from '../../harness.ts'
 import { noMosquitto, startMosquitto } from '../real-mosquitto.ts'
 import { ensureBuiltPage } from './built-page.ts'
@@ -156,14 +157,6 @@ async function running(
 async function goesOn({ site, requests, folder }: Around): Promise<void> {
   const [before, signed] = [requests(), await signedIn(folder)]
   await site.until(async () => requests() > before + 20 && (await signedIn(folder)) > signed)
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
-  await new Promise(resolve => server.close(resolve))
-  return port
 }
 
 test(

@@ -11,6 +11,7 @@ import { createSystemTime } from '../../../drivers/clock.ts'
 import { must } from '../../../protocol/result.ts'
 import { closing, type Later } from '../../closing.ts'
 import { eventually } from '../../eventually.ts'
+import { freePort } from '../../free-port.ts'
 import { assert, suite } from '../../harness.ts'
 import { runningMaple } from './running-maple.ts'
 
@@ -114,7 +115,7 @@ test(
 test(
   'Home Assistant that starts again is told everything again, and so is a broker that comes back',
   closing(async later => {
-    const broker = must(await startBroker())
+    const broker = must(await startBroker(await freePort()))
     later(broker.close)
     const { agent, clock, stop } = await runningMaple()
     later(stop)

@@ -19,6 +19,7 @@ import { OBIS } from '../../../protocol/telegram/obis.ts'
 import type { Instant } from '../../../protocol/time.ts'
 import { closing, type Later } from '../../closing.ts'
 import { eventually } from '../../eventually.ts'
+import { freePort } from '../../free-port.ts'
 import { assert, suite } from '../../harness.ts'
 import { unhurried } from '../../unhurried.ts'
 import { noMosquitto, startMosquitto } from '../real-mosquitto.ts'
@@ -48,7 +49,7 @@ async function mortalBroker(later: Later) {
       },
     }
   }
-  const broker = must(await startBroker())
+  const broker = must(await startBroker(await freePort()))
   later(broker.close)
   return { url: broker.url, kill: broker.stop, back: async () => void must(await broker.restart()) }
 }

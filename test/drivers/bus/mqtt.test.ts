@@ -7,6 +7,7 @@ import { faultLine, must } from '../../../protocol/result.ts'
 import { closing } from '../../closing.ts'
 import { busCases } from '../../contracts/bus.ts'
 import { eventually } from '../../eventually.ts'
+import { freePort } from '../../free-port.ts'
 import { assert, suite } from '../../harness.ts'
 import { unhurried } from '../../unhurried.ts'
 
@@ -17,7 +18,9 @@ const DEADLINE_MS = 120_000
 const timers = unhurried(createSystemTime().timers)
 const silent: Log = () => {}
 busCases(test, 'mqtt', async count => {
-  const brokers = await Promise.all(Array.from({ length: count }, async () => must(await startBroker())))
+  const brokers = await Promise.all(
+    Array.from({ length: count }, async () => must(await startBroker(await freePort()))),
+  )
   const urls = brokers.map(broker => broker.url)
   const [a, b] = [
     must(await connectBus({ urls, timers, log: silent })),

@@ -5,13 +5,13 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { CACHE, debianMirror, debianRoot, type RootOptions, rootArchive } from '../../../hw/image/image/debian-root.ts'
 import { smallSite } from '../../agent/small-site.ts'
+import { freePort } from '../../free-port.ts'
 import { assert, type SkipReason, suite } from '../../harness.ts'
 import { without } from '../../programs.ts'
 import { bootRoot, inRoot, type Machine, type Said, startInRoot } from './machine.ts'
@@ -63,14 +63,6 @@ function told({ status, out, err }: Said): string {
 function ran(program: string, ...args: string[]): string {
   const { status, stdout, stderr } = spawnSync(program, args, { encoding: 'utf8', cwd: sources })
   return told({ status, out: stdout, err: stderr })
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  server.close()
-  return port
 }
 
 async function nextLine(child: ChildProcess): Promise<string> {
