@@ -10,10 +10,10 @@ import {
   type Missing,
   PIECES,
   type Piece,
-  type Receipt,
   type SideRecords,
 } from '../../protocol/trade/deal-records.ts'
 import type { Deal } from '../../protocol/trade/deal-state.ts'
+import type { Receipt } from '../../protocol/trade/message.ts'
 import type { LightAgent, Proven } from '../light/run.ts'
 import type { DealRunner } from './deal-runner.ts'
 
@@ -30,11 +30,11 @@ const PROVE_WITHIN_MS = 3_000
 
 type Gathered<T> = { readonly there: T } | { readonly why: Missing['why'] }
 
-/** A deal that was over before the start: what it knew that is in no journal is asked for anew, or named. */
+/** A deal that was over before the start: what was proven of it is in no journal, and is proven anew. */
 export const asKept = (deal: Deal): Gatherable => ({
   deal: () => deal,
   proven: () => undefined,
-  peerReceipt: () => undefined,
+  peerReceipt: () => deal.peerReceipt,
   wasRestored: () => true,
 })
 

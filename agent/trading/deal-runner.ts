@@ -9,7 +9,6 @@ import type { Fault, Result } from '../../protocol/result.ts'
 import { assembleSignedContract, contractToSign } from '../../protocol/trade/contract.ts'
 import { step } from '../../protocol/trade/deal.ts'
 import { decodeDeal, encodeDeal } from '../../protocol/trade/deal-codec.ts'
-import type { Receipt } from '../../protocol/trade/deal-records.ts'
 import {
   type Deal,
   type HealthName,
@@ -21,7 +20,7 @@ import {
   type State,
   type TimerName,
 } from '../../protocol/trade/deal-state.ts'
-import type { Body } from '../../protocol/trade/message.ts'
+import type { Body, Receipt } from '../../protocol/trade/message.ts'
 import type { LightAgent, Proven } from '../light/run.ts'
 import type { LedgerAccount } from './account.ts'
 import { type Across, createDealLedgers, type DealProof } from './deal-ledgers.ts'
@@ -66,9 +65,8 @@ export interface DealRunner {
   lockProof(): DealProof | undefined
   /** The newest proof of what the ledger keeps of this deal. */
   proven(): Proven | undefined
-  /** The other side's receipt, as it handed it over and after it was judged; not kept over a restart. */
+  /** The other side's receipt, as it handed it over, after it was judged and once the journal has it. */
   peerReceipt(): Receipt | undefined
-  takePeerReceipt(receipt: Receipt): void
   /** It was read back from the journal: what came from the other side before is not known. */
   wasRestored(): boolean
   feed(input: Input): void
@@ -86,7 +84,8 @@ export function createDealRunner(first: Deal, outputs: readonly Output[], around
   let queue: Promise<void> = Promise.resolve()
   let stopped = false
   let restored = false
-  let peerReceipt: Receipt | undefined
+  /** As the journal has it, or as it was begun. */
+  let kept = first
   /** The deal could not be kept: until it can, its contacts are open and it does nothing, as if this process were dead. */
   let suspended = false
 
@@ -119,14 +118,15 @@ export function createDealRunner(first: Deal, outputs: readonly Output[], around
     for (const output of wanted) {
       if (stopped || suspended) return
       if (output.kind === 'record') {
-        const kept = await around.record(encodeDeal(at))
-        if (!kept.ok) {
+        const recorded = await around.record(encodeDeal(at))
+        if (!recorded.ok) {
           // What cannot be kept must not be acted upon: after a restart nobody would know of it.
           suspended = true
-          feed({ kind: 'fault', fault: kept.fault })
+          feed({ kind: 'fault', fault: recorded.fault })
           void resume()
           return
         }
+        kept = at
       } else await act(output)
     }
   }
@@ -142,6 +142,7 @@ export function createDealRunner(first: Deal, outputs: readonly Output[], around
     if (!again.ok) throw new Error(`a deal that cannot be read back: ${again.fault.code}`)
     suspended = false
     deal = again.value
+    kept = deal
     if (!isOver(deal)) feed({ kind: 'restored' })
   }
 
@@ -218,10 +219,7 @@ export function createDealRunner(first: Deal, outputs: readonly Output[], around
     proof: ledgers.proof,
     lockProof: ledgers.lockProof,
     proven: ledgers.proven,
-    peerReceipt: () => peerReceipt,
-    takePeerReceipt(receipt) {
-      peerReceipt = receipt
-    },
+    peerReceipt: () => kept.peerReceipt,
     wasRestored: () => restored,
     feed(input) {
       restored ||= input.kind === 'restored'

@@ -4,9 +4,8 @@ import type { Verifier } from '../../protocol/crypto/verify.ts'
 import type { Energy, WattHours } from '../../protocol/quantity.ts'
 import { verifyReading } from '../../protocol/reading/verify.ts'
 import { fail, ok, type Result } from '../../protocol/result.ts'
-import type { Receipt } from '../../protocol/trade/deal-records.ts'
 import type { Deal } from '../../protocol/trade/deal-state.ts'
-import type { SignedReading } from '../../protocol/trade/message.ts'
+import type { Receipt, SignedReading } from '../../protocol/trade/message.ts'
 import { dealEnergy, wholeBetween } from '../../protocol/trade/receipt.ts'
 import type { DealRunner } from './deal-runner.ts'
 import type { TradingOptions } from './trading.ts'
@@ -40,23 +39,31 @@ type Surroundings = Pick<TradingOptions, 'config' | 'verifier' | 'log' | 'saveEv
 export function createPeerMeters({ config, verifier, log, saveEvidence }: Surroundings, room: string) {
   /** What the other end's register stood at when its deal began. */
   const begins = new WeakMap<DealRunner, Energy>()
-  function hear(runner: DealRunner, peer: string, signed: SignedReading, ended = false): boolean {
+  /** The energy since its begin; what is refused is a fault of the deal. */
+  function judge(runner: DealRunner, peer: string, signed: SignedReading): WattHours | undefined {
     const judged = judgePeerReading(runner.deal(), signed, config.peers[peer]!.metering, begins.get(runner), verifier)
     if (judged.ok) {
       begins.set(runner, judged.value.begun)
-      runner.feed({ kind: 'metered', side: 'peer', energy: judged.value.energy, ended })
-      return true
+      return judged.value.energy
     }
     log('error', room, `${peer}'s reading is refused`, judged.fault)
     saveEvidence({ ...judged.fault, peer }, [signed.envelope, signed.context])
     runner.feed({ kind: 'fault', fault: judged.fault })
-    return false
+    return undefined
+  }
+  function metered(runner: DealRunner, energy: WattHours | undefined, ended: boolean): void {
+    if (energy !== undefined) runner.feed({ kind: 'metered', side: 'peer', energy, ended })
   }
   return {
-    hear,
+    hear: (runner: DealRunner, peer: string, signed: SignedReading): void =>
+      metered(runner, judge(runner, peer, signed), false),
+    /** It is kept before anything is made of it. */
     hearReceipt(runner: DealRunner, peer: string, { begin, end }: Receipt): void {
-      const [begun, ended] = [hear(runner, peer, begin), hear(runner, peer, end, true)]
-      if (begun && ended) runner.takePeerReceipt({ begin, end })
+      const begun = judge(runner, peer, begin)
+      const ended = judge(runner, peer, end)
+      if (begun !== undefined && ended !== undefined) runner.feed({ kind: 'peer-receipt', receipt: { begin, end } })
+      metered(runner, begun, false)
+      metered(runner, ended, true)
     },
   }
 }

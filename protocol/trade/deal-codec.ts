@@ -22,9 +22,10 @@ import {
 import { type Fault, fail, faultLine, ok, type Result } from '../result.ts'
 import { type ContractFault, contractHash, decodeContract, type Party } from './contract.ts'
 import { type Deal, type FeePaid, type Metered, NO_FACTS, PHASES, type Settlement, STATES } from './deal-state.ts'
+import type { SignedReading } from './message.ts'
 
-/** Contract, halves and two readings with their contexts are below 5 kB. */
-const MAX_BYTES = 8192
+/** Contract, halves, cause and four readings with their contexts at their longest; it takes less than 4 kB of them. */
+const MAX_BYTES = 10_240
 
 /** As long as a genesis lets a claim take from one ledger to the other. */
 const MAX_RELAY_MARGIN_MS = 30 * 86_400_000
@@ -38,6 +39,8 @@ const metered: Codec<Metered> = record({
   context: [2, envelope],
   register: [3, big<Energy>(0n, 2n ** 63n - 1n)],
 })
+
+const signedReading: Codec<SignedReading> = record({ envelope: [1, envelope], context: [2, envelope] })
 
 const money = big<Money>(0n, 2n ** 63n - 1n)
 
@@ -91,6 +94,7 @@ const deal = record(
     reservedHeight: [22, big(0n, 2n ** 63n - 1n)],
     feePaid: [23, feePaid],
     peerEnded: [24, flag],
+    peerReceipt: [25, record({ begin: [1, signedReading], end: [2, signedReading] })],
   },
 )
 

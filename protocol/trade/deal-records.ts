@@ -27,15 +27,9 @@ import { READING_PURPOSE } from '../reading/reading.ts'
 import { type VerifiedReading, verifyReading } from '../reading/verify.ts'
 import { type Fault, fail, type Result } from '../result.ts'
 import { type Contract, contractHash, decodeContract, type Party, verifyHalf } from './contract.ts'
-import type { SignedReading } from './message.ts'
+import type { Receipt, SignedReading } from './message.ts'
 import { deliveredWh } from './receipt.ts'
 import { recordFault } from './settlement.ts'
-
-/** A receipt: what one side's meter stood at when the deal began and ended, signed. */
-export interface Receipt {
-  readonly begin: SignedReading
-  readonly end: SignedReading
-}
 
 export interface SideRecords {
   /** Of its account. */
@@ -62,7 +56,7 @@ export type Piece = (typeof PIECES)[number]
  * - not-signed     that side had not signed
  * - not-metered    this site's meter has given no begin and end reading for it
  * - not-handed     the other side has not handed its receipt over
- * - not-kept       it may have been handed over before the agent was started anew, and is not kept
+ * - not-kept       it may have been handed over before the agent was started anew, and did not get into the journal
  * - not-counted    the one that was handed over is not the one that the ledger took
  * - not-proven     nothing of it has been proven since the agent was started
  */

@@ -4,7 +4,7 @@ import type { Fault } from '../result.ts'
 import type { Position, Seen } from '../safety/facts.ts'
 import type { Instant, Mono } from '../time.ts'
 import type { Contract, Party } from './contract.ts'
-import type { Body, BodyOf, SignedReading, StopReason } from './message.ts'
+import type { Body, BodyOf, Receipt, SignedReading, StopReason } from './message.ts'
 
 /** Written as the place in this list: append, never reorder. */
 export const STATES = [
@@ -143,6 +143,8 @@ export interface Deal {
   readonly peerWh?: WattHours
   /** `peerWh` is all of it: by the other side's end reading. */
   readonly peerEnded?: boolean
+  /** The other side's, as it handed it over; absent in records that were written before it was kept. */
+  readonly peerReceipt?: Receipt
   /** Below: not in the journal, for after a restart nothing of it is known. */
   readonly facts: Facts
   readonly peer?: { readonly sequence: number; readonly contact: Seen; readonly wasClosed: boolean }
@@ -216,6 +218,8 @@ export type Input =
   | { readonly kind: 'no-reading'; readonly which: 'begin' | 'end'; readonly fault: Fault }
   /** Energy since begin by a verified reading of that side's line meter; `ended` where it is the peer's end reading. */
   | { readonly kind: 'metered'; readonly side: 'own' | 'peer'; readonly energy: WattHours; readonly ended?: boolean }
+  /** The other side's receipt, both readings of which were verified; what they say comes behind it as `metered`. */
+  | { readonly kind: 'peer-receipt'; readonly receipt: Receipt }
   | { readonly kind: 'heartbeat-lost'; readonly ageMs: number }
   | { readonly kind: 'meter-stale'; readonly ageMs: number }
   /** No broker is up. */

@@ -40,7 +40,7 @@ import {
   to,
   withdraw,
 } from './deal-step.ts'
-import type { StopReason } from './message.ts'
+import type { Receipt, StopReason } from './message.ts'
 import { type Count, expectedPayment, wholeBetween } from './receipt.ts'
 
 // --- Faults
@@ -95,6 +95,18 @@ export const noteMetered: Rule<InputOf<'metered'>> = (deal, { side, energy, ende
   if (ended) return to(deal, { peerWh: energy, peerEnded: true })
   return deal.peerEnded ? ignore(deal) : to(deal, { peerWh: energy })
 }
+
+/** In every state, as evidence: it may come before the own end reading, or after the settlement. Twice it is one. */
+export const keepPeerReceipt: Rule<InputOf<'peer-receipt'>> = (deal, { receipt }) =>
+  deal.peerReceipt !== undefined && sameReceipt(deal.peerReceipt, receipt)
+    ? ignore(deal)
+    : to(deal, { peerReceipt: receipt })
+
+const sameReceipt = (one: Receipt, other: Receipt): boolean =>
+  (['begin', 'end'] as const).every(
+    which =>
+      equalBytes(one[which].envelope, other[which].envelope) && equalBytes(one[which].context, other[which].context),
+  )
 
 export const meteredStarted: Rule<InputOf<'metered'>> = (before, input, given) => {
   const { deal } = noteMetered(before, input, given)

@@ -33,6 +33,7 @@ const ANYWHERE: Row = {
   'signed-reading': refuse,
   'no-reading': ignore,
   metered: ignore,
+  'peer-receipt': stopping.keepPeerReceipt,
   'heartbeat-lost': ignore,
   'meter-stale': ignore,
   'broker-down': ignore,

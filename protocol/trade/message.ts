@@ -50,6 +50,11 @@ export interface SignedReading {
   readonly envelope: Uint8Array
   readonly context: Uint8Array
 }
+/** A receipt: what one side's meter stood at when the deal began and ended, signed. */
+export interface Receipt {
+  readonly begin: SignedReading
+  readonly end: SignedReading
+}
 const signedReading = record({ envelope: [1, envelope], context: [2, envelope] })
 
 /** 1 MWh: more than a lorry's battery. */

@@ -1,5 +1,6 @@
 /** What is gathered of a deal that is not over, was taken up after a restart, or whose other side cheats: said as it is. */
-import { awaited } from '../../../hw/sim/run-seed.ts'
+import type { DealRunner } from '../../../agent/trading/deal-runner.ts'
+import { toHex } from '../../../protocol/bytes.ts'
 import { must } from '../../../protocol/result.ts'
 import type { DealRecords } from '../../../protocol/trade/deal-records.ts'
 import { readDealRecords, writeDealRecords } from '../../../protocol/trade/deal-records-json.ts'
@@ -10,7 +11,7 @@ const test = suite('records of a deal, gathered')
 
 const said = ({ missing }: DealRecords) => missing.map(({ piece, why }) => `${piece} ${why}`)
 
-test('of a deal that is under way nothing is made up, and after a restart what was handed over is not kept', async () => {
+test('of a deal that is under way nothing is made up, and a receipt that the ledger did not take is left out', async () => {
   const at = await tradingLine({ realSigner: false })
   const { seller } = at
   const isStarted = () => at.newest(seller)?.deal().state === 'started'
@@ -30,17 +31,33 @@ test('of a deal that is under way nothing is made up, and after a restart what w
   const other = await at.gather(seller, { ...first, peerReceipt: () => ({ begin, end: begin }) })
   assert.equal([said(other), other.buyer.receipt], [['buyer.receipt not-counted'], undefined])
 
-  await at.until(() => at.newest(seller) !== first && isStarted())
-  await awaited(at.ports.time, at.running.end(seller))
-  must(await awaited(at.ports.time, at.running.start(seller)))
-  const again = at.newest(seller)!
-  assert.is(again.wasRestored(), true)
-  // The other side's copy may come after the restart, too: what is there is given out, what is not is said.
-  const restored = await at.gather(seller, again)
-  const buyers = said(restored).filter(line => line.startsWith('buyer.receipt'))
-  assert.equal(buyers, again.peerReceipt() === undefined ? ['buyer.receipt not-kept'] : [])
-  assert.is(restored.buyer.receipt === undefined, again.peerReceipt() === undefined)
   await at.stop()
 })
+
+/** The seller is killed once the buyer's receipt has come, before or after the journal has it. */
+async function killedWith(isThere: (runner: DealRunner) => boolean): Promise<{ missing: string[]; kept: boolean }> {
+  const at = await tradingLine({ realSigner: false })
+  const { seller, ports } = at
+  await at.until(() => at.newest(seller)?.deal().state === 'stopped')
+  const runner = at.newest(seller)!
+  for (let n = 0; n < 100_000 && !isThere(runner); n++) await ports.time.advance(1)
+  assert.ok(isThere(runner), 'the receipt comes')
+  const id = toHex(runner.deal().hash)
+  const again = await at.kill(seller)
+  const found = () => again.trading.deals().find(one => toHex(one.runner.deal().hash) === id)?.runner
+  await at.until(() => found()?.deal().state === 'settled')
+  const gathered = await at.gather(seller, found()!)
+  await at.stop()
+  return { missing: said(gathered), kept: gathered.buyer.receipt !== undefined }
+}
+
+test("the other side's receipt is given out once the journal has it, and is there after a kill; one that did not get so far is named missing", async () => {
+  const isKept = (runner: DealRunner) => runner.peerReceipt() !== undefined && runner.deal().state !== 'settled'
+  assert.equal(await killedWith(isKept), { missing: [], kept: true })
+  // It was acknowledged, so it is not sent again.
+  const isOnItsWay = (runner: DealRunner) =>
+    runner.deal().peerReceipt !== undefined && runner.peerReceipt() === undefined
+  assert.equal(await killedWith(isOnItsWay), { missing: ['buyer.receipt not-kept'], kept: false })
+}, 60_000)
 
 test.run()

@@ -193,7 +193,7 @@ const ask = async (handler: Handler, query: Record<string, string> = {}): Promis
 // biome-ignore lint/suspicious/noExplicitAny: an answer, whose form openapi.test.ts holds against its document.
 const bodyOf = (reply: HttpReply): any => (reply as { value: unknown }).value
 
-test('an agent that was killed while power flows lists the deals that were over, and gives their records out whole but for what it kept in memory', async () => {
+test("an agent that was killed while power flows lists the deals that were over, and gives their records out whole, the other side's receipt with them", async () => {
   const at = await tradingLine()
   const { seller, ports } = at
   const first = await at.settled(seller)
@@ -231,6 +231,8 @@ test('an agent that was killed while power flows lists the deals that were over,
   const text = fromUtf8((reply as { bytes: Uint8Array }).bytes)!
   const records = must(readDealRecords(text))
   assert.equal(records.seller.receipt!.end.envelope, first.deal().end!.envelope)
+  assert.equal(records.missing, [])
+  assert.equal(records.buyer.receipt, first.peerReceipt())
   const { trust } = again.config.ledger!
   const verdict = must(judgeDealFile(text, [], trust, ports.time.clock.now()))
   assert.equal(verdict.broken.listed, [])

@@ -3,10 +3,12 @@ import { toHex } from '../../../protocol/bytes.ts'
 import { sha256 } from '../../../protocol/crypto/hash.ts'
 import { micros, wattHours } from '../../../protocol/quantity.ts'
 import { must } from '../../../protocol/result.ts'
+import { instant, mono } from '../../../protocol/time.ts'
+import { step } from '../../../protocol/trade/deal.ts'
 import { decodeDeal, encodeDeal } from '../../../protocol/trade/deal-codec.ts'
 import { isOver } from '../../../protocol/trade/deal-state.ts'
 import { assert, suite } from '../../harness.ts'
-import { begun, Side, said } from './grid-deal.ts'
+import { begun, reading, Side, said, stub } from './grid-deal.ts'
 
 const test = suite('record of a deal over the grid')
 
@@ -32,6 +34,38 @@ test('a settled deal keeps what the ledger says was delivered; one that was writ
   }
   assert.is(toHex(sha256(encodeDeal(old))), OLD_RECORD, 'as the codec without the field wrote it')
   assert.equal(must(decodeDeal(encodeDeal(old))).settlement, outcome)
+})
+
+test('the receipt of the other side is kept in every state, once; a record without one reads as before', () => {
+  const signed = ({ envelope, context }: ReturnType<typeof reading>) => ({ envelope, context })
+  const receipt = { begin: signed(reading(1n)), end: signed(reading(2n)) }
+  for (const state of ['stopped', 'receipted', 'settled'] as const) {
+    const side = new Side('buyer').until(state)
+    const heard = { kind: 'peer-receipt', receipt } as const
+    const now = { wall: instant(0), mono: mono(0) }
+    assert.equal(step(side.deal, heard, now, stub).outputs, [{ kind: 'record' }], state)
+    side.give(heard)
+    assert.equal(must(decodeDeal(encodeDeal(side.deal))).peerReceipt, receipt)
+    assert.equal(
+      side.give({ kind: 'peer-receipt', receipt: structuredClone(receipt) }),
+      [],
+      'sent again, it is no news',
+    )
+    const more = encodeDeal(side.deal).length - encodeDeal(new Side('buyer').until(state).deal).length
+    assert.ok(more < 1100, `${more} bytes a deal`)
+  }
+})
+
+test('a deal whose every part is as long as it may be is read back', () => {
+  const long = { envelope: new Uint8Array(800), context: new Uint8Array(800) }
+  const metered = { ...long, register: reading(1n).register }
+  const deal = {
+    ...new Side('buyer').until('settled').deal,
+    ...{ begin: metered, end: metered, peerReceipt: { begin: long, end: long } },
+    ...{ ownHalf: new Uint8Array(700), peerHalf: new Uint8Array(700) },
+    cause: { code: 'c'.repeat(100), detail: 'd'.repeat(300) },
+  }
+  assert.equal(must(decodeDeal(encodeDeal(deal))).peerReceipt, deal.peerReceipt)
 })
 
 test.run()

@@ -111,6 +111,7 @@ export function anyInputOf(
       side: fc.constantFrom('own' as const, 'peer' as const),
       energy: fc.bigInt({ min: 0n, max: 900n }).map(wattHours),
     }),
+    fc.record({ kind: fc.constant('peer-receipt' as const), receipt: fc.constant({ begin: SIGNED, end: SIGNED }) }),
     fc.record({ kind: fc.constantFrom('heartbeat-lost' as const, 'meter-stale' as const), ageMs: fc.nat(9999) }),
     fc.record({ kind: fc.constantFrom('broker-down' as const, 'stop' as const, 'restored' as const) }),
     fc.record({ kind: fc.constant('fault' as const), fault }),
