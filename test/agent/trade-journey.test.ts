@@ -2,7 +2,7 @@
  * Two newcomers with the README alone: a ledger and a broker of their own, a simulated meter and the wizard each. They trade.
  * No line of a configuration is written by hand; what was traded is judged by the ledger's audit and by the two wallets.
  */
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { closing } from '../closing.ts'
 import { freePort } from '../free-port.ts'
@@ -13,8 +13,9 @@ import { noMosquitto, startMosquitto } from './real-mosquitto.ts'
 const test = suite('trade journey')
 /** A minute on a machine at rest. */
 const DEADLINE_MS = 600_000
-const SELLER = { name: 'elm', power: '--power=-5kW', sells: 'yes', buys: 'no' }
-const BUYER = { name: 'oak', power: '--power=5kW', sells: 'no', buys: 'yes' }
+/** What the README has each start its meter with, and the serial that the ledger then knows it by. */
+const SELLER = { name: 'elm', meter: '--power=-5kW', serial: 41000101, sells: 'yes', buys: 'no' }
+const BUYER = { name: 'oak', meter: '--serial 41000102 --power=5kW', serial: 41000102, sells: 'no', buys: 'yes' }
 /** What `enrol` gives each, in millionths of a coin. */
 const GIVEN = 1_000_000_000n
 
@@ -22,6 +23,8 @@ test.skipIf(
   noMosquitto,
   'two sites that were set up by their wizards find each other, make a deal over the grid and are paid',
   closing(async later => {
+    const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
+    for (const { meter } of [SELLER, BUYER]) assert.match(readme, `tieline-bench meter --page eastron-sdm630 ${meter} `)
     const folder = ownFolder(later, 'trade')
     const broker = await startMosquitto({
       conf: ['allow_anonymous true', 'set_tcp_nodelay true'],
@@ -31,7 +34,7 @@ test.skipIf(
     const desk = await openDesk(later, folder)
     const { done } = desk
     const ledger = desk.start('tieline-ledger dev --port 0 --witness 0')
-    const meters = [SELLER, BUYER].map(({ power }, i) => desk.meter(` --serial 4100000${i} ${power}`))
+    const meters = [SELLER, BUYER].map(({ meter }) => desk.meter(` ${meter}`))
     const said = await ledger.says(/witness: .*\n/)
     const [, height, hash] = /trust: height (\d+), hash ([0-9a-f]{64})/.exec(said)!
     const node = /http:\/\/127\.0\.0\.1:\d+/.exec(said)![0]
@@ -39,14 +42,14 @@ test.skipIf(
     const chain = /^(\S+) at http/m.exec(said)![1]
 
     const files: string[] = []
-    for (const [i, { name, sells, buys }] of [SELLER, BUYER].entries()) {
+    for (const [i, { name, serial, sells, buys }] of [SELLER, BUYER].entries()) {
       const file = join(folder, name, 'site.yaml')
       const answers = join(folder, `${name}.yaml`)
       writeFileSync(
         answers,
         `site: ${name}
 meter1.how: search
-meter1.found: ${await meters[i]!} --id 4100000${i}
+meter1.found: ${await meters[i]!} --id ${serial}
 trade: yes
 broker.url: mqtt://127.0.0.1:${broker.port}
 ledger.chain: ${chain}
