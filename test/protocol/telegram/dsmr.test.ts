@@ -5,6 +5,7 @@ import { crcArc } from '../../../protocol/telegram/crc16.ts'
 import { DSMR_FRAME_MAX, type DsmrReading, decodeDsmr, withTotals } from '../../../protocol/telegram/dsmr.ts'
 import { encodeDsmr } from '../../../protocol/telegram/dsmr-write.ts'
 import { findValue, type MeterValue } from '../../../protocol/telegram/obis.ts'
+import { cpuMs } from '../../cpu-time.ts'
 import { noSharedData, sharedBytes, sharedPath } from '../../data.ts'
 import { assert, suite } from '../../harness.ts'
 import { fuzz, fuzzLine } from './fuzz.ts'
@@ -298,22 +299,22 @@ test('noise that begins with a slash is not waited for, and takes no more than i
     assert.is(code(utf8(head)), 'dsmr.line', head)
   for (const unit of ['/', '/AAA5\r\n\r\n', '/AAA5\r\n\r\nx', '1-0:1.8.0(1/2)\r\n', '/AAA5\r\n', '/AAA5\r\n\r']) {
     const noise = utf8(unit.repeat(65_536 / unit.length))
-    const from = performance.now()
     let held: Uint8Array = new Uint8Array(0)
     let most = 0
-    for (let at = 0; at < noise.length; at += 16) {
-      held = concat(held, noise.subarray(at, at + 16))
-      for (let pull = decodeDsmr(held); pull.kind !== 'need' && held.length > 0; pull = decodeDsmr(held))
-        held = held.slice(pull.kind === 'junk' ? pull.skip : pull.used)
-      most = Math.max(most, held.length)
-    }
-    const ms = performance.now() - from
+    const ms = cpuMs(() => {
+      for (let at = 0; at < noise.length; at += 16) {
+        held = concat(held, noise.subarray(at, at + 16))
+        for (let pull = decodeDsmr(held); pull.kind !== 'need' && held.length > 0; pull = decodeDsmr(held))
+          held = held.slice(pull.kind === 'junk' ? pull.skip : pull.used)
+        most = Math.max(most, held.length)
+      }
+    })
     assert.ok(most < 100 && ms < 10_000, `${JSON.stringify(unit)}: ${most} bytes held, ${ms.toFixed(0)} ms`)
   }
   const stars = sealed(`0-1:24.2.1(a)(${'*'.repeat(8000)})(b)`)
-  const from = performance.now()
-  assert.is(decodeDsmr(stars).kind, 'frame')
-  assert.ok(performance.now() - from < 20, `${performance.now() - from} ms`)
+  // The least of some: a collector's turn or a compiler's is not the decoder's time.
+  const ms = Math.min(...Array.from({ length: 10 }, () => cpuMs(() => assert.is(decodeDsmr(stars).kind, 'frame'))))
+  assert.ok(ms < 20, `${ms} ms`)
 })
 
 test('finds telegrams whatever the chunks, and an endless one is dropped at the limit', () => {
