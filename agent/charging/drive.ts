@@ -20,6 +20,8 @@ import type { ChargerOrder } from './decide.ts'
 
 /** Looks are that far apart: two between two readings of a meter that is read once a second. */
 const LOOK_MS = 400
+/** A look gives way while the last whole one began less than this ago: the limit and the next look fit into what is left of the 3 s until a charger is out of reach. */
+const WHOLE_MS = 2000
 /** A limit that was not taken is sent again this often. */
 const AGAIN_MS = 1000
 /** A charger out of reach is tried this long, and then left alone, or its watchdog would never strike. */
@@ -53,7 +55,7 @@ export interface DriveOptions {
   readonly charger: Charger
   readonly traits: ChargerTraits
   readonly limits: ChargerLimits
-  /** Of its line: one look at a time, so that a limit waits behind no more than one. */
+  /** Of its line: one look at a time. One that gave way keeps its turn until it is made again. */
   readonly looks: { busy: boolean }
   readonly hold: () => Hold
   readonly change: (change: (hold: Hold) => Hold) => void
@@ -70,7 +72,7 @@ export function createDrive(options: DriveOptions): Drive {
   const refreshMs =
     onAgentSilence.kind === 'falls-back' ? Math.floor(onAgentSilence.withinMs / 3) : UNSUPERVISED_REFRESH_MS
   let busy: 'look' | 'limit' | 'phases' | undefined
-  /** The latest look gave way to a limit. */
+  /** The latest look gave way to a limit, and the line's turn is still this charger's. */
   let gaveWay = false
   let stopped = false
   let toldAt: Mono | undefined
@@ -103,13 +105,14 @@ export function createDrive(options: DriveOptions): Drive {
     // A limit may have overtaken the look.
     if (busy === what) busy = undefined
     if (what === 'look') {
-      looks.busy = false
       gaveWay = !answer.ok && hasGivenWay(answer.fault)
-      // Whoever gave way is as long without a look as before.
+      // Whoever gave way is as long without a look as before, and looks next.
       if (gaveWay) lookedAt = wholeAt
       else wholeAt = lookedAt
       if (gaveWay) return stopped ? undefined : options.onAnswer()
+      looks.busy = false
     }
+    if (!answer.ok) letOthersLook()
     if (answer.ok) take(answer.value)
     else {
       if (trouble?.code !== answer.fault.code) log('warn', 'charging', `${name}: ${what} failed`, answer.fault)
@@ -117,6 +120,12 @@ export function createDrive(options: DriveOptions): Drive {
     }
     trouble = answer.ok ? undefined : answer.fault
     if (!stopped) options.onAnswer()
+  }
+
+  /** Gives up the turn that a look that gave way has kept. */
+  function letOthersLook(): void {
+    if (gaveWay) looks.busy = false
+    gaveWay = false
   }
 
   function tell(ma: number): Promise<void> {
@@ -150,12 +159,13 @@ export function createDrive(options: DriveOptions): Drive {
   }
 
   /**
-   * Whether a limit goes before the rest of a look: one that is lower, and not when the look before gave way as well, so that one
-   * of two is whole. A stop goes always: before the next one the limit has to rise, which takes a look.
+   * Whether a limit goes before the rest of a look: one that is lower, for as long as the last whole look is fresh. A stop goes
+   * always: before the next one the limit has to rise, which takes a look.
    */
   function overtakes(ma: number): boolean {
     const { commandedMa } = hold()
-    return busy === 'look' && commandedMa !== undefined && ma < commandedMa && (ma === 0 || !gaveWay)
+    if (busy !== 'look' || commandedMa === undefined || ma >= commandedMa) return false
+    return ma === 0 || clock.mono() - (wholeAt ?? Number.NEGATIVE_INFINITY) < WHOLE_MS
   }
 
   return {
@@ -167,6 +177,7 @@ export function createDrive(options: DriveOptions): Drive {
       if (stopped || (busy !== undefined && !(reach === 'heard' && phases === undefined && overtakes(ma)))) return
       const now = clock.mono()
       const since = (at: Mono | undefined) => (at === undefined ? Number.POSITIVE_INFINITY : now - at)
+      if (reach !== 'heard' || phases !== undefined) letOthersLook()
       if (reach !== 'heard') {
         const trying = reach !== 'struck' && now - heardAt <= TRY_MS
         const silent = reach !== 'struck' && traits.silenceMs !== undefined
@@ -174,7 +185,7 @@ export function createDrive(options: DriveOptions): Drive {
       } else if (phases !== undefined && charger.setPhases !== undefined) switchTo(phases)
       else if (ma !== commandedMa || since(toldAt) >= refreshMs) void tell(ma)
       else if (takenAt === undefined && since(toldAt) >= AGAIN_MS) void tell(ma)
-      else if (since(lookedAt) >= LOOK_MS && !looks.busy) look()
+      else if (since(lookedAt) >= LOOK_MS && (gaveWay || !looks.busy)) look()
     },
     async stop() {
       stopped = true

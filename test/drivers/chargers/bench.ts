@@ -154,6 +154,7 @@ export const SUPERVISED: readonly Kind[] = KINDS.filter(kind => kind !== EVSE_WB
 export interface Bench<S extends SimCharger> extends ChargerUnderTest {
   readonly sim: S
   readonly line: Line
+  readonly timers: Timers
 }
 
 const CAR = { bootMa: BOOT_MA, carMa: 32_000, reactionMs: 2_000 } as const
@@ -195,7 +196,7 @@ export async function inMemory<S extends SimCharger>(
   const { write, sent, atWrite } = counted(wire.port.write)
   const line = { ...wire.port, write }
   const charger = await kind.open({ line, clock, timers, ...more })
-  return { charger, sim, clock, line, sent, atWrite, pass: advance, end: async () => {} }
+  return { charger, sim, clock, timers, line, sent, atWrite, pass: advance, end: async () => {} }
 }
 
 /** Nobody waits for an answer while a test lets more than this pass. */
@@ -231,6 +232,7 @@ export async function onDevice<S extends SimCharger>(kind: Kind<S>): Promise<Ben
     charger,
     sim,
     clock,
+    timers,
     line: watched,
     sent,
     atWrite,
