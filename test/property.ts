@@ -19,6 +19,6 @@ export function assertCovering<T>(property: fc.IProperty<T>, runs = 200, seed = 
 
 function check<T>(property: fc.IProperty<T>, runs: number, seed: number): void {
   // Said before the runs: code that never comes back tells nobody its seed. The runner shows it when a file fails.
-  if (process.env['NODE_ENV'] === 'test') process.stdout.write(`seed ${seed}\n`)
+  if (process.env['NODE_ENV'] === 'test') process.stdout.write(`drawn from seed ${seed}\n`)
   fc.assert(property, { numRuns: runs, seed })
 }

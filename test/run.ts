@@ -100,12 +100,15 @@ function runFile(file: string): Promise<Outcome> {
                 ? `exit code ${code}`
                 : undefined
       const failed = total - passed + (problem === undefined ? 0 : 1)
+      // Each property says its seed before it runs; that it is what failed, it says itself, unless it never came to its end.
+      const ended = signal === null && !/\bno end after \d+ ms/.test(plain)
+      const seeds = ended ? plain.replace(/drawn from seed \d+/g, '') : plain
       const seconds = (performance.now() - started) / 1000
       process.stdout.write(
         `${failed > 0 ? 'FAIL' : 'ok  '} ${file}  ${passed} passed${skipped > 0 ? `, ${skipped} skipped` : ''}  ${seconds.toFixed(1)} s${problem ? `  ${problem}` : ''}\n`,
       )
       if (failed > 0) process.stdout.write(`${plain}\n`)
-      resolve({ file, passed, failed, skipped, seeded: /Property failed after|\bseed[ :=]+-?\d/i.test(plain) })
+      resolve({ file, passed, failed, skipped, seeded: /Property failed after|\bseed[ :=]+-?\d/i.test(seeds) })
     })
   })
 }
