@@ -13,13 +13,16 @@ import { addressOf } from '../../protocol/crypto/hash.ts'
 import {
   MAX_SEALED_BYTES,
   MESSAGE_CONTEXT,
+  newReception,
   type PairKeys,
-  PEER_BUCKET,
   pairKeys,
+  type Reception,
   seal,
+  sealedLength,
   sealingKey,
   unseal,
 } from '../../protocol/crypto/seal.ts'
+import { STAMP_RANDOM_BYTES, stampNonce } from '../../protocol/crypto/stamp.ts'
 import type { Verifier } from '../../protocol/crypto/verify.ts'
 import { decodeAs, encodeAs } from '../../protocol/record.ts'
 import { done, type Fault, fail, type Result } from '../../protocol/result.ts'
@@ -41,7 +44,6 @@ const MAX_WAITING = 64
 const KEEP_BUCKET: BucketSize = { burst: 100, perSecond: 10 }
 /** Windows of as many peers as a street has, 161 bytes each. */
 const MAX_STATE_BYTES = 64 * 1024
-const NONCE_BYTES = 24
 
 export interface PostPeer {
   readonly name: string
@@ -95,15 +97,17 @@ export interface Post {
 interface Peer extends PostPeer {
   readonly keys: PairKeys
   readonly topic: string
-  bucket: Bucket
+  reception: Reception
   /** Of messages that have to be kept. */
   keeping: Bucket
   next: number
+  /** Of the transmissions to it. */
+  transmitted: number
   readonly outbox: Map<number, Waiting>
 }
 
 interface Waiting {
-  readonly sealed: Uint8Array
+  readonly sign1: Uint8Array
   readonly until: Mono
   wait: number
   cancel: Cancel
@@ -136,9 +140,10 @@ export function createPost(options: PostOptions): Post {
       ...peer,
       keys: keys.value,
       topic: topicOf(peer.address),
-      bucket: fullBucket(PEER_BUCKET, clock.mono()),
+      reception: newReception(clock.mono()),
       keeping: fullBucket(KEEP_BUCKET, clock.mono()),
       next: 1,
+      transmitted: 0,
       outbox: new Map(),
     }
     byName.set(peer.name, known)
@@ -167,17 +172,15 @@ export function createPost(options: PostOptions): Post {
     const payload = encodeMessage(message)
     const signature = await signer.sign(toBeSigned(header, payload, MESSAGE_CONTEXT))
     if (!signature.ok) return signature
-    const nonce = entropy.bytes(NONCE_BYTES)
-    const sealed = seal(peer.keys.send, own, peer.topic, nonce, assemble(header, payload, signature.value))
-    if (sealed.length > MAX_SEALED_BYTES) {
-      return fail({ code: 'post.too-long', bytes: sealed.length, limit: MAX_SEALED_BYTES })
-    }
+    const sign1 = assemble(header, payload, signature.value)
+    const bytes = sealedLength(sign1)
+    if (bytes > MAX_SEALED_BYTES) return fail({ code: 'post.too-long', bytes, limit: MAX_SEALED_BYTES })
     if (stopped) return fail({ code: 'post.stopped' })
     count.sent++
-    if (!reliable) return bus.publish(peer.topic, sealed)
+    if (!reliable) return transmit(peer, sign1)
     return new Promise(resolve => {
       const waiting: Waiting = {
-        sealed,
+        sign1,
         until: (clock.mono() + EXPIRY_MS) as Mono,
         wait: FIRST_WAIT_MS,
         cancel: () => {},
@@ -192,6 +195,13 @@ export function createPost(options: PostOptions): Post {
     })
   }
 
+  /** Sealed anew each time: a repeat is told from a copy that somebody else makes by the number of its own. */
+  function transmit(peer: Peer, sign1: Uint8Array): Promise<Result<void>> {
+    const stamp = { epoch, number: ++peer.transmitted }
+    const nonce = stampNonce(peer.keys.send.stamp, stamp, entropy.bytes(STAMP_RANDOM_BYTES))
+    return bus.publish(peer.topic, seal(peer.keys.send.seal, own, peer.topic, nonce, sign1))
+  }
+
   function attempt(peer: Peer, sequence: number, waiting: Waiting): void {
     if (clock.mono() >= waiting.until) {
       count.expired++
@@ -199,7 +209,7 @@ export function createPost(options: PostOptions): Post {
       return
     }
     // A bus that is down is no reason to stop: the next attempt comes by itself.
-    void bus.publish(peer.topic, waiting.sealed)
+    void transmit(peer, waiting.sign1)
     waiting.cancel = timers.after(waiting.wait, () => {
       count.resent++
       attempt(peer, sequence, waiting)
@@ -216,19 +226,19 @@ export function createPost(options: PostOptions): Post {
 
   function hear(sealed: Uint8Array): void {
     if (stopped) return
-    const { result, charged } = unseal(
+    const { result, after } = unseal(
       sealed,
       {
         topic,
         verifier,
         peerOf: from => {
           const peer = byAddress.get(from)
-          return peer && { publicKey: peer.publicKey, receiveKey: peer.keys.receive, bucket: peer.bucket }
+          return peer && { publicKey: peer.publicKey, keys: peer.keys.receive, reception: peer.reception }
         },
       },
       clock.mono(),
     )
-    if (charged !== undefined) byAddress.get(charged.from)!.bucket = charged.bucket
+    if (after !== undefined) byAddress.get(after.from)!.reception = after.reception
     if (!result.ok) return refuse(result.fault)
     const { from, payload } = result.value
     const read = decodeMessage(payload)

@@ -177,5 +177,5 @@ function letter(lab: Lab, from: LabParty, to: LabParty, body: Body) {
   const keys = must(pairKeys(sealingKey(sha256(utf8(from))), sealingKey(sha256(utf8(to))).publicKey))
   const topic = topicOf(recipient)
   const nonce = sha256(open).subarray(0, 24)
-  return { open, carried: [utf8(topic), seal(keys.send, sender, topic, nonce, signed)] }
+  return { open, carried: [utf8(topic), seal(keys.send.seal, sender, topic, nonce, signed)] }
 }

@@ -1,8 +1,7 @@
 /** What each role may do, tried: everybody tries everything, and only whose office it is gets through. */
 import { utf8 } from '../../protocol/bytes.ts'
-import { fullBucket } from '../../protocol/crypto/bucket.ts'
 import { sha256 } from '../../protocol/crypto/hash.ts'
-import { PEER_BUCKET, pairKeys, seal, sealingKey, unseal } from '../../protocol/crypto/seal.ts'
+import { newReception, pairKeys, seal, sealingKey, unseal } from '../../protocol/crypto/seal.ts'
 import type { TxContent } from '../../protocol/ledger/tx.ts'
 import { clear, clearingHash } from '../../protocol/market/clear.ts'
 import { microsPerKwh, wattHours } from '../../protocol/quantity.ts'
@@ -120,7 +119,7 @@ function readsSealed(lab: Lab): boolean {
   const [seller, buyer, regulator] = ['seller', 'buyer', 'regulator'].map(name => sealingKey(sha256(utf8(name))))
   const topic = 'tieline/1/buyer'
   const keys = must(pairKeys(seller!, buyer!.publicKey))
-  const bytes = seal(keys.send, lab.addressOf('seller'), topic, new Uint8Array(24), utf8('a bid of 0.25'))
+  const bytes = seal(keys.send.seal, lab.addressOf('seller'), topic, new Uint8Array(24), utf8('a bid of 0.25'))
   const own = must(pairKeys(regulator!, seller!.publicKey))
   const opened = unseal(
     bytes,
@@ -129,8 +128,8 @@ function readsSealed(lab: Lab): boolean {
       verifier: { verify: () => true },
       peerOf: () => ({
         publicKey: lab.keyOf('seller').publicKey,
-        receiveKey: own.receive,
-        bucket: fullBucket(PEER_BUCKET, mono(0)),
+        keys: own.receive,
+        reception: newReception(mono(0)),
       }),
     },
     mono(0),

@@ -14,10 +14,13 @@ export interface BucketSize {
 
 export const fullBucket = (size: BucketSize, now: Mono): Bucket => ({ level: size.burst * 1000, at: now })
 
-/** The bucket after `tokens` were taken, or undefined where it holds fewer: nothing is taken then. */
-export function takeTokens(bucket: Bucket, size: BucketSize, tokens: number, now: Mono): Bucket | undefined {
+/**
+ * The bucket after `tokens` were taken, or undefined where it would hold fewer than `left` then: nothing is taken. With `left` the rest is
+ * kept for what counts more.
+ */
+export function takeTokens(bucket: Bucket, size: BucketSize, tokens: number, now: Mono, left = 0): Bucket | undefined {
   // A token per second is a thousandth of it per millisecond; a clock that stood still refills nothing.
   const refilled = bucket.level + Math.max(0, Math.floor(now - bucket.at)) * size.perSecond
   const level = Math.min(size.burst * 1000, refilled) - tokens * 1000
-  return level < 0 ? undefined : { level, at: now }
+  return level < left * 1000 ? undefined : { level, at: now }
 }

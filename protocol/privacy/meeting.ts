@@ -50,7 +50,7 @@ export function sealMeeting(
   const keys = pairKeys(fresh.key, bidMeeting)
   if (!keys.ok) return keys
   const head = fresh.key.publicKey
-  const sealed = xchacha20poly1305(keys.value.send, fresh.nonce, head).encrypt(encodeAs(codec, meeting))
+  const sealed = xchacha20poly1305(keys.value.send.seal, fresh.nonce, head).encrypt(encodeAs(codec, meeting))
   return ok(concat(head, fresh.nonce, sealed))
 }
 
@@ -62,7 +62,9 @@ export function openMeeting(sealed: Uint8Array, own: SealingKey): Result<Meeting
   if (!keys.ok || sealed.length > MAX_BYTES) return notOurs
   const nonce = sealed.subarray(KEY_BYTES, KEY_BYTES + NONCE_BYTES)
   try {
-    const open = xchacha20poly1305(keys.value.receive, nonce, head).decrypt(sealed.subarray(KEY_BYTES + NONCE_BYTES))
+    const open = xchacha20poly1305(keys.value.receive.seal, nonce, head).decrypt(
+      sealed.subarray(KEY_BYTES + NONCE_BYTES),
+    )
     const read = decodeAs(codec, open, 'meeting', MAX_BYTES)
     return read.ok ? ok(read.value) : notOurs
   } catch {

@@ -1,22 +1,16 @@
 /**
- * Which messages of a peer were seen: a window over (epoch, sequence), after IPsec's anti-replay window (RFC 4303
- * section 3.4.3). Reordering inside the window is fine; what lies below it cannot be told from a repeat and counts as one.
- * An epoch is the peer's boot count: a higher one begins anew, a lower one is over.
+ * Which messages of a peer were seen, and so whether one is new: by (epoch, sequence), which the peer signed. Reordering inside the
+ * window is fine; what lies below it cannot be told from a repeat and counts as one.
  */
 import { fromHex, toHex } from '../bytes.ts'
+import { forget as forgetIn, placeOf, type SeenWindow, see } from '../crypto/window.ts'
 import { bytes, type Codec, integer, record } from '../record.ts'
 import { fail, ok } from '../result.ts'
 
 /** Ten minutes of heartbeats: no broker that still delivers at all reorders by more. */
 const WINDOW = 1024
-const MASK = (1n << BigInt(WINDOW)) - 1n
 
-export interface ReplayWindow {
-  readonly epoch: number
-  readonly highest: number
-  /** Bit i: sequence `highest - i` was seen. */
-  readonly seen: bigint
-}
+export type ReplayWindow = SeenWindow
 
 export type Freshness = 'fresh' | 'duplicate' | 'older-epoch'
 
@@ -26,28 +20,16 @@ export function judgeFreshness(
   epoch: number,
   sequence: number,
 ): { readonly verdict: Freshness; readonly window: ReplayWindow } {
-  if (window === undefined || epoch > window.epoch) {
-    return { verdict: 'fresh', window: { epoch, highest: sequence, seen: 1n } }
+  const place = placeOf(window, WINDOW, epoch, sequence)
+  if (window === undefined || place === 'ahead' || place === 'unseen') {
+    return { verdict: 'fresh', window: see(window, WINDOW, epoch, sequence) }
   }
-  if (epoch < window.epoch) return { verdict: 'older-epoch', window }
-  const ahead = sequence - window.highest
-  if (ahead > 0) {
-    const seen = ahead >= WINDOW ? 1n : ((window.seen << BigInt(ahead)) & MASK) | 1n
-    return { verdict: 'fresh', window: { epoch, highest: sequence, seen } }
-  }
-  if (-ahead >= WINDOW) return { verdict: 'duplicate', window }
-  const bit = 1n << BigInt(-ahead)
-  return (window.seen & bit) !== 0n
-    ? { verdict: 'duplicate', window }
-    : { verdict: 'fresh', window: { ...window, seen: window.seen | bit } }
+  return { verdict: place === 'older-epoch' ? 'older-epoch' : 'duplicate', window }
 }
 
 /** The window as if this message had not been seen: what became of it could not be kept. */
-export function forget(window: ReplayWindow, epoch: number, sequence: number): ReplayWindow {
-  const behind = window.highest - sequence
-  if (epoch !== window.epoch || behind < 0 || behind >= WINDOW) return window
-  return { ...window, seen: window.seen & ~(1n << BigInt(behind)) }
-}
+export const forget = (window: ReplayWindow, epoch: number, sequence: number): ReplayWindow =>
+  forgetIn(window, WINDOW, epoch, sequence)
 
 const seen: Codec<bigint> = {
   write: value => fromHex(value.toString(16).padStart(WINDOW / 4, '0'))!,

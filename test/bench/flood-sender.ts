@@ -11,11 +11,20 @@ import { concat, utf8 } from '../../protocol/bytes.ts'
 import { assemble, kidOf, protectedHeader, toBeSigned } from '../../protocol/crypto/cose.ts'
 import { addressOf } from '../../protocol/crypto/hash.ts'
 import { MESSAGE_CONTEXT, pairKeys, seal, sealingKey } from '../../protocol/crypto/seal.ts'
+import { STAMP_RANDOM_BYTES, stampNonce } from '../../protocol/crypto/stamp.ts'
 import { must } from '../../protocol/result.ts'
 import { instant } from '../../protocol/time.ts'
 import { encodeMessage, topicOf } from '../../protocol/trade/message.ts'
 
-export type FloodKind = 'valid' | 'forged' | 'neighbour' | 'malformed' | 'oversized' | 'stranger' | 'retained'
+export type FloodKind =
+  | 'valid'
+  | 'forged'
+  | 'neighbour'
+  | 'recorded'
+  | 'malformed'
+  | 'oversized'
+  | 'stranger'
+  | 'retained'
 
 export interface FloodTask {
   readonly port: number
@@ -39,16 +48,16 @@ const to = addressOf(target.account.publicKey)
 const topic = topicOf(to)
 const HEADER_BYTES = 21
 
-/** A heartbeat that the sender really signed and sealed. */
-async function validLetter(sequence: number): Promise<Uint8Array> {
-  const keys = keysOf(task.from)
+/** What a site really signed and sealed, in boot 1 or before it. */
+async function validLetter(site: string, epoch: number, sequence: number): Promise<Uint8Array> {
+  const keys = keysOf(site)
   const from = addressOf(keys.account.publicKey)
   const header = protectedHeader(keys.account.alg, kidOf(keys.account.alg, keys.account.publicKey))
   const body = { kind: 'decline', id: new Uint8Array(16), reason: 'flood' } as const
   const payload = encodeMessage({
     from,
     to,
-    epoch: 1,
+    epoch,
     sequence,
     sent: instant(Date.now()),
     reliable: sequence % 2 === 0,
@@ -56,7 +65,8 @@ async function validLetter(sequence: number): Promise<Uint8Array> {
   })
   const signature = must(await keys.account.sign(toBeSigned(header, payload, MESSAGE_CONTEXT)))
   const pair = must(pairKeys(sealingKey(keys.sealing), target.sealingPublic))
-  return seal(pair.send, from, topic, randomBytes(24), assemble(header, payload, signature))
+  const nonce = stampNonce(pair.send.stamp, { epoch, number: sequence }, randomBytes(STAMP_RANDOM_BYTES))
+  return seal(pair.send.seal, from, topic, nonce, assemble(header, payload, signature))
 }
 
 const inNameOf = (address: Uint8Array, bytes: number): Uint8Array =>
@@ -65,11 +75,13 @@ const inNameOf = (address: Uint8Array, bytes: number): Uint8Array =>
 async function letterOf(kind: FloodKind, n: number): Promise<Uint8Array> {
   switch (kind) {
     case 'valid':
-      return validLetter(n + 1)
+      return validLetter(task.from, 1, n + 1)
     case 'forged':
       return inNameOf(addressOf(keysOf(task.from).account.publicKey), 300)
     case 'neighbour':
       return inNameOf(addressOf(keysOf(task.neighbour).account.publicKey), 300)
+    case 'recorded':
+      return validLetter(task.neighbour, 0, n + 1)
     case 'malformed':
       return randomBytes(n % 300)
     case 'oversized':

@@ -188,6 +188,10 @@ const MODES = (long: number, short: number): readonly Mode[] => [
   { name: 'forged', what: 'forged in a known peer’s name', kinds: ['forged'], seconds: short },
   { name: 'stranger', what: 'of nobody known', kinds: ['stranger'], seconds: short },
   { name: 'neighbour', what: 'forged in the honest neighbour’s name', kinds: ['neighbour'], seconds: short },
+  {
+    ...{ name: 'recorded', what: 'that and the honest neighbour’s own of an earlier boot' },
+    ...{ kinds: ['neighbour', 'recorded'], seconds: short },
+  },
   { name: 'rpc', what: 'all nodes of the ledger flood who asks them', seconds: short },
   { name: 'http', what: `requests on the page, ${HTTP_AT_ONCE} connections`, seconds: short },
 ]
@@ -241,7 +245,7 @@ async function measureMode(mode: Mode, scene: Scene) {
   return { lateness, own, gaps, answered, lost, sent, peak, cpu: cpuMs / (ms / 100) }
 }
 
-async function floodRows({ quick, smoke }: BenchOptions): Promise<Row[]> {
+async function floodRows({ quick, smoke, numbers }: BenchOptions): Promise<Row[]> {
   const nodes = await reserveNodes()
   let honest: readonly string[] = []
   const stage = await openStage({
@@ -261,7 +265,9 @@ async function floodRows({ quick, smoke }: BenchOptions): Promise<Row[]> {
     const neighbour = await stage.startNeighbour()
     await pause(smoke ? 2000 : 10_000)
     const rows: Row[] = []
-    for (const mode of MODES(smoke ? 1 : quick ? 10 : 60, smoke ? 1 : quick ? 8 : 20)) {
+    const only = numbers['only']
+    const modes = MODES(smoke ? 1 : quick ? 10 : 60, smoke ? 1 : quick ? 8 : 20)
+    for (const mode of modes.filter((_, place) => only === undefined || place === 0 || place === only)) {
       const scene: Scene = { stage, agent, neighbour, late, floodNodes }
       const { lateness, own, gaps, answered, lost, sent, peak, cpu } = await measureMode(mode, scene)
       const spread = (sorted: readonly number[]) => ({
@@ -336,5 +342,8 @@ await runBench(
   'bench:flood',
   'Twenty thousand messages a second: relays looked after in time, memory bounded, honest neighbours heard.',
   floodRows,
+  {
+    only: 'only the N-th of these floods, after a look without one: all, valid, forged, stranger, neighbour, recorded, rpc, http',
+  },
 )
 process.exit()

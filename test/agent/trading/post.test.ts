@@ -1,69 +1,11 @@
-import { ed25519 } from '@noble/curves/ed25519.js'
-import { createPost, type Post, type PostOptions } from '../../../agent/trading/post.ts'
-import type { Bus, Signer } from '../../../drivers/ports.ts'
-import { createSimBroker, createSimBus } from '../../../hw/sim/bus.ts'
-import { createSimTime } from '../../../hw/sim/clock.ts'
-import { seededRandom } from '../../../hw/sim/random.ts'
 import { toHex } from '../../../protocol/bytes.ts'
-import { addressOf } from '../../../protocol/crypto/hash.ts'
-import { sealingKey } from '../../../protocol/crypto/seal.ts'
 import { nobleVerifier, type Verifier } from '../../../protocol/crypto/verify.ts'
-import { done, fail, ok, type Result } from '../../../protocol/result.ts'
-import { type Body, type Message, topicOf } from '../../../protocol/trade/message.ts'
+import { done, fail, type Result } from '../../../protocol/result.ts'
+import { topicOf } from '../../../protocol/trade/message.ts'
 import { assert, suite } from '../../harness.ts'
+import { createVillage, numberOf, people, stopped } from './post-village.ts'
 
 const test = suite('post office')
-
-const agent = (fill: number) => {
-  const secret = new Uint8Array(32).fill(fill)
-  const publicKey = ed25519.getPublicKey(secret)
-  const sign = async (message: Uint8Array) => ok(ed25519.sign(message, secret))
-  const signer: Signer = { alg: 'EdDSA', publicKey, trust: 'software', sign }
-  const seed = new Uint8Array(32).fill(fill + 100)
-  return { signer, seed, publicKey, address: addressOf(publicKey), sealingKey: sealingKey(seed).publicKey }
-}
-const people = { ada: agent(1), bob: agent(2), eve: agent(3) }
-type Name = keyof typeof people
-
-const stopped = (n: number): Body => ({ kind: 'stopped', hash: new Uint8Array(32).fill(n) })
-const numberOf = ({ body }: Message) => (body.kind === 'stopped' ? body.hash[0]! : -1)
-
-function createVillage(seed = 1, brokers = 1) {
-  const time = createSimTime(1_800_000_000_000, () => new Promise(resolve => setImmediate(resolve)))
-  const random = seededRandom(seed)
-  const nodes = Array.from({ length: brokers }, () => createSimBroker(time.timers, random))
-  const entropy = { bytes: (n: number) => Uint8Array.from({ length: n }, () => Math.floor(random() * 256)) }
-  const wire: { topic: string; payload: Uint8Array }[] = []
-  const bus = (): Bus => {
-    const inner = createSimBus(nodes)
-    return {
-      ...inner,
-      publish: (topic, payload) => {
-        wire.push({ topic, payload })
-        return inner.publish(topic, payload)
-      },
-    }
-  }
-  const open = (name: Name, change: Partial<PostOptions> = {}): Post & { heard: Message[] } => {
-    const post = createPost({
-      bus: bus(),
-      clock: time.clock,
-      timers: time.timers,
-      entropy,
-      signer: people[name].signer,
-      sealingKey: people[name].seed,
-      peers: (Object.keys(people) as Name[]).filter(one => one !== name).map(one => ({ ...people[one], name: one })),
-      epoch: 1,
-      verifier: nobleVerifier,
-      log: () => {},
-      ...change,
-    })
-    const heard: Message[] = []
-    post.onMessage((_, message) => heard.push(message))
-    return Object.assign(post, { heard })
-  }
-  return { time, nodes, wire, open, bus }
-}
 
 test('a message comes from whom it says, once, and is acknowledged', async () => {
   const { time, open, wire } = createVillage()
@@ -219,7 +161,8 @@ test('a stranger, a forger, garbage and a message to somebody else are refused b
     'seal.version': 1,
     'seal.length': 1,
     'seal.stranger': 1,
-    'seal.forged': 2,
+    'seal.repeated': 1,
+    'seal.forged': 1,
   })
 })
 
@@ -240,11 +183,10 @@ test('a flood in a peer’s name costs no signature check and stops being opened
   await time.advance(1)
   assert.is(checks, 0)
   assert.equal(bob.stats().refused, { 'seal.forged': 2000, 'seal.rate': 3000 })
-  await time.advance(1000)
   const ada = open('ada')
   await ada.send('bob', stopped(1), { reliable: false })
-  await time.advance(100)
-  assert.is(bob.heard.length, 1, 'a second later the peer itself is heard again')
+  await time.advance(1)
+  assert.is(bob.heard.length, 1, 'the peer itself is heard')
 })
 
 test('reliable messages wear the card of whoever keeps them, so a peer has a few a second; what was too much comes again', async () => {
