@@ -61,6 +61,8 @@ export interface Agent {
   readonly config: SiteConfig
   readonly metering: Metering
   readonly light: LightAgent
+  /** Of the distribution ledger; undefined where none is named. */
+  readonly distribution: LightAgent | undefined
   readonly relays: RelayControl
   /** Undefined where the site has no chargers. */
   readonly charging: Charging | undefined
@@ -357,6 +359,7 @@ export async function startAgent(config: SiteConfig, realWorld: World, seams: Se
     config,
     metering,
     light,
+    distribution: distribution.value?.light,
     relays,
     charging: charging.value,
     sessions,

@@ -9,7 +9,7 @@ import type { Verifier } from '../../protocol/crypto/verify.ts'
 import { votesOf } from '../../protocol/light/predicates.ts'
 import { type Anchor, type VerifiedBlock, verifyAnchor } from '../../protocol/light/verify.ts'
 import { fail, ok, type Result } from '../../protocol/result.ts'
-import { PATH_RULES } from '../../protocol/trade/deal-records.ts'
+import { PATH_RULES } from '../../protocol/trade/deal-records-path.ts'
 import { type Bench, climb } from './drive.ts'
 import type { Source } from './source.ts'
 

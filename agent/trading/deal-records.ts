@@ -2,6 +2,7 @@
 import type { Timers } from '../../drivers/ports.ts'
 import { utf8 } from '../../protocol/bytes.ts'
 import { dealKey, decodeDealRecord } from '../../protocol/ledger/deal-record.ts'
+import { reservationKey } from '../../protocol/ledger/network-tables.ts'
 import type { Party } from '../../protocol/trade/contract.ts'
 import {
   type DealRecords,
@@ -12,7 +13,7 @@ import {
   type Piece,
   type SideRecords,
 } from '../../protocol/trade/deal-records.ts'
-import type { Deal } from '../../protocol/trade/deal-state.ts'
+import { type Deal, overGrid } from '../../protocol/trade/deal-state.ts'
 import type { Receipt } from '../../protocol/trade/message.ts'
 import type { LightAgent, Proven } from '../light/run.ts'
 import type { DealRunner } from './deal-runner.ts'
@@ -20,8 +21,12 @@ import type { DealRunner } from './deal-runner.ts'
 /** A deal that is carried, or one as the journal has it. */
 export type Gatherable = Pick<DealRunner, 'deal' | 'proven' | 'peerReceipt' | 'wasRestored'>
 
+type Asked = Pick<LightAgent, 'pathTo' | 'prove'>
+
 export interface GatherFrom {
-  readonly light: Pick<LightAgent, 'pathTo' | 'prove'>
+  readonly light: Asked
+  /** Undefined where no distribution ledger is followed. */
+  readonly distribution: Asked | undefined
   readonly timers: Timers
 }
 
@@ -42,14 +47,14 @@ export async function gatherRecords(runner: Gatherable, from: GatherFrom): Promi
   const deal = runner.deal()
   const { role } = deal
   const peer: Party = role === 'seller' ? 'buyer' : 'seller'
-  const ledger = await ledgerOf(runner, from)
-  const pieces: Readonly<Record<Piece, Gathered<unknown>>> = {
+  const [ledger, reservation] = await Promise.all([ledgerOf(runner, from), reservationOf(deal, from)])
+  const pieces: Readonly<Record<Piece, Gathered<unknown> | undefined>> = {
     [`${role}.signature`]: halfOf(deal.ownHalf),
     [`${peer}.signature`]: halfOf(deal.peerHalf),
     [`${role}.receipt`]: ownReceipt(deal),
     [`${peer}.receipt`]: peerReceipt(runner, peer, ledger),
-    ledger,
-  } as Record<Piece, Gathered<unknown>>
+    ...{ ledger, reservation },
+  } as Record<Piece, Gathered<unknown> | undefined>
   const sideOf = (party: Party, key: Uint8Array): SideRecords => ({
     key,
     ...as('half', pieces[`${party}.signature`] as Gathered<Uint8Array>),
@@ -60,9 +65,10 @@ export async function gatherRecords(runner: Gatherable, from: GatherFrom): Promi
     seller: sideOf('seller', deal.sellerKey),
     buyer: sideOf('buyer', deal.buyerKey),
     ...as('ledger', ledger),
+    ...(reservation === undefined ? {} : as('reservation', reservation)),
     missing: PIECES.flatMap(piece => {
       const found = pieces[piece]
-      return 'why' in found ? [{ piece, why: found.why }] : []
+      return found !== undefined && 'why' in found ? [{ piece, why: found.why }] : []
     }),
   }
 }
@@ -89,17 +95,31 @@ function peerReceipt(runner: Gatherable, peer: Party, ledger: Gathered<LedgerRec
 
 /** The ledger keeps closed deals, too: what was proven in an earlier life is proven once more. */
 async function ledgerOf(runner: Gatherable, from: GatherFrom): Promise<Gathered<LedgerRecords>> {
-  const proven = runner.proven() ?? (await proveNow(dealKey(runner.deal().hash), from))
-  return shown(proven, from)
+  const proven = runner.proven() ?? (await proveNow(dealKey(runner.deal().hash), from.light, from.timers))
+  return proven?.value === undefined ? { why: 'not-proven' } : { there: await shown(proven, proven.value, from.light) }
 }
 
-async function shown(proven: Proven | undefined, { light }: GatherFrom): Promise<Gathered<LedgerRecords>> {
-  if (proven?.value === undefined) return { why: 'not-proven' }
-  const { value: record, proof, block } = proven
-  return { there: { path: await light.pathTo(block), record, proof } }
+/** Reservations, too, are kept. Of a direct line's deal there is none. */
+async function reservationOf(
+  deal: Deal,
+  { distribution, timers }: GatherFrom,
+): Promise<Gathered<LedgerRecords> | undefined> {
+  if (!overGrid(deal)) return undefined
+  if (distribution === undefined) return { why: 'not-followed' }
+  const proven = await proveNow(reservationKey(deal.hash), distribution, timers)
+  if (proven === undefined) return { why: 'not-proven' }
+  return proven.value === undefined
+    ? { why: 'not-reserved' }
+    : { there: await shown(proven, proven.value, distribution) }
 }
 
-function proveNow(key: string, { light, timers }: GatherFrom): Promise<Proven | undefined> {
+const shown = async ({ proof, block }: Proven, record: Uint8Array, light: Asked): Promise<LedgerRecords> => ({
+  path: await light.pathTo(block),
+  record,
+  proof,
+})
+
+function proveNow(key: string, light: Asked, timers: Timers): Promise<Proven | undefined> {
   return new Promise((resolve, reject) => {
     const cancel = timers.after(PROVE_WITHIN_MS, () => resolve(undefined))
     light

@@ -1,7 +1,8 @@
 /**
  * What one deal rests on, as a file for whoever must be shown it; `tieline verify FILE` checks it without this agent:
  *
- *     GET /api/deals/records?id=3fa9...     the contract with both signatures, both receipts, the ledger's record and its proof
+ *     GET /api/deals/records?id=3fa9...     the contract with both signatures, both receipts, the ledger's record and its proof,
+ *                                           over the grid the distribution ledger's reservation and its proof
  *
  * protocol/trade/deal-records-json.ts says what is in it. Of the deals that `GET /api/deals` lists; 410 of one whose record the
  * journal no longer keeps, 404 of any other, 503 where the journal cannot be read.
@@ -15,7 +16,7 @@ import type { Agent } from '../compose.ts'
 import { asKept, type Gatherable, gatherRecords } from '../trading/deal-records.ts'
 import { runningDeals } from './deals-route.ts'
 
-type RecordsAgent = Pick<Agent, 'trading' | 'grid' | 'light' | 'pastDeals'>
+type RecordsAgent = Pick<Agent, 'trading' | 'grid' | 'light' | 'distribution' | 'pastDeals'>
 
 const UNKNOWN: Fault = { code: 'deal.unknown', hint: 'neither this agent nor its journal knows such a deal' }
 const DROPPED: Fault = {
@@ -46,7 +47,11 @@ export const dealRecordsRoute =
       kind: 'bytes',
       status: 200,
       type: 'application/json',
-      bytes: utf8(writeDealRecords(await gatherRecords(found.value, { light: agent.light, timers }))),
+      bytes: utf8(
+        writeDealRecords(
+          await gatherRecords(found.value, { light: agent.light, distribution: agent.distribution, timers }),
+        ),
+      ),
       headers: { 'content-disposition': `attachment; filename="deal-${id.slice(0, 16)}.json"` },
     }
   }

@@ -132,20 +132,19 @@ const ownDeal = object(
 
 const signedReading = object({ envelope: hex, context: hex })
 const sideRecords = object({ key: hex }, { signature: hex, begin: signedReading, end: signedReading })
+const ledgerRecords = object({
+  path: {
+    ...list({ type: 'object', required: ['signed_header', 'validators'] }),
+    description: 'Blocks, each as /commit and /validators of CometBFT give it.',
+  },
+  ...{ record: hex, proof: hex },
+})
 const dealRecords = object(
   {
     ...{ tieline: { const: DEAL_RECORDS }, deal: hex, contract: hex, seller: sideRecords, buyer: sideRecords },
     missing: list(object({ piece: oneOf(...PIECES), why: oneOf(...REASONS) })),
   },
-  {
-    ledger: object({
-      path: {
-        ...list({ type: 'object', required: ['signed_header', 'validators'] }),
-        description: 'Blocks, each as /commit and /validators of CometBFT give it.',
-      },
-      ...{ record: hex, proof: hex },
-    }),
-  },
+  { ledger: ledgerRecords, reservation: ledgerRecords },
 )
 
 const reason = { $ref: '#/components/schemas/Reason' }

@@ -81,7 +81,7 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
   },
   'GET /api/deals/records': {
     summary:
-      'What one deal rests on, as a file that `tieline verify` checks: contract, signatures, receipts, ledger record and proof.',
+      'What one deal rests on, as a file that `tieline verify` checks: contract, signatures, receipts, records and proofs of the ledgers.',
     query: { id: { type: 'string', pattern: '^[0-9a-f]{64}$', must: true } },
     answers: {
       ...{ 200: json('DealRecords'), 400: json('Fault'), 404: json('Fault') },

@@ -5,6 +5,7 @@
  *     {"tieline": "deal-records/1", "deal": HASH, "contract": HEX,
  *      "seller": {"key": HEX, "signature": HEX, "begin": {"envelope": HEX, "context": HEX}, "end": {...}}, "buyer": {...},
  *      "ledger": {"path": [{"signed_header": {"header", "commit"}, "validators"}], "record": HEX, "proof": HEX},
+ *      "reservation": {"path", "record", "proof"} of the distribution ledger, of a deal over the grid,
  *      "missing": [{"piece": "buyer.receipt", "why": "not-handed"}]}
  *
  * One deal's records have one text: a file that says the same in other words is refused, so that nothing in it is overlooked.
@@ -55,11 +56,12 @@ const ledgerJson = ({ path, record, proof }: LedgerRecords) => ({
   proof: toHex(proof),
 })
 
-export function writeDealRecords({ contract, seller, buyer, ledger, missing }: DealRecords): string {
+export function writeDealRecords({ contract, seller, buyer, ledger, reservation, missing }: DealRecords): string {
   const file = {
     ...{ tieline: DEAL_RECORDS, deal: toHex(contractHash(contract)), contract: toHex(contract) },
     ...{ seller: sideJson(seller), buyer: sideJson(buyer) },
     ...(ledger === undefined ? {} : { ledger: ledgerJson(ledger) }),
+    ...(reservation === undefined ? {} : { reservation: ledgerJson(reservation) }),
     missing: missing.map(({ piece, why }) => ({ piece, why })),
   }
   return `${JSON.stringify(file, null, 1)}\n`
@@ -97,6 +99,7 @@ function readRecords(reader: Reader): DealRecords {
     seller: readSide(reader.object('seller')),
     buyer: readSide(reader.object('buyer')),
     ...(reader.has('ledger') ? { ledger: readLedger(reader.object('ledger')) } : {}),
+    ...(reader.has('reservation') ? { reservation: readLedger(reader.object('reservation')) } : {}),
     missing: reader.list('missing', PIECES.length).map(readMissing),
   }
 }

@@ -5,21 +5,20 @@
  *
  *     trusted block -> header of the last block in `path` -> AppHash -> record `deal/<contract hash>` -> hashes of both receipts
  *
+ * Over the grid the same way leads, on the distribution ledger, to the record `reservation/<contract hash>`: what was held of
+ * which lines, for which fee.
+ *
  * Each block is judged at its own time: what was agreed years ago was provable then. Whoever trusts a block that is long past
  * must know that its validators could have signed another chain since (trustAge in verify-deal.ts says so).
  */
-import { equalBytes, toHex, utf8 } from '../bytes.ts'
-import { instantOf } from '../chain/chain-time.ts'
-import { FLAG_ABSENT } from '../chain/commit.ts'
-import { hashHeader } from '../chain/header.ts'
-import { SMT_SPEC, verifyMembership } from '../chain/ics23.ts'
+import { equalBytes, toHex } from '../bytes.ts'
 import type { LightBlock } from '../chain/light-block.ts'
 import { envelopeHash, parseSign1 } from '../crypto/cose.ts'
 import { addressOf } from '../crypto/hash.ts'
 import type { Verifier } from '../crypto/verify.ts'
 import { type DealRecord, dealKey, decodeDealRecord } from '../ledger/deal-record.ts'
-import { votesOf } from '../light/predicates.ts'
-import { type Anchor, type VerifiedBlock, verify, verifyAnchor } from '../light/verify.ts'
+import { decodeReservation, type Reservation, reservationKey } from '../ledger/network-tables.ts'
+import type { Anchor } from '../light/verify.ts'
 import type { WattHours } from '../quantity.ts'
 import { type Broken, collectBroken } from '../reading/audit.ts'
 import { parseContext } from '../reading/context.ts'
@@ -27,9 +26,10 @@ import { READING_PURPOSE } from '../reading/reading.ts'
 import { type VerifiedReading, verifyReading } from '../reading/verify.ts'
 import { type Fault, fail, type Result } from '../result.ts'
 import { type Contract, contractHash, decodeContract, type Party, verifyHalf } from './contract.ts'
+import { type JudgedLedger, judgeLedger, type Placed } from './deal-records-path.ts'
 import type { Receipt, SignedReading } from './message.ts'
 import { deliveredWh } from './receipt.ts'
-import { recordFault } from './settlement.ts'
+import { recordFault, reservationFault } from './settlement.ts'
 
 export interface SideRecords {
   /** Of its account. */
@@ -39,17 +39,22 @@ export interface SideRecords {
   readonly receipt?: Receipt
 }
 
+/** What one ledger keeps under one key. */
 export interface LedgerRecords {
   /** From where trust may begin to the block whose header the proof is held against; at least that one. */
   readonly path: readonly LightBlock[]
-  /** The deal's record, as it stands in the state. */
+  /** As it stands in the state. */
   readonly record: Uint8Array
   /** ICS-23. */
   readonly proof: Uint8Array
 }
 
 /** What may be absent. */
-export const PIECES = ['seller.signature', 'buyer.signature', 'seller.receipt', 'buyer.receipt', 'ledger'] as const
+export const PIECES = [
+  ...(['seller.signature', 'buyer.signature', 'seller.receipt', 'buyer.receipt', 'ledger'] as const),
+  /** Over the grid. */
+  'reservation',
+] as const
 export type Piece = (typeof PIECES)[number]
 /**
  * Why, in the words of the agent that wrote it down:
@@ -58,9 +63,14 @@ export type Piece = (typeof PIECES)[number]
  * - not-handed     the other side has not handed its receipt over
  * - not-kept       it may have been handed over before the agent was started anew, and did not get into the journal
  * - not-counted    the one that was handed over is not the one that the ledger took
- * - not-proven     nothing of it has been proven since the agent was started
+ * - not-proven     no node has proven it since the agent was started, nor when it was asked for
+ * - not-followed   the agent follows no distribution ledger
+ * - not-reserved   that ledger was proven to hold no reservation for it
  */
-export const REASONS = ['not-signed', 'not-metered', 'not-handed', 'not-kept', 'not-counted', 'not-proven'] as const
+export const REASONS = [
+  ...(['not-signed', 'not-metered', 'not-handed', 'not-kept', 'not-counted', 'not-proven'] as const),
+  ...(['not-followed', 'not-reserved'] as const),
+] as const
 export interface Missing {
   readonly piece: Piece
   readonly why: (typeof REASONS)[number]
@@ -70,17 +80,13 @@ export interface DealRecords {
   readonly contract: Uint8Array
   readonly seller: SideRecords
   readonly buyer: SideRecords
+  /** The deal, on the energy ledger. */
   readonly ledger?: LedgerRecords
+  /** Of a deal over the grid: the capacity that was held for it, and its fee, on the distribution ledger. */
+  readonly reservation?: LedgerRecords
   /** In the order of PIECES. */
   readonly missing: readonly Missing[]
 }
-
-/** A validator's stake leaves after 21 days, and 14 leave time to call it to account. A third of the power skips, as in CometBFT. */
-export const PATH_RULES = {
-  trustingPeriodMs: 14 * 86_400_000,
-  maxClockDriftMs: 10_000,
-  trustLevel: { numerator: 1, denominator: 3 },
-} as const
 
 export interface JudgedSide {
   readonly address: Uint8Array
@@ -94,24 +100,25 @@ export interface JudgedRecords {
   readonly seller?: JudgedSide
   readonly buyer?: JudgedSide
   /** Only where the whole way from the trusted block holds. */
-  readonly ledger?: {
-    readonly block: VerifiedBlock
-    /** Of the trusted block. */
-    readonly trusted: LightBlock
-    readonly record: DealRecord
-  }
+  readonly ledger?: JudgedLedger<DealRecord>
+  readonly reservation?: JudgedLedger<Reservation>
   readonly broken: { readonly listed: readonly Broken[]; readonly unlisted: number }
 }
 
 const PARTIES = ['seller', 'buyer'] as const
 
-/** `trust` is a block of this chain that the reader knows to be its, by height and header hash. */
-export function judgeDealRecords(records: DealRecords, trust: Anchor, verifier: Verifier): JudgedRecords {
+/** A block of each chain that the reader knows to be its, by height and header hash. */
+export interface Trusted {
+  readonly energy: Anchor
+  readonly distribution: Anchor
+}
+
+export function judgeDealRecords(records: DealRecords, trusted: Trusted, verifier: Verifier): JudgedRecords {
   const broken = collectBroken()
   const hash = contractHash(records.contract)
-  const absent = faultOfMissing(records)
-  if (absent !== undefined) broken.add('missing', absent)
   const read = decodeContract(records.contract)
+  const absent = faultOfMissing(records, read.ok && read.value.to !== undefined)
+  if (absent !== undefined) broken.add('missing', absent)
   if (!read.ok) {
     broken.add('contract', read.fault)
     return { hash, broken }
@@ -135,42 +142,70 @@ export function judgeDealRecords(records: DealRecords, trust: Anchor, verifier: 
     }
   }) as [JudgedSide, JudgedSide]
   const sides = { seller, buyer }
-  const judged = { hash, contract, ...sides, broken }
-  if (records.ledger === undefined) return judged
-  const way = judgePath(records.ledger.path, contract.chainId, trust, verifier)
-  if (!way.ok) {
-    broken.add(way.where, way.fault)
-    return judged
-  }
-  const found = judgeRecord(records.ledger, hash, way.block)
-  if (!found.ok) {
+  /** What is not broken, or undefined. */
+  const shown = <T>(found: Placed<JudgedLedger<T>>): JudgedLedger<T> | undefined => {
+    if (found.ok) return found.value
     broken.add(found.where, found.fault)
-    return judged
+    return undefined
   }
-  const fault = recordFault(contract, found.value)
-  if (fault !== undefined) broken.add('ledger.record', fault)
-  for (const party of PARTIES) {
-    const differs = faultAgainst(found.value, party, sides[party].receipt)
-    if (differs !== undefined) broken.add(`${party}.receipt`, differs)
+  const ledger =
+    records.ledger &&
+    shown(
+      judgeLedger(
+        records.ledger,
+        'ledger',
+        { chainId: contract.chainId, trust: trusted.energy, verifier },
+        dealKey(hash),
+        decodeDealRecord,
+      ),
+    )
+  if (ledger !== undefined) {
+    const fault = recordFault(contract, ledger.record)
+    if (fault !== undefined) broken.add('ledger.record', fault)
+    for (const party of PARTIES) {
+      const differs = faultAgainst(ledger.record, party, sides[party].receipt)
+      if (differs !== undefined) broken.add(`${party}.receipt`, differs)
+    }
   }
-  return { ...judged, ledger: { block: way.block, trusted: way.trusted, record: found.value } }
+  // Which chain that is, the trusted block says.
+  const chainId = records.reservation?.path[0]?.header.chainId ?? ''
+  const reservation =
+    records.reservation &&
+    shown(
+      judgeLedger(
+        records.reservation,
+        'reservation',
+        { chainId, trust: trusted.distribution, verifier },
+        reservationKey(hash),
+        decodeReservation,
+      ),
+    )
+  if (reservation !== undefined) {
+    const fault = reservationFault(contract, reservation.record, ledger?.record)
+    if (fault !== undefined) broken.add('reservation.record', fault)
+  }
+  return { hash, contract, ...sides, broken, ...(ledger && { ledger }), ...(reservation && { reservation }) }
 }
 
 /** What is missing is said, and what is said to be missing is. */
-function faultOfMissing({ seller, buyer, ledger, missing }: DealRecords): Fault | undefined {
+function faultOfMissing(
+  { seller, buyer, ledger, reservation, missing }: DealRecords,
+  overGrid: boolean,
+): Fault | undefined {
   const there: Readonly<Record<Piece, unknown>> = {
     'seller.signature': seller.half,
     'buyer.signature': buyer.half,
     'seller.receipt': seller.receipt,
     'buyer.receipt': buyer.receipt,
     ledger,
+    reservation,
   }
-  const expected = PIECES.filter(piece => there[piece] === undefined).join()
+  if (reservation !== undefined && !overGrid) return { code: 'records.no-reservation' }
+  const due = PIECES.filter(piece => overGrid || piece !== 'reservation')
+  const expected = due.filter(piece => there[piece] === undefined).join()
   const said = missing.map(({ piece }) => piece).join()
   return said === expected ? undefined : { code: 'records.missing', expected, said }
 }
-
-type Placed<T> = { readonly ok: true; readonly value: T } | (Broken & { readonly ok: false })
 
 function judgeReceipt(
   { contract, hash }: { readonly contract: Contract; readonly hash: Uint8Array },
@@ -217,74 +252,6 @@ function judgeReading(
   return session.line === line && session.direction === direction
     ? verified
     : fail({ code: 'records.other-line', line, direction, received: `${session.direction} ${session.line}` })
-}
-
-type Way =
-  | { readonly ok: true; readonly block: VerifiedBlock; readonly trusted: LightBlock }
-  | (Broken & { readonly ok: false })
-
-/** From block to block: every vote that stands in one is checked, though two thirds of the power would do. */
-function judgePath(path: readonly LightBlock[], chainId: string, trust: Anchor, verifier: Verifier): Way {
-  const options = { chainId, ...PATH_RULES }
-  let at: VerifiedBlock | undefined
-  let trusted: LightBlock | undefined
-  for (const [i, block] of path.entries()) {
-    const broken = (fault: Fault): Way => ({ ok: false, where: `ledger.path[${i}]`, fault })
-    const now = instantOf(block.header.time)
-    const hash = hashHeader(block.header)
-    const { height } = block.header
-    if (at === undefined) {
-      const begun = verifyAnchor({ height, hash }, block, options, now, verifier)
-      if (!begun.ok) return broken(begun.fault)
-      at = begun.value
-    } else {
-      const verdict = verify(at, block, options, now, verifier)
-      if (verdict.kind === 'invalid') return broken(verdict.fault)
-      if (verdict.kind === 'not-enough') {
-        const { tally, needed } = verdict
-        return broken({ code: 'light.trusted-power', tally, needed })
-      }
-      at = verdict.block
-    }
-    const unsigned = falseVote(block, chainId, verifier)
-    if (unsigned !== undefined) return broken(unsigned)
-    if (height !== trust.height) continue
-    if (!equalBytes(hash, trust.hash)) {
-      const hint = 'another chain than the one that you trust, or another block than you meant'
-      return broken({ code: 'light.anchor', height, expected: toHex(trust.hash), received: toHex(hash), hint })
-    }
-    trusted = block
-  }
-  if (at !== undefined && trusted !== undefined) return { ok: true, block: at, trusted }
-  const heights = path.map(({ header }) => `${header.height}`)
-  const hint = 'find out, from somebody whom you trust, the hash of one of these blocks, and name that'
-  return {
-    ok: false,
-    where: 'ledger.path',
-    fault: { code: 'records.trust-elsewhere', trusted: trust.height, heights, hint },
-  }
-}
-
-/** Counting stops at two thirds; here nothing may stand that its validator did not sign. */
-function falseVote({ commit, validators }: LightBlock, chainId: string, verifier: Verifier): Fault | undefined {
-  const votes = votesOf(chainId, commit, verifier)
-  for (const [index, { flag }] of commit.signatures.entries()) {
-    const validator = validators[index]
-    if (flag === FLAG_ABSENT || (validator !== undefined && votes.valid(index, validator.publicKey))) continue
-    return { code: 'light.signature', index, address: toHex(validator?.address ?? new Uint8Array(0)) }
-  }
-  return undefined
-}
-
-function judgeRecord(
-  { record, proof }: LedgerRecords,
-  hash: Uint8Array,
-  { header }: VerifiedBlock,
-): Placed<DealRecord> {
-  const held = verifyMembership(SMT_SPEC, header.appHash, proof, utf8(dealKey(hash)), record)
-  if (!held.ok) return { ok: false, where: 'ledger.proof', fault: held.fault }
-  const read = decodeDealRecord(record)
-  return read.ok ? read : { ok: false, where: 'ledger.record', fault: read.fault }
 }
 
 /** Whether a receipt is the one that the ledger took from that side, where it took one. */

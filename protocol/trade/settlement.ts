@@ -4,6 +4,7 @@
  */
 import { equalBytes } from '../bytes.ts'
 import type { DealRecord } from '../ledger/deal-record.ts'
+import type { Reservation } from '../ledger/network-tables.ts'
 import { costCeil, costFloor, type WattHours, wattHours } from '../quantity.ts'
 import type { Fault, FaultDetail } from '../result.ts'
 import type { Contract } from './contract.ts'
@@ -23,6 +24,35 @@ export function recordFault(contract: Contract, record: DealRecord): Fault | und
     unlike('settleBy', receiptBy + contract.disputeWindowMs, record.settleBy) ??
     unlike('escrow', costCeil(energy, price), record.escrow) ??
     outcomeFault(contract, record)
+  )
+}
+
+/** The same of the distribution ledger's record; `record` is the energy ledger's, by which a fee is claimed. */
+export function reservationFault(
+  contract: Contract,
+  { state, outcome, payer, ...reservation }: Reservation,
+  record: DealRecord | undefined,
+): Fault | undefined {
+  const { chainId, seller, buyer, start, end, energy } = contract
+  if (!equalBytes(payer, seller) && !equalBytes(payer, buyer)) return { code: 'records.other-party' }
+  const settleBy = end + contract.receiptWindowMs + contract.disputeWindowMs
+  const { escrow, price, expires } = reservation
+  const terms =
+    unlike('chainId', chainId, reservation.chainId) ??
+    unlike('start', start, reservation.start) ??
+    unlike('end', end, reservation.end) ??
+    unlike('energy', energy, reservation.energy) ??
+    unlike('escrow', costCeil(energy, price), escrow) ??
+    (expires < settleBy ? differs('expires', settleBy, expires) : undefined)
+  if (terms !== undefined || state === 'held' || outcome === undefined)
+    return terms ?? unlike('outcome', state === 'held' ? 'none' : 'some', outcome === undefined ? 'none' : 'some')
+  const { delivered, paid, refunded } = outcome
+  const settled = record?.outcome?.delivered
+  return (
+    (state === 'released' ? unlike('delivered', 0n, delivered) : undefined) ??
+    (state === 'claimed' && settled !== undefined ? unlike('delivered', settled, delivered) : undefined) ??
+    unlike('paid', costFloor(delivered, price), paid) ??
+    unlike('refunded', escrow - paid, refunded)
   )
 }
 

@@ -107,14 +107,16 @@ async function writeRecords(
   }
   const written = await writeNewTextFile(records, text)
   if (!written.ok) return refuse(written.fault, exitOf(written.fault))
-  const { missing, ledger } = read.value
-  const trust = ledger?.path[0]?.header.height
+  const { missing, ledger, reservation } = read.value
+  const begins = [ledger, reservation].flatMap(shown => shown?.path.slice(0, 1) ?? [])
+  const trust = begins.map(({ header: { height } }) => `--trust ${height}:HASH`).join(' ')
+  const chains = begins.map(({ header: { chainId } }) => chainId).join(' and ')
   if (json) terminal.out(jsonLine({ ok: true, file: records, deal: deal.id, missing }))
   else {
     terminal.out(`${records}: the records of deal ${deal.id}\n`)
     for (const { piece, why } of missing) terminal.err(`${piece} is missing: ${MISSING_WHY[why]}\n`)
-    if (trust !== undefined)
-      terminal.err(`tieline verify ${records} --trust ${trust}:HASH, with the hash that its reader trusts\n`)
+    if (trust !== '')
+      terminal.err(`tieline verify ${records} ${trust}, with the hash that its reader trusts on ${chains}\n`)
   }
   return EXIT.ok
 }

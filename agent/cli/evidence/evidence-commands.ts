@@ -32,7 +32,12 @@ export function addEvidence(add: Add, terminal: Terminal, leave: (exit: ExitCode
       [],
     )
     .option('--head <file>', 'heads of the journal that neighbours or the ledger hold: shows what was cut off its end')
-    .option('--trust <block>', 'for the records of a deal: HEIGHT:HASH of a block that is known to be of its chain')
+    .option(
+      '--trust <block>',
+      'for the records of a deal: HEIGHT:HASH of a block that is known to be of its chain; over the grid one of each chain',
+      several,
+      [],
+    )
     .option('--json', 'one JSON object')
     .addHelpText('after', VERIFY_JSON)
     .action(async (file: string, options: VerifyOptions) => {

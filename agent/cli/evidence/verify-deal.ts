@@ -3,6 +3,7 @@ import { createVerifier } from '../../../drivers/crypto/verifier.ts'
 import { equalBytes, fromHex, toHex } from '../../../protocol/bytes.ts'
 import { instantOf } from '../../../protocol/chain/chain-time.ts'
 import { FLAG_COMMIT } from '../../../protocol/chain/commit.ts'
+import { hashHeader } from '../../../protocol/chain/header.ts'
 import type { Anchor } from '../../../protocol/light/verify.ts'
 import { milliwattHours } from '../../../protocol/quantity.ts'
 import { registerEnergy } from '../../../protocol/reading/reading.ts'
@@ -13,10 +14,12 @@ import {
   type JudgedRecords,
   type JudgedSide,
   judgeDealRecords,
+  type LedgerRecords,
   type Missing,
-  PATH_RULES,
+  type Trusted,
 } from '../../../protocol/trade/deal-records.ts'
 import { readDealRecords } from '../../../protocol/trade/deal-records-json.ts'
+import { type JudgedLedger, PATH_RULES } from '../../../protocol/trade/deal-records-path.ts'
 import { dealRegister } from '../../../protocol/trade/receipt.ts'
 import { coins, decimal, duration, kilowattHours } from '../agent/quantities.ts'
 import { MISSING_WHY } from './missing-why.ts'
@@ -34,25 +37,50 @@ export function readTrust(text: string): Result<Anchor> {
     : ok({ height: BigInt(height), hash })
 }
 
-/** `keys` that may have signed, where any are named; `trust` without which a ledger's proof proves nothing. */
+/** What is not there asks for no block: any will do. */
+const NO_BLOCK: Anchor = { height: 0n, hash: new Uint8Array(32) }
+
+/**
+ * Of which ledger each named block is: the one in whose path it stands; what stands in none is left to the first ledger that has
+ * no block yet, where it is refused by name. Without a block a ledger's proof proves nothing.
+ */
+function trustedOf({ ledger, reservation }: DealRecords, named: readonly Anchor[]): Result<Trusted> {
+  const stands = (path: LedgerRecords['path'], { height, hash }: Anchor) =>
+    path.some(({ header }) => header.height === height && equalBytes(hashHeader(header), hash))
+  const standing = (of: LedgerRecords | undefined) => of && named.find(anchor => stands(of.path, anchor))
+  const found = { energy: standing(ledger), distribution: standing(reservation) }
+  const left = named.filter(anchor => anchor !== found.energy && anchor !== found.distribution)
+  const trusted = { energy: NO_BLOCK, distribution: NO_BLOCK }
+  for (const [name, records] of [
+    ['energy', ledger],
+    ['distribution', reservation],
+  ] as const) {
+    if (records === undefined) continue
+    const anchor = found[name] ?? left.shift()
+    if (anchor === undefined) {
+      const heights = records.path.map(({ header }) => `${header.height}`)
+      const hint =
+        'name the height and the hash of one of these blocks as somebody whom you trust has it: --trust HEIGHT:HASH, once for each chain'
+      return fail({ code: 'verify.trust-needed', chain: records.path[0]?.header.chainId ?? '', heights, hint })
+    }
+    trusted[name] = anchor
+  }
+  return ok(trusted)
+}
+
+/** `keys` that may have signed, where any are named; `trust` a block of each ledger of which something is shown. */
 export function judgeDealFile(
   text: string,
   keys: readonly Uint8Array[],
-  trust: Anchor | undefined,
+  trust: readonly Anchor[],
   now: Instant,
 ): Result<Verdict> {
   const read = readDealRecords(text)
   if (!read.ok) return read
   const records = read.value
-  const path = records.ledger?.path ?? []
-  if (trust === undefined && path.length > 0) {
-    const heights = path.map(({ header }) => `${header.height}`)
-    const hint =
-      'name the height and the hash of one of these blocks as somebody whom you trust has it: --trust HEIGHT:HASH'
-    return fail({ code: 'verify.trust-needed', heights, hint })
-  }
-  // A file without the ledger's part asks for no block; any will do for what is not there.
-  const judged = judgeDealRecords(records, trust ?? { height: 0n, hash: new Uint8Array(32) }, createVerifier())
+  const trusted = trustedOf(records, trust)
+  if (!trusted.ok) return trusted
+  const judged = judgeDealRecords(records, trusted.value, createVerifier())
   const signers = signersOf(records, judged)
   const strangers = keys.length === 0 ? [] : signers.filter(({ key }) => !isAmong(keys, key))
   const broken = {
@@ -64,7 +92,7 @@ export function judgeDealFile(
     said: saidOf(judged, signers),
     notes: [
       ...records.missing.map(({ piece, why }) => `${piece} is missing: ${MISSING_WHY[why]}`),
-      ...notesOf(judged, trust, now),
+      ...notesOf(judged, now),
       ...(keys.length > 0
         ? []
         : ['nobody has vouched for the keys: compare them with those that you know, or name these with --key']),
@@ -100,7 +128,10 @@ function signersOf(records: DealRecords, judged: JudgedRecords): readonly Signer
 
 const price = (perKwh: bigint): string => `${coins(perKwh)} a kWh`
 
-function saidOf({ hash, contract, ledger, ...sides }: JudgedRecords, signers: readonly Signer[]): readonly string[] {
+function saidOf(
+  { hash, contract, ledger, reservation, ...sides }: JudgedRecords,
+  signers: readonly Signer[],
+): readonly string[] {
   if (contract === undefined) return []
   const { chainId, line, to, start, end, energy } = contract
   const way = to === undefined ? `direct line ${line}` : `over the grid from ${line} to ${to}`
@@ -110,6 +141,7 @@ function saidOf({ hash, contract, ledger, ...sides }: JudgedRecords, signers: re
     ...signers.map(({ as, key }) => `signed by ${as} ${toHex(key)}`),
     ...PARTIES.flatMap(party => receiptText(party, sides[party])),
     ...(ledger === undefined ? [] : ledgerText(ledger)),
+    ...(reservation === undefined ? [] : reservationText(reservation)),
   ]
 }
 
@@ -124,49 +156,62 @@ function receiptText(party: Party, side: JudgedSide | undefined): readonly strin
   ]
 }
 
-const signedOf = ({ block: { commit } }: NonNullable<JudgedRecords['ledger']>['block']): number =>
+const signedOf = ({ block: { commit } }: JudgedLedger<unknown>['block']): number =>
   commit.signatures.filter(({ flag }) => flag === FLAG_COMMIT).length
 
-function ledgerText({ block, trusted, record }: NonNullable<JudgedRecords['ledger']>): readonly string[] {
-  const { header } = block
+function ledgerText({ record, ...shown }: NonNullable<JudgedRecords['ledger']>): readonly string[] {
   const { state, outcome } = record
   const paid =
     outcome === undefined
       ? `${coins(record.escrow)} locked`
       : `${coins(outcome.paid)} paid for ${kilowattHours(outcome.delivered)}, ${coins(outcome.refunded)} given back${outcome.disputed ? ', by one side alone' : ''}`
-  return [
-    `ledger: ${state}, ${paid}`,
-    `proven at height ${header.height} of ${isoTime(instantOf(header.time))}, signed by ${signedOf(block)} of ${block.block.validators.length} validators, from the trusted height ${trusted.header.height}`,
-  ]
+  return [`ledger: ${state}, ${paid}`, provenText(shown)]
 }
 
+function reservationText({ record, ...shown }: NonNullable<JudgedRecords['reservation']>): readonly string[] {
+  const { state, path, price: fee, escrow, outcome } = record
+  const paid =
+    outcome === undefined
+      ? `${coins(escrow)} locked`
+      : `${coins(outcome.paid)} paid for ${kilowattHours(outcome.delivered)}, ${coins(outcome.refunded)} given back`
+  const way = path.length === 0 ? 'no line between' : `lines ${path.join(', ')}`
+  return [`reservation on ${shown.block.header.chainId}: ${state}, ${way}, ${price(fee)}, ${paid}`, provenText(shown)]
+}
+
+const provenText = ({ block, trusted }: Omit<JudgedLedger<unknown>, 'record'>): string =>
+  `proven at height ${block.header.height} of ${isoTime(instantOf(block.header.time))}, signed by ${signedOf(block)} of ${block.block.validators.length} validators, from the trusted height ${trusted.header.height}`
+
 /** Whoever signed the trusted block may since have left without penalty, and signed another chain. */
-function notesOf({ ledger, ...sides }: JudgedRecords, trust: Anchor | undefined, now: Instant): readonly string[] {
-  if (ledger === undefined || trust === undefined) return []
-  const { block, trusted, record } = ledger
+function ageNotes({ block, trusted }: Omit<JudgedLedger<unknown>, 'record'>, now: Instant): readonly string[] {
   const age = now - instantOf(trusted.header.time)
   const isLast = trusted.header.height === block.header.height
+  return isLast || age <= PATH_RULES.trustingPeriodMs
+    ? []
+    : [
+        `the trusted block is ${duration(age)} old, and its validators may have left since: ask somebody whom you trust for the hash of height ${block.header.height} of ${block.header.chainId}, and name that; here it is ${toHex(block.hash)}`,
+      ]
+}
+
+function notesOf({ ledger, reservation, ...sides }: JudgedRecords, now: Instant): readonly string[] {
+  const aged = [ledger, reservation].flatMap(shown => (shown === undefined ? [] : ageNotes(shown, now)))
+  if (ledger === undefined) return aged
+  const { record } = ledger
   const unheard = PARTIES.filter(party => {
     const taken = party === 'seller' ? record.sellerReceipt : record.buyerReceipt
     return sides[party]?.receipt !== undefined && taken === undefined && record.outcome !== undefined
   })
   return [
-    ...(isLast || age <= PATH_RULES.trustingPeriodMs
-      ? []
-      : [
-          `the trusted block is ${duration(age)} old, and its validators may have left since: ask somebody whom you trust for the hash of height ${block.header.height}, and name that; here it is ${toHex(block.hash)}`,
-        ]),
+    ...aged,
     ...unheard.map(party => `${party}'s receipt is not what the ledger settled by: none came to it in time`),
   ]
 }
 
 function jsonOf(
-  { hash, contract, ledger, ...sides }: JudgedRecords,
+  { hash, contract, ledger, reservation, ...sides }: JudgedRecords,
   signers: readonly Signer[],
   missing: readonly Missing[],
   keys: readonly Uint8Array[],
 ): Verdict['json'] {
-  const { header } = ledger?.block ?? {}
   return {
     complete: missing.length === 0,
     deal: toHex(hash),
@@ -186,30 +231,43 @@ function jsonOf(
             }),
           ),
         }),
-    ...(ledger === undefined || header === undefined
-      ? {}
-      : {
-          ledger: {
-            state: ledger.record.state,
-            ...outcomeJson(ledger.record.outcome),
-            height: `${header.height}`,
-            hash: toHex(ledger.block.hash),
-            time: isoTime(instantOf(header.time)),
-            signed: signedOf(ledger.block),
-            validators: ledger.block.block.validators.length,
-            trustedHeight: `${ledger.trusted.header.height}`,
-          },
-        }),
+    ...(ledger && {
+      ledger: { state: ledger.record.state, ...outcomeJson(ledger.record.outcome), ...provenJson(ledger) },
+    }),
+    ...(reservation && {
+      reservation: {
+        ...{ chain: reservation.block.header.chainId, state: reservation.record.state, lines: reservation.record.path },
+        feeMicroPerKwh: `${reservation.record.price}`,
+        ...outcomeJson(reservation.record.outcome),
+        ...provenJson(reservation),
+      },
+    }),
     missing,
   }
 }
 
-const outcomeJson = (outcome: NonNullable<JudgedRecords['ledger']>['record']['outcome']) =>
+const provenJson = ({ block, trusted }: Omit<JudgedLedger<unknown>, 'record'>) => ({
+  height: `${block.header.height}`,
+  hash: toHex(block.hash),
+  time: isoTime(instantOf(block.header.time)),
+  signed: signedOf(block),
+  validators: block.block.validators.length,
+  trustedHeight: `${trusted.header.height}`,
+})
+
+interface Outcome {
+  readonly delivered: bigint
+  readonly paid: bigint
+  readonly refunded: bigint
+  readonly disputed?: boolean
+}
+
+const outcomeJson = (outcome: Outcome | undefined) =>
   outcome === undefined
     ? {}
     : {
         deliveredWh: `${outcome.delivered}`,
         paidMicro: `${outcome.paid}`,
         refundedMicro: `${outcome.refunded}`,
-        disputed: outcome.disputed,
+        ...(outcome.disputed === undefined ? {} : { disputed: outcome.disputed }),
       }

@@ -29,8 +29,8 @@ export interface VerifyOptions {
   readonly key: readonly string[]
   /** A file with heads that others kept, for a journal. */
   readonly head?: string
-  /** A block of the chain that is known to be its, for the records of a deal: `HEIGHT:HASH`. */
-  readonly trust?: string
+  /** Blocks that are known to be of their chains, for the records of a deal: `HEIGHT:HASH`, as they were typed. */
+  readonly trust: readonly string[]
   readonly json?: true
 }
 
@@ -43,9 +43,13 @@ export async function verify(file: string, options: VerifyOptions, terminal: Ter
   const isJournal = await isFolder(file)
   if (options.head !== undefined && !isJournal)
     return misused('verify', '--head is for the folder of a journal', terminal)
-  const trust = options.trust === undefined ? undefined : readTrust(options.trust)
-  if (trust?.ok === false) return misused('verify', `--trust: ${faultLine(trust.fault)}`, terminal)
-  const verdict = isJournal ? await judgeFolder(file, options) : await judgeFile(file, options.key, trust?.value)
+  const trust: Anchor[] = []
+  for (const typed of options.trust) {
+    const read = readTrust(typed)
+    if (!read.ok) return misused('verify', `--trust: ${faultLine(read.fault)}`, terminal)
+    trust.push(read.value)
+  }
+  const verdict = isJournal ? await judgeFolder(file, options) : await judgeFile(file, options.key, trust)
   if (!verdict.ok) {
     const { fault } = verdict
     if (isFileFault(fault)) return tellFile(fault, 'tieline verify', terminal)
@@ -60,7 +64,7 @@ export async function verify(file: string, options: VerifyOptions, terminal: Ter
 const isOfFolder = ({ code }: Fault): boolean => /^disk\./.test(code) || /^journal\.(io|missing)$/.test(code)
 const isFileFault = (fault: Fault): fault is FileFault => fault.code.startsWith('file.')
 
-async function judgeFile(file: string, typed: readonly string[], trust?: Anchor): Promise<Result<Verdict>> {
+async function judgeFile(file: string, typed: readonly string[], trust: readonly Anchor[]): Promise<Result<Verdict>> {
   const read = await readBytes(file)
   if (!read.ok) return read
   const evidence = readEvidence(read.value)
@@ -69,7 +73,7 @@ async function judgeFile(file: string, typed: readonly string[], trust?: Anchor)
   if (found.kind === 'charging') return judgeChargingFile(found.text, typed)
   if (found.kind === 'deal')
     return withKeys(typed, keys => judgeDealFile(found.text, keys, trust, createSystemTime().clock.now()))
-  if (trust !== undefined) return fail({ code: 'verify.no-ledger', hint: '--trust is for the records of a deal' })
+  if (trust.length > 0) return fail({ code: 'verify.no-ledger', hint: '--trust is for the records of a deal' })
   return withKeys(typed, keys => judge(found, keys))
 }
 

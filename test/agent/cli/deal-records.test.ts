@@ -13,6 +13,7 @@ import { violationsOf } from '../web/schema-check.ts'
 import { runTieline, type Said } from './cli-run.ts'
 import { rootOf, votesThatHold } from './deal-judge.ts'
 import { servedStreet } from './served-street.ts'
+import { atPlace, otherDigit, textsOf } from './tampering.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: a file of JSON, whose form is what is tested.
 type Json = any
@@ -127,32 +128,6 @@ test('the proof leads, by hashes made here, to the AppHash of a header whose vot
 })
 
 // --- What must not pass
-
-/** Each place of a text in the file, by what stands around it; what is no text is changed below. */
-function* textsOf(value: Json, place = ''): Generator<readonly [string, string]> {
-  if (typeof value === 'string') yield [place, value]
-  else if (typeof value === 'object' && value !== null)
-    for (const [name, inner] of Object.entries(value)) yield* textsOf(inner, `${place}/${name}`)
-}
-const atPlace = (records: Json, place: string, change: (text: string) => string) => {
-  const names = place.split('/').slice(1)
-  const holder = names.slice(0, -1).reduce((inner, name) => inner[name], records)
-  holder[names.at(-1)!] = change(holder[names.at(-1)!])
-}
-/** Another digit of the same alphabet. */
-const otherDigit = (text: string, i: number) => {
-  const digit = text[i]!
-  const other = /[0-9]/.test(digit)
-    ? String((Number(digit) + 1) % 10)
-    : digit === 'A'
-      ? 'B'
-      : digit === 'a'
-        ? 'b'
-        : digit === digit.toUpperCase()
-          ? 'A'
-          : 'a'
-  return text.slice(0, i) + other + text.slice(i + 1)
-}
 
 /** By what a change of each part is refused; the file's own form may come first. */
 const REFUSED_BY: readonly (readonly [RegExp, RegExp])[] = [

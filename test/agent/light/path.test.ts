@@ -11,7 +11,7 @@ import type { LightBlock } from '../../../protocol/chain/light-block.ts'
 import { verify } from '../../../protocol/light/verify.ts'
 import { fail, ok } from '../../../protocol/result.ts'
 import { later } from '../../../protocol/time.ts'
-import { PATH_RULES } from '../../../protocol/trade/deal-records.ts'
+import { PATH_RULES } from '../../../protocol/trade/deal-records-path.ts'
 import { assert, suite } from '../../harness.ts'
 import { anchored, CHAIN, makeChain, members, OPTIONS, ORIGIN, seal } from '../../protocol/light/chain-maker.ts'
 

@@ -234,7 +234,7 @@ test("an agent that was killed while power flows lists the deals that were over,
   assert.equal(records.missing, [])
   assert.equal(records.buyer.receipt, first.peerReceipt())
   const { trust } = again.config.ledger!
-  const verdict = must(judgeDealFile(text, [], trust, ports.time.clock.now()))
+  const verdict = must(judgeDealFile(text, [], [trust], ports.time.clock.now()))
   assert.equal(verdict.broken.listed, [])
   assert.is((verdict.json['ledger'] as { state: string }).state, 'settled')
   const unknown = await awaited(ports.time, ask(dealRecordsRoute(again, ports.time.timers), { id: 'f'.repeat(64) }))

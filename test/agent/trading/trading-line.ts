@@ -56,7 +56,10 @@ export async function tradingLine({ realSigner = true }: { readonly realSigner?:
       return must(await awaited(ports.time, running.start(site)))
     },
     gather: (site: string, runner: DealRunner) =>
-      awaited(ports.time, gatherRecords(runner, { light: agent(site).light, timers: ports.time.timers })),
+      awaited(
+        ports.time,
+        gatherRecords(runner, { light: agent(site).light, distribution: undefined, timers: ports.time.timers }),
+      ),
     stop: () => awaited(ports.time, running.stop()),
   }
 }
