@@ -20,7 +20,10 @@ import type { ChargerOrder } from './decide.ts'
 
 /** Looks are that far apart: two between two readings of a meter that is read once a second. */
 const LOOK_MS = 400
-/** A look gives way while the last whole one began less than this ago: the limit and the next look fit into what is left of the 3 s until a charger is out of reach. */
+/**
+ * A look gives way while the last whole one began less than this ago: the limit and the next look fit into what is left of
+ * the 3 s until a charger is out of reach.
+ */
 const WHOLE_MS = 2000
 /** A limit that was not taken is sent again this often. */
 const AGAIN_MS = 1000

@@ -48,9 +48,13 @@ interface Driven {
   wish: number
   phases: 1 | 3
   busy: boolean
+  /** Ends the look that is under way. */
+  giveWay: (() => void) | undefined
   toldAt: number
   lookedAt: number
 }
+
+const IDLE = { busy: false, giveWay: undefined, toldAt: -1e9, lookedAt: -1e9 }
 
 /** 100 ms each. */
 export function runGuardedSite(seed: number, steps: number, doctor: Doctor = {}) {
@@ -73,7 +77,7 @@ export function runGuardedSite(seed: number, steps: number, doctor: Doctor = {})
     }
     const traits = doctor.traits?.(plain) ?? plain
     const hold = unknownHold(traits, mono(0))
-    return { model, traits, hold, wish: 0, phases: hold.phases, busy: false, toldAt: -1e9, lookedAt: -1e9 }
+    return { model, traits, hold, wish: 0, phases: hold.phases, ...IDLE }
   })
   const readings = new Map<string, FuseReading[]>(names.map(name => [name, []]))
   let order = [...driven]
@@ -99,8 +103,9 @@ export function runGuardedSite(seed: number, steps: number, doctor: Doctor = {})
     one.busy = true
     one.lookedAt = begun
     change(one, asked(one.hold, begun))
-    site.look(one.model, status => {
+    one.giveWay = site.look(one.model, status => {
       one.busy = false
+      one.giveWay = undefined
       if (status === undefined) return
       const { state, held, phases, draws, at } = status
       const told: ChargerLook = {
@@ -134,6 +139,12 @@ export function runGuardedSite(seed: number, steps: number, doctor: Doctor = {})
     for (const one of driven) {
       const { hold } = one
       const { ma } = orders.get(one.traits.name)!
+      if (one.giveWay !== undefined && hold.reach === 'heard' && ma < (hold.commandedMa ?? 0)) {
+        one.giveWay()
+        one.giveWay = undefined
+        tell(one, ma)
+        continue
+      }
       if (one.busy) continue
       const unanswered = now - hold.heardAt
       // Out of reach, it is left alone until its watchdog must have struck.

@@ -309,8 +309,10 @@ export function createModel(seed: number) {
         },
       )
     },
-    look(charger: ModelCharger, answer: (status: Status | undefined) => void): void {
+    /** Whoever calls what this returns hears no answer: a limit goes first. */
+    look(charger: ModelCharger, answer: (status: Status | undefined) => void): () => void {
       const begun = now
+      let gaveWay = false
       exchange(
         charger,
         (): Status => ({
@@ -321,12 +323,17 @@ export function createModel(seed: number) {
           at: now,
         }),
         status => {
+          if (gaveWay) return
           if (status !== undefined) charger.lookedAt = begun
           if (status !== undefined && charger.before !== undefined && status.at > charger.before.at)
             charger.before = undefined
           answer(status)
         },
       )
+      return () => {
+        meet('overtaken')
+        gaveWay = true
+      }
     },
     switchPhases(charger: ModelCharger, phases: 1 | 3, answer: (done: boolean) => void): void {
       if (Math.max(...charger.draws) > 0) blame('switched-live')
