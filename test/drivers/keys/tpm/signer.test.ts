@@ -24,6 +24,7 @@ import {
 import { u32 } from '../../../../protocol/tpm/marshal.ts'
 import { ALG, nameOf, TEMPLATE } from '../../../../protocol/tpm/public-area.ts'
 import { signerCases } from '../../../contracts/signer.ts'
+import { freePort } from '../../../free-port.ts'
 import { assert, type SkipReason, suite } from '../../../harness.ts'
 import { noOpenssl } from '../../../programs.ts'
 import { noSwtpm, type Swtpm, startSwtpm, time } from './swtpm.ts'
@@ -249,7 +250,7 @@ withSwtpm('it says who made it, and one that lacks something is not asked for a 
 })
 
 test.skipIf(noSwtpm, 'it is reached by TCP as well', async () => {
-  const sw = await startSwtpm({ tcp: 20_000 + (process.pid % 20_000) })
+  const sw = await startSwtpm({ tcp: await freePort() })
   try {
     await withKey(sw)
   } finally {
