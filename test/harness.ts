@@ -7,12 +7,13 @@ import * as assert from 'uvu/assert'
 
 export { assert }
 
-/** Against hanging only: nothing is judged by how fast a machine is. */
-const DEFAULT_DEADLINE_MS = 120_000
+/** Against hanging only: nothing is judged by how fast a machine is, and so no test is given less. */
+const DEADLINE_MS = 180_000
 
 type Body = () => void | Promise<void>
 
 export interface Suite {
+  /** `deadlineMs` is for a test that takes a machine at rest longer than a fifth of what every test is given. */
   (name: string, body: Body, deadlineMs?: number): void
   /** Registers the test as skipped when `reason` is a string, else runs it. */
   skipIf(reason: SkipReason | undefined, name: string, body: Body, deadlineMs?: number): void
@@ -24,8 +25,9 @@ export type SkipReason = string
 
 export function suite(title: string): Suite {
   const inner = uvuSuite(title)
-  const add = (name: string, body: Body, deadlineMs = DEFAULT_DEADLINE_MS) =>
+  const add = (name: string, body: Body, wantedMs = 0) =>
     inner(name, async () => {
+      const deadlineMs = Math.max(DEADLINE_MS, wantedMs)
       let timer: NodeJS.Timeout | undefined
       const late = new Promise<never>((_, reject) => {
         timer = setTimeout(() => reject(new Error(`no end after ${deadlineMs} ms`)), deadlineMs)
