@@ -1,9 +1,22 @@
 /** What a site shows to its brokers, and by what it knows them: PEM files as texts. */
-import type { TlsTexts } from '../drivers/bus/mqtt.ts'
+import type { MqttOptions, TlsTexts } from '../drivers/bus/mqtt.ts'
 import { readGuarded } from '../drivers/keys/guarded-file.ts'
 import { readTextFile } from '../drivers/text-file.ts'
 import { fromUtf8 } from '../protocol/bytes.ts'
-import { fail, ok, type Result } from '../protocol/result.ts'
+import { type Fault, fail, ok, type Result } from '../protocol/result.ts'
+
+/**
+ * How a bus is opened with these files, read anew before each attempt to connect. `onTls` hears what is wrong with them by then, and that
+ * nothing is.
+ */
+export async function tlsFrom(
+  files: TlsTexts | undefined,
+  onTls: (fault: Fault | undefined) => void,
+): Promise<Result<Pick<MqttOptions, 'tls' | 'renewTls' | 'onTls'>>> {
+  if (files === undefined) return ok({})
+  const texts = await readTls(files)
+  return texts.ok ? ok({ tls: texts.value, renewTls: () => readTls(files), onTls }) : texts
+}
 
 /** A private key that others can read is refused. No fault repeats what a file holds. */
 export async function readTls(files: TlsTexts): Promise<Result<TlsTexts>> {

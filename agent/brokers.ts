@@ -2,7 +2,7 @@
 import type { Bus } from '../drivers/ports.ts'
 import { fail, ok, type Result } from '../protocol/result.ts'
 import { openBeside } from './beside.ts'
-import { readTls } from './broker-tls.ts'
+import { tlsFrom } from './broker-tls.ts'
 import type { SiteConfig } from './config/site-config.ts'
 import type { Health } from './health.ts'
 import type { World } from './world.ts'
@@ -11,7 +11,8 @@ const LOOK_MS = 1000
 
 /**
  * Answers although no broker is there, none is named, or a file of `brokerTls` cannot be read: meters are read and signed all the
- * same, and the contacts stay open. The files are read again until they are as they should be.
+ * same, and the contacts stay open. The files are read again until they are as they should be, and
+ * whenever a connection is lost.
  */
 export async function openBrokers(
   { brokers: urls, brokerTls }: Pick<SiteConfig, 'brokers' | 'brokerTls'>,
@@ -25,12 +26,9 @@ export async function openBrokers(
     timers: world.timers,
     health,
     async open() {
-      const tls = await readTls(brokerTls ?? {})
+      const tls = await tlsFrom(brokerTls, fault => health.set('brokers.tls', fault))
       if (!tls.ok) return tls
-      const opened = await world.openBus(urls, {
-        patient: true,
-        ...(brokerTls === undefined ? {} : { tls: tls.value }),
-      })
+      const opened = await world.openBus(urls, { patient: true, ...tls.value })
       if (!opened.ok) return opened
       bus = opened.value
       // What they hear, they hear from whichever broker comes up; that none is there yet is no fault of theirs.

@@ -12,7 +12,7 @@ import { coilRelays } from '../drivers/relays/modbus-coil.ts'
 import { shellyRelays } from '../drivers/relays/shelly.ts'
 import { toHex } from '../protocol/bytes.ts'
 import { type Fault, fail, ok, type Result } from '../protocol/result.ts'
-import { readTls } from './broker-tls.ts'
+import { tlsFrom } from './broker-tls.ts'
 import type { ContactRef, RelayBankConfig } from './config/relay-config.ts'
 import type { SiteConfig } from './config/site-config.ts'
 import { wireGpio } from './gpio-wiring.ts'
@@ -46,7 +46,7 @@ export async function openRelays(config: SiteConfig, world: World, around: Relay
   const closers: (() => Promise<void>)[] = []
   const banks = Object.entries(config.relays).flatMap(([name, bank]) => {
     const channels = channelsInUse(config, name)
-    const open = () => openBank(name, bank, channels, config, world, around.masterOn)
+    const open = () => openBank(name, bank, channels, config, world, around)
     const declared = () => declaredDeath(name, bank, config, world)
     return channels.length === 0 ? [] : [{ name, channels, open, declared }]
   })
@@ -175,7 +175,7 @@ async function openBank(
   channels: readonly number[],
   config: SiteConfig,
   world: World,
-  masterOn: RelaySurroundings['masterOn'],
+  { masterOn, health }: RelaySurroundings,
 ): Promise<Result<OpenBank>> {
   const { clock, timers, log } = world
   const named = channels.map(channel => ({ name: `${name}.${channel}`, channel }))
@@ -219,9 +219,11 @@ async function openBank(
       return byChannel(await lcusRelays({ ...bank, name, line, clock, timers, contacts: named, log }))
     }
     case 'shelly': {
-      const tls = await readTls((bank.broker === undefined && config.brokerTls) || {})
+      const tls = await tlsFrom(bank.broker === undefined ? config.brokerTls : undefined, fault =>
+        health(`relays.${name}.tls`, fault),
+      )
       if (!tls.ok) return tls
-      const bus = await world.openBus(bank.broker === undefined ? config.brokers : [bank.broker], { tls: tls.value })
+      const bus = await world.openBus(bank.broker === undefined ? config.brokers : [bank.broker], tls.value)
       if (!bus.ok) return bus
       const src = `tieline-${toHex(world.entropy.bytes(8))}`
       const relays = await shellyRelays({ ...bank, name, bus: bus.value, src, contacts: named, clock, timers })

@@ -40,7 +40,7 @@ export interface WiredBank {
 }
 
 /** What a connection to brokers may do beyond the plain one. */
-export type BusHow = Pick<MqttOptions, 'patient' | 'will' | 'onUp' | 'tls'>
+export type BusHow = Pick<MqttOptions, 'patient' | 'will' | 'onUp' | 'tls' | 'renewTls' | 'onTls'>
 
 export interface World {
   readonly clock: Clock

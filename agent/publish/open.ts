@@ -2,7 +2,7 @@
 import { createCache } from '../../drivers/store/cache.ts'
 import { toHex } from '../../protocol/bytes.ts'
 import { ok, type Result } from '../../protocol/result.ts'
-import { readTls } from '../broker-tls.ts'
+import { tlsFrom } from '../broker-tls.ts'
 import type { Agent } from '../compose.ts'
 import type { PublishConfig } from '../config/publish-config.ts'
 import type { World } from '../world.ts'
@@ -23,7 +23,10 @@ export async function openPublisher(
   const { config } = agent
   const { clock, timers, log } = world
   const files = publish.tls ?? (publish.brokers === undefined ? config.brokerTls : undefined)
-  const tls = await readTls(files ?? {})
+  const tls = await tlsFrom(files, fault => {
+    if (fault !== undefined)
+      log('warn', 'publish', 'the files of the broker are as they should not be; those of before count', fault)
+  })
   if (!tls.ok) return tls
   let publisher: Publisher | undefined
   const opened = await world.openBus(publish.brokers ?? config.brokers, {
@@ -33,7 +36,7 @@ export async function openPublisher(
       counts.connected()
       publisher?.announce()
     },
-    ...(files === undefined ? {} : { tls: tls.value }),
+    ...tls.value,
   })
   if (!opened.ok) return opened
   const bus = counts.watch(opened.value)

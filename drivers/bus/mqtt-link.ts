@@ -46,6 +46,12 @@ export interface LinkOptions {
   readonly version?: 4 | 5 | undefined
 }
 
+/** What TLS is spoken with; `renew` is awaited before each attempt but the first. */
+export interface Secure {
+  context(): SecureContext | undefined
+  renew(): Promise<void>
+}
+
 export interface Sink {
   topics(): Iterable<string>
   hear(topic: string, payload: Uint8Array): void
@@ -75,12 +81,7 @@ export function tlsOf(texts: TlsTexts): Result<SecureContext> {
   }
 }
 
-export function openLink(
-  url: string,
-  secureContext: SecureContext | undefined,
-  options: LinkOptions,
-  sink: Sink,
-): Link {
+export function openLink(url: string, secure: Secure, options: LinkOptions, sink: Sink): Link {
   const { timers, log, will, onUp } = options
   const address = new URL(url)
   const tls = address.protocol === 'mqtts:'
@@ -117,6 +118,7 @@ export function openLink(
         // Nagle's algorithm and delayed acknowledgements make a QoS 1 round trip 88 ms instead of 0.2 ms.
         const to = { host, port, noDelay: true }
         const named = isIP(host) === 0 ? { servername: host } : {}
+        const secureContext = secure.context()
         const socket = tls ? connectTls({ ...to, ...named, ...(secureContext && { secureContext }) }) : connectTcp(to)
         socket.on(tls ? 'secureConnect' : 'connect', () => {
           stage = 'asking'
@@ -191,7 +193,11 @@ export function openLink(
     if (closed) return
     last = refusalOf(ended)
     tell(last, ended.stage === 'up' ? 'a broker is lost; trying on' : 'a broker is not there; trying on')
-    cancelRetry = timers.after(wait, connect)
+    cancelRetry = timers.after(wait, () => {
+      void secure.renew().then(() => {
+        if (!closed) connect()
+      })
+    })
     wait = Math.min(2 * wait, LONGEST_RETRY_MS)
   }
 

@@ -5,7 +5,7 @@
  * QoS 1 and a clean session: delivery end to end is the post office's own business (QoS 2 is not end to end either), so
  * nothing is stored here.
  */
-import { fail, ok, type Result } from '../../protocol/result.ts'
+import { type Fault, fail, ok, type Result } from '../../protocol/result.ts'
 import type { Bus, Log, Timers } from '../ports.ts'
 import { type Link, openLink, type TlsTexts, tlsOf, type Will } from './mqtt-link.ts'
 
@@ -24,6 +24,10 @@ export interface MqttOptions {
   readonly onUp?: () => void
   /** For `mqtts:`, as PEM text. Without `ca` the machine's own authorities count. */
   readonly tls?: TlsTexts
+  /** Asked before each further attempt, so that a renewed certificate needs no restart. What is no use leaves those that there are. */
+  readonly renewTls?: () => Promise<Result<TlsTexts>>
+  /** What was wrong with what `renewTls` gave, or that nothing is. */
+  readonly onTls?: (fault: Fault | undefined) => void
   /** 4 is MQTT 3.1.1; left out, 5 is tried first. */
   readonly version?: 4 | 5
 }
@@ -32,15 +36,23 @@ type Handler = (payload: Uint8Array) => void
 
 /** Connects to the brokers; a fault when none of them is there, unless it may be patient. Those that are not are tried again for ever. */
 export async function connectBus(options: MqttOptions): Promise<Result<Bus>> {
-  const { urls, patient } = options
+  const { urls, patient, renewTls, onTls } = options
   const unnamed = urls.find(url => !/^mqtts?:\/\//.test(url) || !URL.canParse(url))
   if (unnamed !== undefined) return fail({ code: 'bus.address', hint: 'a broker is named as in mqtt://127.0.0.1:1883' })
   const secure = options.tls === undefined ? ok(undefined) : tlsOf(options.tls)
   if (!secure.ok) return secure
+  let context = secure.value
+  const renew = async () => {
+    const texts = await renewTls?.()
+    if (texts === undefined) return
+    const made = texts.ok ? tlsOf(texts.value) : texts
+    if (made.ok) context = made.value
+    onTls?.(made.ok ? undefined : made.fault)
+  }
   const topics = new Map<string, Set<Handler>>()
   let closed = false
   const links = urls.map(url =>
-    openLink(url, secure.value, options, {
+    openLink(url, { context: () => context, renew }, options, {
       topics: () => topics.keys(),
       hear: (topic, payload) => {
         if (!closed) for (const handler of topics.get(topic) ?? []) handler(payload)
