@@ -164,6 +164,21 @@ test('a spoilt copy that comes first leaves its number for the true one; what is
   assert.is(code(at(10), receiver(nobleVerifier, { ...refused, own: left(500) })), 'ok')
 })
 
+test('of twenty thousand spoilt copies a second of a message that has not come one in four is opened, and the peer pays for none', () => {
+  let reception = fresh
+  const codes: Record<string, number> = {}
+  const copy = spoil(sealed)
+  for (let n = 0; n < 40_000; n++) {
+    const { result, after } = unseal(copy, receiver(nobleVerifier, reception), mono(Math.floor(n / 20)))
+    const code = result.ok ? 'ok' : result.fault.code
+    codes[code] = (codes[code] ?? 0) + 1
+    reception = after?.reception ?? reception
+  }
+  // The burst, and five more in each millisecond but the first.
+  assert.equal(codes, { 'seal.forged': 5000 + 1999 * 5, 'seal.rate': 40_000 - 5000 - 1999 * 5 })
+  assert.equal(reception.own, fresh.own)
+})
+
 test('a bucket refills by time, never beyond its size, and nothing while the clock stands or goes back', () => {
   const size = { burst: 3, perSecond: 2 }
   assert.is(takeTokens(fullBucket(size, mono(0)), size, 2, mono(0), 1)?.level, 1000)
