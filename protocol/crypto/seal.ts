@@ -47,12 +47,12 @@ export const LATE = 64
 /** Of the own bucket, in tokens: kept for what is newer than anything before it. */
 const LATE_LEFT = 1000
 /** What may be opened without a stamp that counts: of an older version, of an older boot, or far too late. Starves under a flood. */
-export const STRAY_BUCKET: BucketSize = { burst: 2000, perSecond: 1000 }
+const STRAY_BUCKET: BucketSize = { burst: 2000, perSecond: 1000 }
 /**
  * Openings that fail although the stamp is good and unused: copies spoilt by somebody who saw a message before it came here. A
  * twentieth of a core, and of 20,000 such copies a second one in four is opened, so that not every message is lost among them.
  */
-export const SPOILT_BUCKET: BucketSize = { burst: 5000, perSecond: 5000 }
+const SPOILT_BUCKET: BucketSize = { burst: 5000, perSecond: 5000 }
 
 export interface SealingKey {
   readonly secretKey: Uint8Array
