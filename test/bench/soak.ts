@@ -6,7 +6,16 @@
 import { readCost, readMemory } from './footprint-process.ts'
 import { openStage } from './footprint-stage.ts'
 import { type BenchOptions, type Row, runBench } from './report.ts'
-import { judgeDescriptors, judgeSlope, lowsOf, type Sample, slopeOf, type Verdict, worstOf } from './soak-verdict.ts'
+import {
+  judgeDescriptors,
+  judgeSlope,
+  lowsOf,
+  type Sample,
+  type Slope,
+  slopeOf,
+  type Verdict,
+  worstOf,
+} from './soak-verdict.ts'
 
 /** Code is compiled, caches and rings are filled: a fifth of the time, five minutes at most. */
 const WARM_SHARE = 0.2
@@ -20,6 +29,8 @@ const HOUR_MS = 3_600_000
 const MOST_MB_PER_HOUR = 0.75
 /** Sockets of listeners that are just coming or going. */
 const MOST_DESCRIPTORS = 4
+
+const spreadOf = ({ perHour, within }: Slope) => ({ lowest: perHour - within, highest: perHour + within })
 
 const pause = (ms: number) => new Promise<void>(resolve => setTimeout(resolve, ms))
 
@@ -97,6 +108,7 @@ async function soakRows({ quick, smoke, numbers }: BenchOptions): Promise<Row[]>
     const { perHour, within } = slope
     const halves = [quiet.slice(0, quiet.length >> 1), quiet.slice(quiet.length >> 1)].map(part => Math.min(...part))
     const ended: Verdict = exit === 0 ? 'sound' : 'NOT SOUND'
+    const late = slopeOf(lows.slice(lows.length >> 1))
     const memory = judgeSlope(slope, MOST_MB_PER_HOUR)
     const verdict = worstOf([memory, judgeDescriptors(quiet, MOST_DESCRIPTORS), ended])
     if (verdict !== 'sound' && !smoke) process.exitCode = 1
@@ -104,8 +116,12 @@ async function soakRows({ quick, smoke, numbers }: BenchOptions): Promise<Row[]>
       {
         ...{ id: 'memory.slope', what: 'least memory of a minute that was written to, by the hour', value: perHour },
         ...{ unit: 'MB', asked: `${MOST_MB_PER_HOUR}` },
-        ...(Number.isFinite(within) ? { lowest: perHour - within, highest: perHour + within } : {}),
+        ...(Number.isFinite(within) ? spreadOf(slope) : {}),
         note: `${verdict} (memory ${memory}); 95 %, from ${lows.length} lows of ${samples.length} samples in ${minutes} minutes`,
+      },
+      {
+        ...{ id: 'memory.late', what: 'the same of the second half, when code has been compiled', unit: 'MB' },
+        ...{ value: late.perHour, ...(Number.isFinite(late.within) ? spreadOf(late) : {}) },
       },
       { id: 'memory.first', what: 'of it at the first sample', value: samples[0]?.mb ?? 0, unit: 'MB' },
       { id: 'memory.last', what: 'at the last', value: samples.at(-1)?.mb ?? 0, unit: 'MB' },
