@@ -137,7 +137,8 @@ export async function visitSegment<R extends string>(
   visit: (frame: ReadFrame, at: number) => void,
 ): Promise<Result<void, SegmentFault<R>>> {
   const { number, endsAt, seal } = segment
-  const bytes = await readSegment(disk, layout, number)
+  // Behind it are the zeros of what is not written yet: as many megabytes as a small board can do without.
+  const bytes = await readSegment(disk, layout, number, 0, endsAt)
   if (!bytes.ok) return bytes
   const scan = scanSegment(bytes.value, endsAt, visit)
   if (scan.kind === 'corrupt') return corrupt(layout, number, scan.at, scan.reason)
