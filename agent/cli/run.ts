@@ -3,6 +3,7 @@ import { resolve } from 'node:path'
 import { createCalendar } from '../../drivers/calendar.ts'
 import { serveHttp } from '../../drivers/http/server.ts'
 import type { Log } from '../../drivers/ports.ts'
+import { compileRarely } from '../../drivers/process/compiler.ts'
 import { openServiceManager } from '../../drivers/process/service-manager.ts'
 import { createCache } from '../../drivers/store/cache.ts'
 import { openSystemQuality } from '../../drivers/time-quality.ts'
@@ -52,6 +53,7 @@ export async function run(
 ): Promise<ExitCode> {
   const config = await readSite(file, terminal)
   if (typeof config === 'number') return config
+  compileRarely()
   const tail = createLogTail(LOG_LINES)
   const print = createLog({
     write: terminal.err,
