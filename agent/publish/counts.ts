@@ -1,6 +1,6 @@
 /** What became of the messages of agent/publish, for whoever watches the gateway: counted since the agent started. */
 import type { Bus } from '../../drivers/ports.ts'
-import type { Family } from './open-metrics.ts'
+import type { Family } from './open-metrics-text.ts'
 
 const KINDS = ['availability', 'state', 'history', 'config'] as const
 type Kind = (typeof KINDS)[number]

@@ -1,4 +1,4 @@
-/** An agent as OpenMetrics 1.0 text, in base units: what Prometheus and its kin scrape from `GET /metrics`. */
+/** An agent's metric families, in base units: what Prometheus and its kin scrape from `GET /metrics`. */
 
 import type { Handler } from '../../drivers/http/server.ts'
 import { readUsage } from '../../drivers/process/usage.ts'
@@ -6,22 +6,9 @@ import { readVersion } from '../../drivers/version.ts'
 import { utf8 } from '../../protocol/bytes.ts'
 import type { Agent } from '../compose.ts'
 import type { PublishCounts } from './counts.ts'
+import { type Family, openMetrics, type Sample } from './open-metrics-text.ts'
 import { processFamilies } from './process-metrics.ts'
 import { baseDecimalOf, baseUnitOf, decimalOf, REGISTER_NAMES } from './registers.ts'
-
-export interface Family {
-  readonly name: string
-  readonly type: 'counter' | 'gauge' | 'info'
-  readonly unit?: string
-  readonly help: string
-  readonly samples: readonly Sample[]
-}
-
-interface Sample {
-  readonly labels: Readonly<Record<string, string>>
-  /** A decimal. */
-  readonly value: string
-}
 
 const TYPE = 'application/openmetrics-text; version=1.0.0; charset=utf-8'
 
@@ -33,28 +20,6 @@ export const metricsRoute =
     const text = openMetrics([...familiesOf(agent), ...published.families({ site }), ...processFamilies(readUsage())])
     return { kind: 'bytes', status: 200, type: TYPE, bytes: utf8(text) }
   }
-
-/** Families without a sample are left out: what is not known is absent, never 0. */
-export function openMetrics(families: readonly Family[]): string {
-  const lines = families
-    .filter(({ samples }) => samples.length > 0)
-    .flatMap(({ name, type, unit, help, samples }) => [
-      `# TYPE ${name} ${type}`,
-      ...(unit === undefined ? [] : [`# UNIT ${name} ${unit}`]),
-      `# HELP ${name} ${escaped(help)}`,
-      ...samples.map(({ labels, value }) => `${name}${SUFFIX[type]}${labelText(labels)} ${value}`),
-    ])
-  return `${[...lines, '# EOF'].join('\n')}\n`
-}
-
-const SUFFIX = { counter: '_total', gauge: '', info: '_info' } as const
-
-const escaped = (text: string): string => text.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')
-
-const labelText = (labels: Readonly<Record<string, string>>): string => {
-  const pairs = Object.entries(labels).map(([name, value]) => `${name}="${escaped(value)}"`)
-  return pairs.length === 0 ? '' : `{${pairs.join(',')}}`
-}
 
 export function familiesOf(agent: Agent): readonly Family[] {
   const { config } = agent

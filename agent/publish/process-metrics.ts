@@ -1,6 +1,6 @@
 /** The process as metrics, by the names that Prometheus' own clients use. */
 import type { Usage } from '../../drivers/process/usage.ts'
-import type { Family } from './open-metrics.ts'
+import type { Family } from './open-metrics-text.ts'
 import { decimalOf } from './registers.ts'
 
 export function processFamilies({ residentBytes, cpuMicroseconds, openDescriptors, startedMs }: Usage): Family[] {

@@ -1,7 +1,8 @@
 /** A running site's metrics, read by the reference parser of OpenMetrics (prometheus_client, which Debian packages). */
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { familiesOf, openMetrics } from '../../../agent/publish/open-metrics.ts'
+import { familiesOf } from '../../../agent/publish/open-metrics.ts'
+import { openMetrics } from '../../../agent/publish/open-metrics-text.ts'
 import { processFamilies } from '../../../agent/publish/process-metrics.ts'
 import { baseDecimalOf, decimalOf, REGISTER_NAMES, registerName } from '../../../agent/publish/registers.ts'
 import { readUsage } from '../../../drivers/process/usage.ts'
