@@ -45,6 +45,7 @@ import { openSiteRecords } from './site-records.ts'
 import type { LedgerAccount } from './trading/account.ts'
 import { createPastDeals, type PastDeals } from './trading/past-deals.ts'
 import { createPost, type Post } from './trading/post.ts'
+import { createReceipts, type Receipts } from './trading/receipts.ts'
 import { createTrading } from './trading/run.ts'
 import type { Trading } from './trading/trading.ts'
 import { type Wear, watchWear } from './wear.ts'
@@ -80,6 +81,7 @@ export interface Agent {
   readonly history: History | undefined
   /** Those that its journal has and it carries no longer. */
   readonly pastDeals: PastDeals
+  readonly receipts: Receipts
   readonly bootCount: number
   /** What writing the journal costs its card. */
   wear(): Wear
@@ -355,6 +357,11 @@ export async function startAgent(config: SiteConfig, realWorld: World, seams: Se
     made.stop()
     post.stop()
   })
+  const pastDeals = createPastDeals(history, journal)
+  const receipts = createReceipts({
+    ...{ post, peers: config.peers, clock, timers, verifier, past: pastDeals, record: recordDeal },
+    running: () => [...made.deals(), ...(running.grid?.deals() ?? [])],
+  })
   return ok({
     config,
     metering,
@@ -373,7 +380,7 @@ export async function startAgent(config: SiteConfig, realWorld: World, seams: Se
     parts: running,
     grid: running.grid,
     ...{ post, account, journal, health, history, bootCount },
-    pastDeals: createPastDeals(history, journal),
+    ...{ pastDeals, receipts },
     wear: worn.wear,
     async stop() {
       for (const close of closers.reverse()) await close()

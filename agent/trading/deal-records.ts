@@ -14,9 +14,11 @@ import {
   type SideRecords,
 } from '../../protocol/trade/deal-records.ts'
 import { type Deal, overGrid } from '../../protocol/trade/deal-state.ts'
+import { signedCopy } from '../../protocol/trade/deal-step.ts'
 import type { Receipt } from '../../protocol/trade/message.ts'
 import type { LightAgent, Proven } from '../light/run.ts'
 import type { DealRunner } from './deal-runner.ts'
+import type { Receipts } from './receipts.ts'
 
 /** A deal that is carried, or one as the journal has it. */
 export type Gatherable = Pick<DealRunner, 'deal' | 'proven' | 'peerReceipt' | 'wasRestored'>
@@ -28,6 +30,7 @@ export interface GatherFrom {
   /** Undefined where no distribution ledger is followed. */
   readonly distribution: Asked | undefined
   readonly timers: Timers
+  readonly receipts: Receipts
 }
 
 /** What nobody has proven yet is asked for so long, as whoever waits is a person at a page, or a command. */
@@ -48,11 +51,12 @@ export async function gatherRecords(runner: Gatherable, from: GatherFrom): Promi
   const { role } = deal
   const peer: Party = role === 'seller' ? 'buyer' : 'seller'
   const [ledger, reservation] = await Promise.all([ledgerOf(runner, from), reservationOf(deal, from)])
+  const receipt = await peerReceipt(runner, peer, ledger, from.receipts)
   const pieces: Readonly<Record<Piece, Gathered<unknown> | undefined>> = {
     [`${role}.signature`]: halfOf(deal.ownHalf),
     [`${peer}.signature`]: halfOf(deal.peerHalf),
     [`${role}.receipt`]: ownReceipt(deal),
-    [`${peer}.receipt`]: peerReceipt(runner, peer, ledger),
+    [`${peer}.receipt`]: receipt,
     ...{ ledger, reservation },
   } as Record<Piece, Gathered<unknown> | undefined>
   const sideOf = (party: Party, key: Uint8Array): SideRecords => ({
@@ -81,16 +85,23 @@ const halfOf = (half: Uint8Array | undefined): Gathered<Uint8Array> =>
 
 function ownReceipt({ begin, end }: Deal): Gathered<Receipt> {
   if (begin === undefined || end === undefined) return { why: 'not-metered' }
-  const copy = ({ envelope, context }: typeof begin) => ({ envelope, context })
-  return { there: { begin: copy(begin), end: copy(end) } }
+  return { there: { begin: signedCopy(begin), end: signedCopy(end) } }
 }
 
 /** One that the ledger did not take would only say that the other side handed two different ones out. */
-function peerReceipt(runner: Gatherable, peer: Party, ledger: Gathered<LedgerRecords>): Gathered<Receipt> {
-  const receipt = runner.peerReceipt()
-  if (receipt === undefined) return { why: runner.wasRestored() ? 'not-kept' : 'not-handed' }
-  const record = 'there' in ledger ? decodeDealRecord(ledger.there.record) : undefined
-  return record?.ok === true && !isReceiptOf(record.value, peer, receipt) ? { why: 'not-counted' } : { there: receipt }
+async function peerReceipt(
+  runner: Gatherable,
+  peer: Party,
+  ledger: Gathered<LedgerRecords>,
+  receipts: Receipts,
+): Promise<Gathered<Receipt>> {
+  const read = 'there' in ledger ? decodeDealRecord(ledger.there.record) : undefined
+  const record = read?.ok === true ? read.value : undefined
+  const kept = runner.peerReceipt()
+  if (kept !== undefined)
+    return record !== undefined && !isReceiptOf(record, peer, kept) ? { why: 'not-counted' } : { there: kept }
+  const handed = record && (await receipts.fromPeer(runner.deal(), record))
+  return handed === undefined ? { why: runner.wasRestored() ? 'not-kept' : 'not-handed' } : { there: handed }
 }
 
 /** The ledger keeps closed deals, too: what was proven in an earlier life is proven once more. */

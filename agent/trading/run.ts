@@ -175,6 +175,8 @@ export function createTrading(options: TradingOptions): Trading {
         if (known.peer === peer) known.runner.feed({ kind: 'message', body })
         return
       }
+      case 'receipt-wanted':
+        return
       default:
         // A direct line's deals know nothing of reservations; everything else is another part's.
         if ('hash' in body && body.kind !== 'reserved') onDealMessage(peer, body)

@@ -16,7 +16,7 @@ import type { Agent } from '../compose.ts'
 import { asKept, type Gatherable, gatherRecords } from '../trading/deal-records.ts'
 import { runningDeals } from './deals-route.ts'
 
-type RecordsAgent = Pick<Agent, 'trading' | 'grid' | 'light' | 'distribution' | 'pastDeals'>
+type RecordsAgent = Pick<Agent, 'trading' | 'grid' | 'light' | 'distribution' | 'pastDeals' | 'receipts'>
 
 const UNKNOWN: Fault = { code: 'deal.unknown', hint: 'neither this agent nor its journal knows such a deal' }
 const DROPPED: Fault = {
@@ -43,15 +43,12 @@ export const dealRecordsRoute =
     if (!/^[0-9a-f]{64}$/.test(id)) return refusal(400, { code: 'deal.id', hint: 'all 64 digits of its id' })
     const found = await find(agent, id)
     if (!found.ok) return refusal(statusOf(found.fault), found.fault)
+    const { light, distribution, receipts } = agent
     return {
       kind: 'bytes',
       status: 200,
       type: 'application/json',
-      bytes: utf8(
-        writeDealRecords(
-          await gatherRecords(found.value, { light: agent.light, distribution: agent.distribution, timers }),
-        ),
-      ),
+      bytes: utf8(writeDealRecords(await gatherRecords(found.value, { light, distribution, receipts, timers }))),
       headers: { 'content-disposition': `attachment; filename="deal-${id.slice(0, 16)}.json"` },
     }
   }

@@ -60,8 +60,8 @@ export type Piece = (typeof PIECES)[number]
  * Why, in the words of the agent that wrote it down:
  * - not-signed     that side had not signed
  * - not-metered    this site's meter has given no begin and end reading for it
- * - not-handed     the other side has not handed its receipt over
- * - not-kept       it may have been handed over before the agent was started anew, and did not get into the journal
+ * - not-handed     the other side has not handed its receipt over, nor did it when it was asked for what the ledger took
+ * - not-kept       the same; before the agent was started anew it may have, and it did not get into the journal
  * - not-counted    the one that was handed over is not the one that the ledger took
  * - not-proven     no node has proven it since the agent was started, nor when it was asked for
  * - not-followed   the agent follows no distribution ledger
@@ -207,7 +207,8 @@ function faultOfMissing(
   return said === expected ? undefined : { code: 'records.missing', expected, said }
 }
 
-function judgeReceipt(
+/** Whether both readings are signed by that side's meter for this contract, and what was counted between them. */
+export function judgeReceipt(
   { contract, hash }: { readonly contract: Contract; readonly hash: Uint8Array },
   party: Party,
   receipt: Receipt,

@@ -52,6 +52,12 @@ export const timerBy = (name: TimerName, afterMs: number, deal: Deal, now: Now):
   timer(name, later(now.mono, Math.max(0, Math.min(afterMs, startBy(deal) - now.wall))))
 /** A reading as it is handed to the other side: without our own note of the register. */
 export const signedCopy = ({ envelope, context }: SignedReading): SignedReading => ({ envelope, context })
+export const receiptCopy = (hash: Uint8Array, begin: SignedReading, end: SignedReading): BodyOf<'receipt-copy'> => ({
+  kind: 'receipt-copy',
+  hash,
+  begin: signedCopy(begin),
+  end: signedCopy(end),
+})
 export const open = (contact: 'line' | 'own'): Output => ({ kind: 'open', contact })
 export const close = (contact: 'line' | 'own'): Output => ({ kind: 'close', contact })
 export const other = (role: Party): Party => (role === 'buyer' ? 'seller' : 'buyer')

@@ -8,7 +8,6 @@ import {
   type Deal,
   type Facts,
   type Input,
-  type Metered,
   type Now,
   OPENING_MS,
   type Output,
@@ -30,10 +29,10 @@ import {
   type Peer,
   peerStop,
   type Rule,
+  receiptCopy,
   receiptTimers,
   refuse,
   restore,
-  signedCopy,
   startBy,
   stopIn,
   timer,
@@ -222,12 +221,6 @@ export const dispute: Rule<InputOf<'timer'>> = deal =>
 export const handInAgain: Rule<InputOf<'timer'>> = (deal, input, given) =>
   andThen(dispute(deal, input, given), one => to(one, {}, { kind: 'submit', tx: 'receipt' }))
 
-/** On a line both ends judge each other's loss by it; over the grid only a sealed receipt needs it. */
-const copyOf = (deal: Deal, begin: Metered, end: Metered): Output => ({
-  kind: 'send',
-  body: { kind: 'receipt-copy', hash: deal.hash, begin: signedCopy(begin), end: signedCopy(end) },
-})
-
 export const takeEnd: Rule<InputOf<'signed-reading'>> = (deal, input, { now }) => {
   if (input.which !== 'end' || deal.phase !== 'reading' || deal.begin === undefined) return refuse(deal, input)
   const { begin } = deal
@@ -240,7 +233,10 @@ export const takeEnd: Rule<InputOf<'signed-reading'>> = (deal, input, { now }) =
     deal,
     { phase: 'receipt', end, ownWh: wholeBetween(begin.register, end.register) },
     { kind: 'submit', tx: 'receipt' },
-    ...(overGrid(deal) && deal.contract.receipts === undefined ? [] : [copyOf(deal, begin, end)]),
+    // On a line both ends judge each other's loss by it; over the grid only a sealed receipt needs it.
+    ...(overGrid(deal) && deal.contract.receipts === undefined
+      ? []
+      : [{ kind: 'send', body: receiptCopy(deal.hash, begin, end) } as const]),
   )
 }
 

@@ -114,6 +114,8 @@ const KINDS = {
   stop: [11, record({ hash: [1, hash], reason: [2, stopReason] }, { code: [3, code] })],
   stopped: [12, record({ hash: [1, hash] })],
   'receipt-copy': [13, record({ hash: [1, hash], begin: [2, signedReading], end: [3, signedReading] })],
+  /** The sender has not the recipient's receipt of a deal that the ledger has closed: a receipt-copy is the answer. */
+  'receipt-wanted': [37, record({ hash: [1, hash] })],
   /** The message of this epoch and sequence was journaled. */
   ack: [14, record({ epoch: [1, counter], sequence: [2, counter] })],
   /** How far the sender's journal has come, signed by its account key (reading/head.ts): for the recipient to keep. */

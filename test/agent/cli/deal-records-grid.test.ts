@@ -15,8 +15,12 @@ import { dealsOf, reservationsOf } from '../../../hw/scenario/ledger-view.ts'
 import { openDistrict } from '../../../hw/scenario/run-district.ts'
 import { constantProfile } from '../../../hw/sim/profile.ts'
 import { awaited } from '../../../hw/sim/run-seed.ts'
-import { fromUtf8, toHex } from '../../../protocol/bytes.ts'
+import { fromHex, fromUtf8, toHex } from '../../../protocol/bytes.ts'
+import { parseSign1 } from '../../../protocol/crypto/cose.ts'
 import { milliwatts } from '../../../protocol/quantity.ts'
+import { parseReading, registerEnergy } from '../../../protocol/reading/reading.ts'
+import { must } from '../../../protocol/result.ts'
+import { OBIS } from '../../../protocol/telegram/obis.ts'
 import { assert, suite } from '../../harness.ts'
 import { violationsOf } from '../web/schema-check.ts'
 import { runTieline } from './cli-run.ts'
@@ -61,14 +65,14 @@ const closed = () =>
     .grid!.deals()
     .find(({ runner }) => runner.deal().state === 'settled')
 await run.until(() => closed() !== undefined, 3 * QUARTER)
-/** With open receipts each side hands its own to the ledger alone, which has its hashes in the deal's record. */
-const UNSENT = { piece: 'seller.receipt', why: 'not-handed' }
 const live = closed()!.runner
 const id = toHex(live.deal().hash)
 const isClaimed = () => reservationsOf(run).some(([hash, { state }]) => hash === id && state === 'claimed')
 await run.until(isClaimed, QUARTER)
 // The claim is proven by the header behind its block.
 await run.advance(20_000)
+/** With open receipts each side hands its own to the ledger alone, which has its hashes in the deal's record. */
+const handedUnasked = live.peerReceipt()
 
 async function asked(): Promise<string> {
   const agent = run.agent('ash')
@@ -111,7 +115,7 @@ test('the file holds whole against a block of each chain, in either order, and s
   ] as const) {
     const said = await verdict(text, ...trust)
     const [found] = said.json()
-    assert.equal([said.exit, found.broken, found.missing], [EXIT.ok, [], [UNSENT]])
+    assert.equal([said.exit, found.broken, found.missing], [EXIT.ok, [], []])
     const { reservation } = found
     assert.equal(
       [reservation.chain, reservation.state, reservation.lines],
@@ -129,6 +133,18 @@ test('the file holds whole against a block of each chain, in either order, and s
     words.out,
     /\n {2}reservation on \S+: claimed, lines elm, oak, [\d.]+ a kWh, [\d.]+ paid for [\d.]+ kWh, /,
   )
+})
+
+test("the seller's receipt came when it was asked for, is the one that the ledger took, and is kept", () => {
+  const { deal } = dealsOf(run).find(({ hash }) => hash === id)!
+  const register = ({ envelope }: Json) => {
+    const reading = must(parseReading(must(parseSign1(fromHex(envelope)!)).payload))
+    return registerEnergy(reading, OBIS.energyExport)!
+  }
+  const { begin, end } = good.seller.receipt
+  assert.is(handedUnasked, undefined)
+  assert.is((register(end) - register(begin)) / 1000n, deal.sellerReceipt!.energy)
+  assert.ok(live.peerReceipt() !== undefined)
 })
 
 test('it is of the form that the API names', () => {
@@ -212,8 +228,12 @@ test("a reservation that is left out, changed for the other ledger's piece, or s
 test('what cannot be shown of it is named with the reason', async () => {
   const { light } = run.agent('ash')
   const { timers } = time
-  const missing = async (runner: Gatherable, over: typeof light | undefined) =>
-    (await awaited(time, gatherRecords(runner, { light, distribution: over, timers }))).missing
+  const UNSENT = { piece: 'seller.receipt', why: 'not-handed' }
+  const receipts = { fromPeer: async () => undefined }
+  const missing = async (runner: Gatherable, over: typeof light | undefined) => {
+    const unasked = { ...runner, peerReceipt: () => undefined }
+    return (await awaited(time, gatherRecords(unasked, { light, distribution: over, receipts, timers }))).missing
+  }
   const over = run.agent('ash').distribution!
   assert.equal(await missing(live, undefined), [UNSENT, { piece: 'reservation', why: 'not-followed' }])
   const silent = { ...over, prove: () => new Promise<never>(() => {}) }
@@ -221,6 +241,16 @@ test('what cannot be shown of it is named with the reason', async () => {
   const hash = new Uint8Array(32).fill(1)
   const other = { ...live, deal: () => ({ ...live.deal(), hash }) }
   assert.equal(await missing(other, over), [UNSENT, { piece: 'reservation', why: 'not-reserved' }])
+})
+
+test('asked of by nobody who is there, it is named as not handed over', async () => {
+  const { light, receipts, distribution: over } = run.agent('ash')
+  await awaited(time, run.agent('roof').stop())
+  const asked = gatherRecords(
+    { ...live, peerReceipt: () => undefined },
+    { light, distribution: over, receipts, ...time },
+  )
+  assert.equal((await awaited(time, asked)).missing, [{ piece: 'seller.receipt', why: 'not-handed' }])
 })
 
 test('an agent that was killed since proves all of it anew, for a deal that is in its journal alone', async () => {
@@ -234,7 +264,7 @@ test('an agent that was killed since proves all of it anew, for a deal that is i
   await run.advance(60_000)
   const again = await asked()
   const said = await verdict(again, ENERGY, GRID)
-  assert.equal([said.exit, said.json()[0].missing], [EXIT.ok, [{ ...UNSENT, why: 'not-kept' }]])
+  assert.equal([said.exit, said.json()[0].missing], [EXIT.ok, []])
   const { ledger: then, reservation, missing: _, ...rest } = JSON.parse(again)
   const { ledger: before, reservation: reserved, missing: __, ...same } = good
   assert.equal([rest, then.record, reservation.record], [same, before.record, reserved.record])

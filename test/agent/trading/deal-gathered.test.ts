@@ -1,5 +1,6 @@
 /** What is gathered of a deal that is not over, was taken up after a restart, or whose other side cheats: said as it is. */
 import type { DealRunner } from '../../../agent/trading/deal-runner.ts'
+import { awaited } from '../../../hw/sim/run-seed.ts'
 import { toHex } from '../../../protocol/bytes.ts'
 import { must } from '../../../protocol/result.ts'
 import type { DealRecords } from '../../../protocol/trade/deal-records.ts'
@@ -35,7 +36,10 @@ test('of a deal that is under way nothing is made up, and a receipt that the led
 })
 
 /** The seller is killed once the buyer's receipt has come, before or after the journal has it. */
-async function killedWith(isThere: (runner: DealRunner) => boolean): Promise<{ missing: string[]; kept: boolean }> {
+async function killedWith(
+  isThere: (runner: DealRunner) => boolean,
+  asked = true,
+): Promise<{ missing: string[]; kept: boolean }> {
   const at = await tradingLine({ realSigner: false })
   const { seller, ports } = at
   await at.until(() => at.newest(seller)?.deal().state === 'stopped')
@@ -46,18 +50,20 @@ async function killedWith(isThere: (runner: DealRunner) => boolean): Promise<{ m
   const again = await at.kill(seller)
   const found = () => again.trading.deals().find(one => toHex(one.runner.deal().hash) === id)?.runner
   await at.until(() => found()?.deal().state === 'settled')
+  if (!asked) await awaited(ports.time, at.agent(at.buyer).stop())
   const gathered = await at.gather(seller, found()!)
   await at.stop()
   return { missing: said(gathered), kept: gathered.buyer.receipt !== undefined }
 }
 
-test("the other side's receipt is given out once the journal has it, and is there after a kill; one that did not get so far is named missing", async () => {
+test("the other side's receipt is given out once the journal has it, and is there after a kill; one that did not get so far is asked for", async () => {
   const isKept = (runner: DealRunner) => runner.peerReceipt() !== undefined && runner.deal().state !== 'settled'
   assert.equal(await killedWith(isKept), { missing: [], kept: true })
-  // It was acknowledged, so it is not sent again.
+  // It was acknowledged, so it is not sent again by itself.
   const isOnItsWay = (runner: DealRunner) =>
     runner.deal().peerReceipt !== undefined && runner.peerReceipt() === undefined
-  assert.equal(await killedWith(isOnItsWay), { missing: ['buyer.receipt not-kept'], kept: false })
+  assert.equal(await killedWith(isOnItsWay), { missing: [], kept: true })
+  assert.equal(await killedWith(isOnItsWay, false), { missing: ['buyer.receipt not-kept'], kept: false })
 }, 60_000)
 
 test.run()

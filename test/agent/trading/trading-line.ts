@@ -58,7 +58,10 @@ export async function tradingLine({ realSigner = true }: { readonly realSigner?:
     gather: (site: string, runner: DealRunner) =>
       awaited(
         ports.time,
-        gatherRecords(runner, { light: agent(site).light, distribution: undefined, timers: ports.time.timers }),
+        gatherRecords(runner, {
+          ...{ light: agent(site).light, distribution: undefined, receipts: agent(site).receipts },
+          timers: ports.time.timers,
+        }),
       ),
     stop: () => awaited(ports.time, running.stop()),
   }

@@ -46,6 +46,7 @@ const bodies: readonly Body[] = [
   { kind: 'stop', hash: fill(32), reason: 'window' },
   { kind: 'stopped', hash: fill(32) },
   { kind: 'receipt-copy', hash: fill(32), begin: reading, end: reading },
+  { kind: 'receipt-wanted', hash: fill(32) },
   { kind: 'head', head: fill(215) },
   { kind: 'ack', epoch: 3, sequence: 12 },
   {
