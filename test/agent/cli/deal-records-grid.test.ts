@@ -135,15 +135,16 @@ test('the file holds whole against a block of each chain, in either order, and s
   )
 })
 
-test("the seller's receipt came when it was asked for, is the one that the ledger took, and is kept", () => {
+test("the seller's receipt came when it was asked for, is the one that the ledger took, and is kept", async () => {
   const { deal } = dealsOf(run).find(({ hash }) => hash === id)!
   const register = ({ envelope }: Json) => {
     const reading = must(parseReading(must(parseSign1(fromHex(envelope)!)).payload))
     return registerEnergy(reading, OBIS.energyExport)!
   }
-  const { begin, end } = good.seller.receipt
+  const { begin, end } = good.seller
   assert.is(handedUnasked, undefined)
   assert.is((register(end) - register(begin)) / 1000n, deal.sellerReceipt!.energy)
+  await run.advance(1_000)
   assert.ok(live.peerReceipt() !== undefined)
 })
 
