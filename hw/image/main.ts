@@ -17,7 +17,7 @@ import { hex, toHex } from '../../protocol/bytes.ts'
 import { buildPage, bundleLauncher, bundlePrograms } from './build.ts'
 import { debFile } from './deb.ts'
 import { CACHE } from './image/debian-root.ts'
-import { makeCard } from './image/flash.ts'
+import { makeCard, whyNoCard } from './image/flash.ts'
 import { ARCHITECTURES, type Architecture } from './natives.ts'
 import { npmTarball } from './npm.ts'
 import { releaseFiles, sourceVersion, tielinePackage } from './package.ts'
@@ -30,6 +30,8 @@ const USAGE = `usage: npm run image -- deb [${ARCHITECTURES.join('|')}]... [--re
        npm run image -- flash [--release N] [--cache FOLDER] [--out FOLDER]
        npm run image -- npm [--out FOLDER]\n`
 const EXIT_USAGE = 2
+/** Nothing was made. */
+const EXIT_UNMET = 1
 
 /** Seconds since 1970, as reproducible-builds.org has it; zero where neither a variable nor a repository tells. */
 function sourceTime(): number {
@@ -109,6 +111,11 @@ if (what === 'deb' && named.length === words.length) {
     out,
   )
 } else if (what === 'flash' && words.length === 0) {
+  const unmet = whyNoCard(process.env['PATH'] ?? '')
+  if (unmet !== undefined) {
+    process.stderr.write(`image: ${unmet}\n`)
+    process.exit(EXIT_UNMET)
+  }
   const [deb] = await makeDebs(['arm64'], release, out)
   const file = deb!.replace(/\.deb$/, '.img')
   const say = (line: string) => process.stderr.write(`${line}\n`)

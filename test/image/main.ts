@@ -11,6 +11,8 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { CACHE } from '../../hw/image/image/debian-root.ts'
+import { whyNoCard } from '../../hw/image/image/flash.ts'
+import { BOOT_TOOLS, missingTools } from '../../hw/image/image/tools.ts'
 import { smallSite } from '../agent/small-site.ts'
 import { freePort } from '../free-port.ts'
 import { folderOnCard, fromCard, ontoCard, switchOn, type VirtualBoard, WATCHDOG_S } from './virtual-board.ts'
@@ -46,6 +48,13 @@ function ran(program: string, ...args: string[]): string {
 }
 const tieline = (...args: string[]) => ran(process.execPath, '--import', 'tsx', 'agent/main.ts', ...args)
 
+const unmet =
+  missingTools(BOOT_TOOLS, process.env['PATH'] ?? '') ??
+  (values.image === undefined ? whyNoCard(process.env['PATH'] ?? '') : undefined)
+if (unmet !== undefined) {
+  process.stderr.write(`test:image: ${unmet}\n`)
+  process.exit(1)
+}
 mkdirSync(CACHE, { recursive: true, mode: 0o700 })
 const folder = mkdtempSync(join(CACHE, 'boot-'))
 const card = join(folder, 'card.img')

@@ -22,6 +22,7 @@ import { debianRoot, done, openCache, type RootOptions } from './debian-root.ts'
 import { runsArm64 } from './emulation.ts'
 import { writeExt4 } from './ext4.ts'
 import { kernelRelease, makeInitrd } from './initrd.ts'
+import { cardTools, missingTools } from './tools.ts'
 
 const PACKAGES = [
   'systemd-sysv',
@@ -118,10 +119,14 @@ export interface CardOptions {
   readonly say: (line: string) => void
 }
 
-/** Root, and mmdebstrap, mke2fs, mtools, sfdisk, zstd, and on other processors qemu-user-static. */
+/** Why this machine and this user cannot make one; undefined where they can. `path` is the variable PATH. */
+export function whyNoCard(path: string): string | undefined {
+  if (process.getuid?.() !== 0) return 'the image of a card is made by root: its files belong to several users'
+  return missingTools(cardTools(), path)
+}
+
+/** Throws what a program said that did not end in order; nothing is left behind. */
 export async function makeCard({ deb, file, cache, at, say }: CardOptions): Promise<void> {
-  if (process.getuid?.() !== 0)
-    throw new Error('the image of a card is made by root: its files belong to several users')
   openCache(cache)
   const env = { SOURCE_DATE_EPOCH: String(at), E2FSPROGS_FAKE_TIME: String(at), TZ: 'UTC', LC_ALL: 'C.UTF-8' }
   const work = mkdtempSync(join(cache, 'work-'))
@@ -207,8 +212,9 @@ async function writeImage(
     `start=${sectors(rootStart)}, size=${sectors(rootMib)}, type=83`,
     `start=${sectors(dataStart)}, size=${sectors(DATA_MIB)}, type=83`,
   ]
-  const { status, stderr } = spawnSync('sfdisk', ['-q', file], { input: `${table.join('\n')}\n`, encoding: 'utf8' })
-  if (status !== 0) throw new Error(`sfdisk: ${stderr}`)
+  const options = { input: `${table.join('\n')}\n`, encoding: 'utf8' } as const
+  const { status, stderr, error } = spawnSync('sfdisk', ['-q', file], options)
+  if (status !== 0) throw new Error(`sfdisk: ${error?.message ?? stderr}`)
   const first = `${file}@@${START_MIB}M`
   await done(
     'mformat',
