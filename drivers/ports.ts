@@ -173,8 +173,11 @@ export interface Kept {
 export interface Bus {
   /** Hands the message to every broker that is up; a fault when none is up. */
   publish(topic: string, payload: Uint8Array, how?: Kept): Promise<Result<void>>
-  /** Exact topics only. The handler hears one copy from each broker; whoever listens drops duplicates. */
-  subscribe(topic: string, handler: (payload: Uint8Array) => void): Promise<Result<void>>
+  /**
+   * Exact topics only. The handler hears one copy from each broker, with the broker's place among those configured; whoever
+   * listens drops duplicates.
+   */
+  subscribe(topic: string, handler: (payload: Uint8Array, broker: number) => void): Promise<Result<void>>
   /** Brokers connected now, and configured. */
   health(): { readonly up: number; readonly of: number }
   close(): Promise<void>

@@ -130,6 +130,7 @@ export function createPost(options: PostOptions): Post {
   let stopped = false
 
   const ownKeys = sealingKey(options.sealingKey)
+  const brokers = bus.health().of
   for (const peer of options.peers) {
     const keys = pairKeys(ownKeys, peer.sealingKey)
     if (!keys.ok) {
@@ -140,7 +141,7 @@ export function createPost(options: PostOptions): Post {
       ...peer,
       keys: keys.value,
       topic: topicOf(peer.address),
-      reception: newReception(clock.mono()),
+      reception: newReception(clock.mono(), brokers),
       keeping: fullBucket(KEEP_BUCKET, clock.mono()),
       next: 1,
       transmitted: 0,
@@ -224,7 +225,7 @@ export function createPost(options: PostOptions): Post {
     log('debug', 'post', 'refused', fault)
   }
 
-  function hear(sealed: Uint8Array): void {
+  function hear(sealed: Uint8Array, broker: number): void {
     if (stopped) return
     const { result, after } = unseal(
       sealed,
@@ -237,6 +238,7 @@ export function createPost(options: PostOptions): Post {
         },
       },
       clock.mono(),
+      broker,
     )
     if (after !== undefined) byAddress.get(after.from)!.reception = after.reception
     if (!result.ok) return refuse(result.fault)

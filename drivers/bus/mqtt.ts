@@ -32,7 +32,7 @@ export interface MqttOptions {
   readonly version?: 4 | 5
 }
 
-type Handler = (payload: Uint8Array) => void
+type Handler = Parameters<Bus['subscribe']>[1]
 
 /** Connects to the brokers; a fault when none of them is there, unless it may be patient. Those that are not are tried again for ever. */
 export async function connectBus(options: MqttOptions): Promise<Result<Bus>> {
@@ -51,11 +51,11 @@ export async function connectBus(options: MqttOptions): Promise<Result<Bus>> {
   }
   const topics = new Map<string, Set<Handler>>()
   let closed = false
-  const links = urls.map(url =>
+  const links = urls.map((url, broker) =>
     openLink(url, { context: () => context, renew }, options, {
       topics: () => topics.keys(),
       hear: (topic, payload) => {
-        if (!closed) for (const handler of topics.get(topic) ?? []) handler(payload)
+        if (!closed) for (const handler of topics.get(topic) ?? []) handler(payload, broker)
       },
     }),
   )

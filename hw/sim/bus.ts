@@ -91,7 +91,8 @@ export function createSimBus(brokers: readonly SimBroker[]): Bus {
       answer(!closed && brokers.map(broker => broker.publish(topic, payload)).some(taken => taken)),
     async subscribe(topic, handler) {
       if (closed) return answer(false)
-      for (const broker of brokers) detach.push(broker.attach(topic, payload => !closed && handler(payload)))
+      for (const [i, broker] of brokers.entries())
+        detach.push(broker.attach(topic, payload => !closed && handler(payload, i)))
       return answer(live().length > 0)
     },
     health: () => ({ up: closed ? 0 : live().length, of: brokers.length }),

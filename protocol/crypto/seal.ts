@@ -49,8 +49,9 @@ const LATE_LEFT = 1000
 /** What may be opened without a stamp that counts: of an older version, of an older boot, or far too late. Starves under a flood. */
 const STRAY_BUCKET: BucketSize = { burst: 2000, perSecond: 1000 }
 /**
- * Openings that fail although the stamp is good and unused: copies spoilt by somebody who saw a message before it came here. A
- * twentieth of a core, and of 20,000 such copies a second one in four is opened, so that not every message is lost among them.
+ * Openings that fail although the stamp is good and unused: copies spoilt by somebody who saw a message before it came here. For each
+ * broker that they come through: whoever sits at one, or overtakes in its queue, leaves what another brings alone. A twentieth
+ * of a core, and of 20,000 such copies a second one in four is opened, so that with one broker not every message is lost among them.
  */
 const SPOILT_BUCKET: BucketSize = { burst: 5000, perSecond: 5000 }
 
@@ -118,19 +119,20 @@ export function seal(
   return concat(header, nonce, xchacha20poly1305(sendKey, nonce, concat(utf8(topic), header)).encrypt(sign1))
 }
 
-/** What is remembered of a peer's messages, 350 bytes: the stamps that were used, and what it may still cost. */
+/** What is remembered of a peer's messages, 350 bytes and 60 a broker: the stamps that were used, and what it may still cost. */
 export interface Reception {
   readonly window: SeenWindow | undefined
   readonly own: Bucket
   readonly stray: Bucket
-  readonly spoilt: Bucket
+  /** By the broker that they came through. */
+  readonly spoilt: readonly Bucket[]
 }
 
-export const newReception = (now: Mono): Reception => ({
+export const newReception = (now: Mono, brokers = 1): Reception => ({
   window: undefined,
   own: fullBucket(OWN_BUCKET, now),
   stray: fullBucket(STRAY_BUCKET, now),
-  spoilt: fullBucket(SPOILT_BUCKET, now),
+  spoilt: Array.from({ length: brokers }, () => fullBucket(SPOILT_BUCKET, now)),
 })
 
 /** What is known of a sender before anything was opened. */
@@ -157,9 +159,9 @@ export interface Unsealed {
 /**
  * Open sealed bytes to the payload that a known peer signed. Refusals come in the order of their cost: length and
  * version (nothing), sender known (a lookup), stamp (two hashes), buckets (a subtraction), AEAD (ten times the hashes) and signature
- * (a hundred). Only signed bytes are decoded further, and that by the caller.
+ * (a hundred). Only signed bytes are decoded further, and that by the caller. `broker` is the one that they came through.
  */
-export function unseal(sealed: Uint8Array, receiver: Receiver, now: Mono): Unsealed {
+export function unseal(sealed: Uint8Array, receiver: Receiver, now: Mono, broker = 0): Unsealed {
   const least = HEADER_BYTES + NONCE_BYTES + TAG_BYTES
   if (sealed.length > MAX_SEALED_BYTES || sealed.length < least) {
     return { result: fail({ code: 'seal.length', bytes: sealed.length, limit: MAX_SEALED_BYTES }) }
@@ -168,7 +170,7 @@ export function unseal(sealed: Uint8Array, receiver: Receiver, now: Mono): Unsea
   const from = toHex(sealed.subarray(1, HEADER_BYTES))
   const peer = receiver.peerOf(from)
   if (peer === undefined) return { result: fail({ code: 'seal.stranger', from }) }
-  const entry = admit(sealed, from, peer, now)
+  const entry = admit(sealed, from, peer, now, broker)
   if (!entry.ok) return { result: entry, ...(entry.known && { after: { from, reception: entry.known } }) }
   const sign1 = open(sealed, receiver.topic, peer.keys.seal)
   const spoilt = { from, reception: entry.spoilt }
@@ -186,7 +188,7 @@ type Entry =
   | { readonly ok: false; readonly fault: SealFault; readonly known?: Reception }
 
 /** Whether a message may be opened at all, and what is remembered when it opens, if its signature may be checked then, and when it does not. */
-function admit(sealed: Uint8Array, from: string, { keys, reception }: KnownPeer, now: Mono): Entry {
+function admit(sealed: Uint8Array, from: string, { keys, reception }: KnownPeer, now: Mono, broker: number): Entry {
   const rate = { ok: false, fault: { code: 'seal.rate', from } } as const
   const stamp = readStamp(keys.stamp, sealed.subarray(HEADER_BYTES, HEADER_BYTES + NONCE_BYTES))
   const place = stamp && placeOf(reception.window, LATE, stamp.epoch, stamp.number)
@@ -207,13 +209,13 @@ function admit(sealed: Uint8Array, from: string, { keys, reception }: KnownPeer,
   // for all that somebody kept back to count as late.
   const known: Reception = { ...reception, window: reach(reception.window, LATE, epoch, number) }
   const own = takeTokens(reception.own, OWN_BUCKET, 1 + SIGNATURE_TOKENS, now, place === 'ahead' ? 0 : LATE_LEFT)
-  const spoilt = takeTokens(reception.spoilt, SPOILT_BUCKET, 1, now)
+  const spoilt = takeTokens(reception.spoilt[broker]!, SPOILT_BUCKET, 1, now)
   if (own === undefined || spoilt === undefined) return { ...rate, known }
   // Neither is charged for the other's: who has not the pair's key cannot touch the own bucket.
   return {
     ok: true,
     opened: { ...known, own, window: see(known.window, LATE, epoch, number) },
-    spoilt: { ...known, spoilt },
+    spoilt: { ...known, spoilt: reception.spoilt.with(broker, spoilt) },
   }
 }
 

@@ -31,6 +31,14 @@ export function busCases(suite: Suite, name: string, make: (brokers: number) => 
     assert.is((await bus.subscribe(topic, payload => heard.push(toHex(payload)))).ok, true)
     return heard
   }
+  /** The brokers that copies of each payload came through. */
+  const through = async (bus: Bus, topic: string) => {
+    const by: Record<string, number[]> = {}
+    await bus.subscribe(topic, (payload, broker) => {
+      by[toHex(payload)] = [...(by[toHex(payload)] ?? []), broker].sort()
+    })
+    return by
+  }
   const code = (result: { ok: boolean; fault?: { code: string } }) => (result.ok ? 'ok' : result.fault!.code)
 
   t(
@@ -67,6 +75,7 @@ export function busCases(suite: Suite, name: string, make: (brokers: number) => 
     `${name}: over two brokers a copy comes from each, and with one down everything still arrives`,
     on(2, async ({ a, b, setUp, settle }) => {
       const heard = await listen(b, 'x')
+      const by = await through(b, 'x')
       await a.publish('x', utf8('1'))
       await settle()
       assert.equal(heard, ['31', '31'])
@@ -77,6 +86,7 @@ export function busCases(suite: Suite, name: string, make: (brokers: number) => 
       assert.is(code(await a.publish('x', utf8('2'))), 'ok')
       await settle()
       assert.equal(heard, ['31', '31', '32'])
+      assert.equal(by, { 31: [0, 1], 32: [1] })
     }),
   )
 

@@ -4,7 +4,7 @@ import type { Bus } from '../../../drivers/ports.ts'
 import { concat, utf8 } from '../../../protocol/bytes.ts'
 import { xchacha20poly1305 } from '../../../protocol/crypto/ciphers.ts'
 import { pairKeys, sealingKey } from '../../../protocol/crypto/seal.ts'
-import { must } from '../../../protocol/result.ts'
+import { done, must } from '../../../protocol/result.ts'
 import { topicOf } from '../../../protocol/trade/message.ts'
 import { assert, suite } from '../../harness.ts'
 import { createVillage, numberOf, people, stopped } from './post-village.ts'
@@ -14,6 +14,8 @@ const test = suite('post office, flooded')
 const PER_MS = 20
 const ASK_EVERY_MS = 200
 const REQUESTS = 8
+/** In which a bucket of spoilt copies is emptied. */
+const LATE_MS = 30
 /** An answer's number is its request's and so much. */
 const ANSWER = 100
 const toBob = topicOf(people.bob.address)
@@ -132,6 +134,40 @@ test('whoever sees each message first, spoils copies of it and repeats them all 
   assert.ok(took.at(-1)! <= 10, `${took.at(-1)} ms`)
   assert.ok(refused['seal.repeated']! > 10_000, JSON.stringify(refused))
   assert.ok(refused['seal.forged']! > 500, JSON.stringify(refused))
+})
+
+test('whoever has one of two brokers hand out spoilt copies first, all the time, takes nothing from what the other brings', async () => {
+  const heardWith = async (brokers: number) => {
+    const village = createVillage(1, brokers)
+    const { time, open, bus, nodes } = village
+    const bob = open('bob')
+    const real = bus()
+    /** What the first broker has seen and not handed on; the last one hands it on late. */
+    const kept: { sealed: Uint8Array; until: number }[] = []
+    let newest: Uint8Array | undefined
+    const publish: Bus['publish'] = async (_, sealed) => {
+      newest = spoil(sealed)
+      kept.push({ sealed, until: time.clock.mono() + LATE_MS })
+      return done
+    }
+    const ada = open('ada', { bus: { ...real, publish } })
+    const stop = time.timers.every(1, () => {
+      for (let n = 0; n < 10 * PER_MS && newest !== undefined; n++) nodes[0]!.publish(toBob, newest)
+      while (kept[0] !== undefined && kept[0].until <= time.clock.mono())
+        nodes.at(-1)!.publish(toBob, kept.shift()!.sealed)
+    })
+    for (let n = 0; n < 40; n++) {
+      void ada.send('bob', stopped(n), { reliable: false })
+      await time.advance(2 * LATE_MS)
+    }
+    stop()
+    return { heard: bob.heard.length, refused: bob.stats().refused }
+  }
+  const two = await heardWith(2)
+  assert.is(two.heard, 40, JSON.stringify(two.refused))
+  assert.ok(two.refused['seal.rate']! > 10_000, JSON.stringify(two.refused))
+  const one = await heardWith(1)
+  assert.ok(one.heard < 20, `${one.heard} of 40: with one broker they are lost among the copies`)
 })
 
 test('a neighbour that starts anew in the middle of a flood is heard, and so is one whose listener does', async () => {

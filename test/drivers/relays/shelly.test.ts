@@ -188,9 +188,9 @@ test('retained messages of another day are no look, on a broker that keeps them'
   const bus: Bus = {
     ...joined,
     subscribe: (topic, hear) =>
-      joined.subscribe(topic, payload => {
+      joined.subscribe(topic, (...heard) => {
         kept++
-        hear(payload)
+        hear(...heard)
       }),
   }
   const common = { name: 'plug', device: DEVICE, src: SRC, contacts: CONTACTS, clock, timers }

@@ -1,6 +1,6 @@
 import { ed25519, x25519 } from '@noble/curves/ed25519.js'
 import { concat, hex, toHex, utf8 } from '../../../protocol/bytes.ts'
-import { fullBucket, takeTokens } from '../../../protocol/crypto/bucket.ts'
+import { type Bucket, fullBucket, takeTokens } from '../../../protocol/crypto/bucket.ts'
 import { assemble, kidOf, protectedHeader, toBeSigned } from '../../../protocol/crypto/cose.ts'
 import { addressOf } from '../../../protocol/crypto/hash.ts'
 import {
@@ -132,9 +132,10 @@ test('each kind of message is charged to its own bucket, and nobody but the peer
   /** Tokens that were taken from each. */
   const taken = (bytes: Uint8Array, before: Reception) => {
     const { result, after } = unseal(bytes, receiver(nobleVerifier, before), now)
-    const of = (bucket: 'own' | 'stray' | 'spoilt') =>
-      (before[bucket].level - (after?.reception ?? before)[bucket].level) / 1000
-    return { code: result.ok ? 'ok' : result.fault.code, own: of('own'), stray: of('stray'), spoilt: of('spoilt') }
+    const of = (bucketOf: (reception: Reception) => Bucket) =>
+      (bucketOf(before).level - bucketOf(after?.reception ?? before).level) / 1000
+    const [own, stray, spoilt] = [of(({ own }) => own), of(({ stray }) => stray), of(({ spoilt }) => spoilt[0]!)]
+    return { code: result.ok ? 'ok' : result.fault.code, own, stray, spoilt }
   }
   assert.equal(taken(sealed, fresh), { code: 'ok', own: 11, stray: 0, spoilt: 0 })
   assert.equal(taken(sealed, heard), { code: 'seal.repeated', own: 0, stray: 0, spoilt: 0 })
