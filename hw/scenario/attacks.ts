@@ -145,6 +145,14 @@ export const ATTACKS: readonly Attack[] = [
     refused: 'ledger.reading',
     async run(lab) {
       const contract = await deliveredDeal(lab)
+      return receipt(lab, contract, { forgedBy: 'seller' })
+    },
+  },
+  {
+    name: 'readings of another meter are handed in',
+    refused: 'ledger.reading',
+    async run(lab) {
+      const contract = await deliveredDeal(lab)
       return receipt(lab, contract, { signedBy: 'buyer meter' })
     },
   },

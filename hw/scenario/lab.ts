@@ -255,10 +255,16 @@ export const labCommit = (
   return { kind: 'commit', body: reservation === undefined ? body : { ...body, reservation } }
 }
 
-function envelope(lab: Lab, payload: Uint8Array, purpose: Uint8Array, by: 'seller meter' | 'buyer meter'): Uint8Array {
-  const key = lab.keyOf(by)
-  const header = protectedHeader('EdDSA', kidOf('EdDSA', key.publicKey))
-  return assemble(header, payload, key.signNow(toBeSigned(header, payload, purpose)))
+/** It names the key of `by`, which signs it where nobody else does. */
+function envelope(
+  lab: Lab,
+  payload: Uint8Array,
+  purpose: Uint8Array,
+  by: 'seller meter' | 'buyer meter',
+  signer: LabParty | 'seller meter' | 'buyer meter' = by,
+): Uint8Array {
+  const header = protectedHeader('EdDSA', kidOf('EdDSA', lab.keyOf(by).publicKey))
+  return assemble(header, payload, lab.keyOf(signer).signNow(toBeSigned(header, payload, purpose)))
 }
 
 export interface LabReceipt {
@@ -267,6 +273,8 @@ export interface LabReceipt {
   /** What the register stood at before, in Wh. */
   readonly from?: bigint
   readonly signedBy?: 'seller meter' | 'buyer meter'
+  /** Signs the readings in the meter's name, under the context record that the meter itself has signed. */
+  readonly forgedBy?: LabParty
   readonly session?: Uint8Array
   readonly beginAt?: number
   readonly endAt?: number
@@ -320,6 +328,7 @@ export function labReceipt(lab: Lab, contract: Contract, receipt: LabReceipt): T
       }),
       READING_PURPOSE,
       signedBy,
+      receipt.forgedBy,
     )
   const begin = reading('begin', from, receipt.beginAt ?? contract.start, sequence)
   const end = reading('end', from + wh, receipt.endAt ?? contract.end, sequence + 50)
