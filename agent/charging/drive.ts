@@ -119,7 +119,9 @@ export function createDrive(options: DriveOptions): Drive {
     if (answer.ok) take(answer.value)
     else {
       if (trouble?.code !== answer.fault.code) log('warn', 'charging', `${name}: ${what} failed`, answer.fault)
-      if (what === 'limit') change(unacknowledged)
+      const { readMa } = answer.fault
+      const readsMa = typeof readMa === 'number' ? Math.min(readMa, traits.mostMa) : 0
+      if (what === 'limit') change(before => unacknowledged(before, readsMa))
     }
     trouble = answer.ok ? undefined : answer.fault
     if (!stopped) options.onAnswer()

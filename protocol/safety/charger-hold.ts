@@ -83,6 +83,9 @@ export interface ChargerLook {
 
 export type Reach = 'new' | 'heard' | 'lost' | 'struck'
 
+/** A current over time, each value until the next, the oldest first; at least one. */
+export type Course = readonly { readonly ma: number; readonly from: Mono }[]
+
 export interface Hold {
   readonly reach: Reach
   /** The limit that was last sent; undefined before the first. */
@@ -99,8 +102,13 @@ export interface Hold {
   readonly raisedFromMa: number | undefined
   /** No higher limit is in force, or on its way. */
   readonly ceilingMa: number
-  /** What the ceiling was before it was last found lower, and when that was. */
-  readonly lowered: { readonly fromMa: number; readonly at: Mono }
+  /**
+   * What it is likely to have let through, each until the next, the oldest first: as the ceiling, but lower as soon as a look
+   * at a lower limit shows no more than that.
+   */
+  readonly letThrough: Course
+  /** What it was told, likewise. */
+  readonly told: Course
   /** As many as its contactor may close, or have closed. */
   readonly phases: 1 | 3
   /** The number of phases that it was last told, until it is seen to have taken it. */
@@ -131,7 +139,8 @@ export const unknownHold = (traits: ChargerTraits, mono: Mono): Hold => ({
   answeredAt: mono,
   raisedFromMa: undefined,
   ceilingMa: traits.mostMa,
-  lowered: { fromMa: 0, at: mono },
+  letThrough: [{ ma: traits.mostMa, from: mono }],
+  told: [{ ma: traits.mostMa, from: mono }],
   phases: mostPhases(traits),
   switching: undefined,
   switchedAt: mono,
@@ -141,6 +150,13 @@ export const unknownHold = (traits: ChargerTraits, mono: Mono): Hold => ({
   measured: [],
   idleSince: undefined,
 })
+
+/** What is older than any fresh reading is left out. */
+function turn(course: Course, ma: number, from: Mono): Course {
+  if (course.at(-1)!.ma === ma) return course
+  const ended = course.findLastIndex(one => from - one.from > MEASURED_MS)
+  return [...course.slice(Math.max(0, ended)), { ma, from }]
+}
 
 /** A question leaves for the charger. */
 export const asked = (hold: Hold, mono: Mono): Hold => ({ ...hold, sentAt: mono })
@@ -159,6 +175,8 @@ export function sent(hold: Hold, ma: number, limits: ChargerLimits, mono: Mono):
     sentAt: mono,
     takenAt: same ? hold.takenAt : undefined,
     ceilingMa: Math.max(hold.ceilingMa, ma),
+    letThrough: turn(hold.letThrough, Math.max(hold.letThrough.at(-1)!.ma, ma), mono),
+    told: turn(hold.told, ma, mono),
   }
 }
 
@@ -182,11 +200,16 @@ function stoodStill({ measured, raisedFromMa }: Hold, at: Mono): readonly Charge
   const last = measured.at(-1)
   if (raisedFromMa === undefined || last === undefined) return measured
   const currentsMa = (last.currentsMa ?? []).map(ma => Math.min(ma, raisedFromMa))
-  return [...measured, { state: last.state, currentsMa, begun: at, taken: at }]
+  // It is no look: what is known is as old as the one before.
+  return [...measured, { ...last, currentsMa, taken: at }]
 }
 
-/** The last limit sent may be in force or not. */
-export const unacknowledged = (hold: Hold): Hold => ({ ...hold, takenAt: undefined })
+/** The last limit sent may be in force or not, and so may be `readMa`, which the charger says that it holds instead. */
+export const unacknowledged = (hold: Hold, readMa = 0): Hold => ({
+  ...hold,
+  takenAt: undefined,
+  ceilingMa: Math.max(hold.ceilingMa, readMa),
+})
 
 /** The charger is told a number of phases. Until it is seen to have taken it, the higher counts. */
 export const switched = (hold: Hold, phases: 1 | 3, mono: Mono): Hold => ({
@@ -244,14 +267,16 @@ export function seen(hold: Hold, look: ChargerLook, traits: ChargerTraits, limit
     if (switching === 3) switching = undefined
   }
   const measured = stoodStill(hold, look.begun).filter(({ taken }) => look.taken - taken <= MEASURED_MS)
-  const before = look.begun - hold.lowered.at <= MEASURED_MS ? hold.lowered.fromMa : 0
-  const lowered =
-    ceilingMa < hold.ceilingMa ? { fromMa: Math.max(before, hold.ceilingMa), at: look.begun } : hold.lowered
+  const mayMa = ceilingMa > hold.ceilingMa ? ceilingMa : Math.min(ceilingMa, hold.letThrough.at(-1)!.ma)
+  const follows = takenAt !== undefined && look.begun >= takenAt && currentsMa.length >= traits.conductors.length
+  const letMa = follows
+    ? Math.min(ceilingMa, Math.max(hold.commandedMa!, drawn))
+    : Math.max(mayMa, hold.commandedMa ?? 0)
   return {
     ...hold,
     reach: 'heard',
     takenAt,
-    lowered,
+    letThrough: turn(hold.letThrough, letMa, look.begun),
     raisedFromMa: takenAt === undefined ? hold.raisedFromMa : undefined,
     ceilingMa,
     phases,
@@ -280,10 +305,12 @@ export function elapsed(hold: Hold, traits: ChargerTraits, limits: ChargerLimits
     phases: mostPhases(traits),
   }
   if (silenceMs !== undefined && mono - hold.sentAt > silenceMs + limits.strikeMs) {
-    return { ...lost, reach: 'struck', commandedMa: undefined, ceilingMa: failsafeMa }
+    const letThrough = turn(hold.letThrough, failsafeMa, mono)
+    return { ...lost, reach: 'struck', commandedMa: undefined, ceilingMa: failsafeMa, letThrough }
   }
   if (hold.reach !== 'heard') return hold
-  return { ...lost, reach: 'lost', ceilingMa: Math.max(hold.ceilingMa, failsafeMa, powerOnMa) }
+  const ceilingMa = Math.max(hold.ceilingMa, failsafeMa, powerOnMa)
+  return { ...lost, reach: 'lost', ceilingMa, letThrough: turn(hold.letThrough, ceilingMa, mono) }
 }
 
 /** Whether its latest look showed the current of each of its conductors. */
@@ -293,45 +320,3 @@ export const measuresAll = ({ look }: Hold, { conductors }: ChargerTraits): bool
 /** The site's phases that it can load. */
 export const phasesOf = (traits: ChargerTraits, hold: Hold): readonly Phase[] =>
   hold.phases === 3 ? traits.conductors : traits.conductors.slice(0, 1)
-
-/** What flowed into a charger on one of the site's phases when a meter was read, at least and at most. */
-export interface OwnCurrent {
-  readonly leastMa: number
-  readonly mostMa: number
-  /** No look has followed the reading yet: the car may have stopped meanwhile, and the least is what it would have been. */
-  readonly awaited: boolean
-}
-
-/**
- * By all looks from before the time that the reading shows until after it was taken. The least is 0 where no current is
- * measured, or not for so long; the most is what the charger could let through where nothing closer is known.
- */
-export function ownCurrent(
-  hold: Hold,
-  traits: ChargerTraits,
-  phase: Phase,
-  read: Mono,
-  limits: ChargerLimits,
-): OwnCurrent {
-  const conductor = traits.conductors.indexOf(phase)
-  if (conductor < 0) return { leastMa: 0, mostMa: 0, awaited: false }
-  const { measured, idleSince, look } = hold
-  const from = read - limits.lagMs
-  const isIdle = idleSince !== undefined && idleSince <= from && look !== undefined && look.begun >= read
-  const isClosed = phasesOf(traits, hold).includes(phase)
-  const mayMa = from <= hold.lowered.at ? Math.max(hold.ceilingMa, hold.lowered.fromMa) : hold.ceilingMa
-  const allowedMa = isClosed && !isIdle ? mayMa : 0
-  // A controller may measure one conductor of three.
-  if (!measured.some(({ currentsMa = [] }) => currentsMa.length > conductor))
-    return { leastMa: 0, mostMa: allowedMa, awaited: false }
-  const first = measured.findLastIndex(({ taken }) => taken <= from)
-  const last = measured.findIndex(({ begun }) => begun >= read)
-  const awaited = last < 0
-  const around = measured.slice(Math.max(0, first), awaited ? undefined : last + 1)
-  const currents = around.map(({ currentsMa }) => currentsMa?.[conductor] ?? 0)
-  const leastMa = first < 0 || currents.length === 0 ? 0 : Math.max(0, Math.min(...currents))
-  const seenMa = Math.max(0, ...currents)
-  // Seen to be steady until after the reading, it was no more; else the car may just have risen to what it is allowed.
-  const steady = !awaited && first >= 0 && seenMa - leastMa <= limits.toleranceMa
-  return { leastMa, mostMa: steady ? seenMa : Math.max(seenMa, allowedMa), awaited }
-}

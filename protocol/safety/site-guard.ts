@@ -5,15 +5,8 @@
  */
 import type { Fault } from '../result.ts'
 import type { Mono } from '../time.ts'
-import {
-  type ChargerLimits,
-  type ChargerTraits,
-  type Hold,
-  LEAST_MA,
-  ownCurrent,
-  type Phase,
-  phasesOf,
-} from './charger-hold.ts'
+import { type ChargerLimits, type ChargerTraits, type Hold, LEAST_MA, type Phase, phasesOf } from './charger-hold.ts'
+import { ownCurrent, toldCurrent } from './own-current.ts'
 
 export const PHASES: readonly Phase[] = [0, 1, 2]
 export type PerPhase = readonly [l1: number, l2: number, l3: number]
@@ -37,9 +30,9 @@ export interface FuseReading {
 
 /**
  * What flows through a fuse beside the charging; undefined where that is not known. `highMa` is no less than it is: good
- * enough to raise a limit by, and absent until every charger was looked at after a reading. `lowMa` is no more than what
- * the readings show for certain: what limits are lowered by, so that a car that rises to its limit is not taken for a load
- * of the house.
+ * enough to raise a limit by, and absent until every charger was looked at after a reading. `lowMa` is what limits are lowered
+ * by: no more than what the readings show for certain, so that a car that rises to its limit is not taken for a load of the
+ * house, but where an overload began or rose what is likely, as long as nobody has to be stopped by that.
  */
 export type Base = { readonly lowMa: PerPhase; readonly highMa: PerPhase | undefined } | undefined
 
@@ -99,10 +92,39 @@ export function baseOf(
     )
   // The newest shows at least so much; one that was looked after is exact as far as the cars were steady.
   const shown = [fresh[0]!, looked ?? fresh[0]!].map(reading => less(reading, 'mostMa'))
-  const lowMa = PHASES.map(phase => Math.max(othersMa[phase], ...shown.map(ma => ma[phase]!)))
-  const high = looked && less(looked, 'leastMa')
-  const highMa = high && lowMa.map((ma, phase) => Math.max(ma, high[phase]!))
+  const lowMa = PHASES.map(phase => {
+    const certainMa = Math.max(othersMa[phase], ...shown.map(ma => ma[phase]!))
+    return Math.max(certainMa, likelyMa(fuse, fresh, below, phase, limits))
+  })
+  // What a newer one shows may be gone when it is looked after; until then nothing goes up by the older alone.
+  const high = looked && [looked, fresh[0]!].map(reading => less(reading, 'leastMa'))
+  const highMa = high && lowMa.map((ma, phase) => Math.max(ma, ...high.map(one => one[phase]!)))
   return { lowMa: lowMa as unknown as PerPhase, highMa: highMa as unknown as PerPhase | undefined }
+}
+
+/**
+ * What flows beside the charging by the reading at which an overload began or rose, for as long as it lasts: limits that were
+ * lowered before cannot have made it, so that what chargers had been told counts, though the reading may be older than
+ * that. It is likely, not certain: nobody is told less than 6 A by it. `fresh`: the newest first.
+ */
+function likelyMa(
+  { ratingMa, othersMa }: Fuse,
+  fresh: readonly FuseReading[],
+  below: readonly Pick<GuardedCharger, 'traits' | 'hold'>[],
+  phase: Phase,
+  limits: ChargerLimits,
+): number {
+  const shows = ({ currentsMa }: FuseReading) => currentsMa[phase] - limits.toleranceMa
+  const fits = fresh.findIndex(reading => shows(reading) <= ratingMa[phase])
+  const over = fresh.slice(0, fits < 0 ? fresh.length : fits)
+  const rose = over.findIndex((reading, n) => n + 1 < fresh.length && shows(reading) > fresh[n + 1]!.currentsMa[phase])
+  if (rose < 0) return 0
+  const { taken: read, currentsMa } = fresh[rose]!
+  const when = { read, told: fresh[rose + 1]!.taken }
+  const toldMa = below.map(({ traits, hold }) => toldCurrent(hold, traits, phase, when, limits))
+  const on = below.filter(({ traits, hold }) => (hold.commandedMa ?? 0) > 0 && phasesOf(traits, hold).includes(phase))
+  const shownMa = toldMa.reduce((ma, own) => ma - own, currentsMa[phase] + othersMa[phase])
+  return Math.min(shownMa, ratingMa[phase] - on.length * LEAST_MA)
 }
 
 /** What is free on each phase of each fuse. */

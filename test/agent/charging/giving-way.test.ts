@@ -1,7 +1,8 @@
 /** Looks give way to lower limits on a line that wall boxes share with their fuse's meter: judged by the requests on the wire. */
 import { createDrive } from '../../../agent/charging/drive.ts'
 import { seededRandom } from '../../../hw/sim/random.ts'
-import { CHARGER_LIMITS, unknownHold } from '../../../protocol/safety/charger-hold.ts'
+import { fail } from '../../../protocol/result.ts'
+import { acknowledged, CHARGER_LIMITS, sent, unknownHold } from '../../../protocol/safety/charger-hold.ts'
 import { AMPERFIED, inMemory } from '../../drivers/chargers/bench.ts'
 import { assert, suite } from '../../harness.ts'
 import { createLine, RATING_MA } from './one-line.ts'
@@ -99,6 +100,35 @@ test('limits that fall all the time keep nobody from being looked at', async () 
   }
   assert.ok(gaveWay >= 10, `${gaveWay} looks gave way`)
   assert.ok(oldestMs < CHARGER_LIMITS.reachMs, `a look is ${oldestMs} ms old`)
+})
+
+test('a charger that answers a limit by a higher one counts with that', async () => {
+  const { charger, clock, timers, pass } = await inMemory(AMPERFIED)
+  const { name, mostMa, stepMa } = charger
+  const traits = { name, mostMa, stepMa, fuse: 'site', conductors: [0, 1, 2] as const, failsafeMa: 6_000, powerOnMa: 0 }
+  const all = { ...traits, silenceMs: 20_000 }
+  let hold = acknowledged(sent(unknownHold(all, clock.mono()), 0, CHARGER_LIMITS, clock.mono()), 0, clock.mono())
+  hold = { ...hold, ceilingMa: 0 }
+  // A unit that was switched: 100 times as much, as far as it can.
+  const setLimit = async (ma: number) =>
+    fail({ code: 'charger.not-taken', charger: name, wantedMa: ma, readMa: 100 * ma })
+  const drive = createDrive({
+    ...{
+      charger: { ...charger, setLimit },
+      traits: all,
+      limits: CHARGER_LIMITS,
+      looks: { busy: false },
+      clock,
+      timers,
+    },
+    ...{ hold: () => hold, onAnswer: () => {}, log: () => {} },
+    change: change => {
+      hold = change(hold)
+    },
+  })
+  drive.tend({ ma: 8_000, switchTo: undefined, because: [] })
+  await pass(STEP_MS)
+  assert.equal([hold.ceilingMa, hold.takenAt], [mostMa, undefined])
 })
 
 test.run()

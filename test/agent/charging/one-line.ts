@@ -36,7 +36,8 @@ export interface Sent {
   readonly limit: boolean
 }
 
-export async function createLine({ givesWay = true } = {}) {
+/** `refreshMs`: how old what the meter shows may be. */
+export async function createLine({ givesWay = true, refreshMs = 0 } = {}) {
   const { clock, timers, advance } = createSimTime(0, drainPromises)
   const parts = { clock, timers, bootMa: 0, carMa: MOST_MA, reactionMs: 500 }
   const boxes = MAKES.map((make, n) => {
@@ -44,9 +45,13 @@ export async function createLine({ givesWay = true } = {}) {
     return make === 'amperfied' ? createAmperfied(options) : createAbbTerra(options)
   })
   let houseMa = 2_000
+  const flowMa = () => houseMa + boxes.reduce((ma, { station }) => ma + station.drawnMa(), 0)
   const page = PAGES.get('eastron-sdm630')!
+  let shown = { currentMa: 0, at: Number.NEGATIVE_INFINITY }
   const measure = () => {
-    const currentMa = houseMa + boxes.reduce((ma, { station }) => ma + station.drawnMa(), 0)
+    const at = clock.mono()
+    if (at - shown.at >= refreshMs) shown = { currentMa: flowMa(), at }
+    const { currentMa } = shown
     const phase = { voltageMv: 230_000, currentMa, powerMw: 230 * currentMa }
     const counted = { imported: 1_000_000n, exported: 0n }
     return { ...phase, phases: [phase, phase, phase] as const, frequencyMhz: 50_000, ...counted }

@@ -1,5 +1,5 @@
 /** Each defence of the guard, taken out by what it is told; the model's judge has to find every one of them missing. */
-import type { Phase } from '../../../protocol/safety/charger-hold.ts'
+import { type Phase, unacknowledged } from '../../../protocol/safety/charger-hold.ts'
 import { mono } from '../../../protocol/time.ts'
 import type { Doctor } from './guarded-site.ts'
 
@@ -26,6 +26,9 @@ export const DEFENCES: Readonly<Record<string, Doctor>> = {
   },
   'what a charger reads back counts': {
     look: (look, hold) => ({ ...look, limitMa: hold.commandedMa ?? 0 }),
+  },
+  'a limit that is answered by another counts with that': {
+    failed: hold => unacknowledged(hold),
   },
   'a charger out of reach keeps its last limit': {
     hold: hold => (hold.reach === 'lost' ? { ...hold, ceilingMa: 0 } : hold),

@@ -93,8 +93,8 @@ export function runGuardedSite(seed: number, steps: number, doctor: Doctor = {})
     change(one, sent(one.hold, ma, limits, mono(now)))
     site.tell(one.model, doctor.order?.(ma) ?? ma, answer => {
       one.busy = false
-      if (answer !== undefined) change(one, acknowledged(one.hold, ma, mono(site.now())))
-      else change(one, (doctor.failed ?? unacknowledged)(one.hold))
+      if (answer === ma) change(one, acknowledged(one.hold, ma, mono(site.now())))
+      else change(one, doctor.failed?.(one.hold) ?? unacknowledged(one.hold, answer))
     })
   }
 

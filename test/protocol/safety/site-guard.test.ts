@@ -8,6 +8,7 @@ import {
   type Hold,
   seen,
   sent,
+  unacknowledged,
   unknownHold,
 } from '../../../protocol/safety/charger-hold.ts'
 import { mayCharge, maySwitchPhases } from '../../../protocol/safety/charger-rules.ts'
@@ -120,6 +121,20 @@ test('out of reach it counts with its last limit or that of a start, then with t
   assert.is(elapsed(lost, keeps, limits, mono(1e9)).ceilingMa, 16_000)
 })
 
+test('a limit that is answered by another counts with the higher of the two', () => {
+  const told = sent(holding(a, 0), 8000, limits, mono(1000))
+  assert.equal([unacknowledged(told, 16_000).ceilingMa, unacknowledged(told, 800).ceilingMa], [16_000, 8000])
+  // Of 25 A 16 are gone.
+  const orders = guard(FUSES, base(0, 0, 0), [
+    { traits: a, hold: unacknowledged(told, 16_000), wishMa: 8000 },
+    { traits: b, hold: holding(b, 0), wishMa: 16_000 },
+  ])
+  assert.equal(
+    [...orders.values()].map(({ ma }) => ma),
+    [8000, 9000],
+  )
+})
+
 test('a charger that was restarted counts with what it starts with', () => {
   const hold = seen(holding(a, 6000), look(500, { limitMa: 8000 }), a, limits)
   assert.equal([hold.ceilingMa, hold.takenAt], [16_000, undefined])
@@ -145,11 +160,42 @@ test('own current is taken out of the meter’s reading once, and never more tha
   const newer = { taken: mono(4500), currentsMa: [30_000, 13_000, 1000] as const }
   const sign = baseOf(MAIN, [newer], [{ traits: a, hold }], limits, mono(4500))
   assert.equal(sign, { lowMa: [14_000, 0, 0], highMa: undefined }) // L3
+  // Nor goes anything up by the older one alone, as if the newer had shown no more than what the car was last seen to draw.
   assert.equal(baseOf(MAIN, [reading(3600), newer], [{ traits: a, hold }], limits, mono(4500)), {
     lowMa: [14_000, 1000, 1000],
-    highMa: [14_000, 1000, 1000],
+    highMa: [18_000, 1000, 1000],
   })
   assert.is(baseOf(MAIN, [reading(500)], [{ traits: a, hold }], limits, mono(3501)), undefined)
+})
+
+test('a limit that was raised and lowered between two looks hides no current of its car', () => {
+  let hold = seen(holding(a, 6000), look(1000, { limitMa: 6000, currentsMa: [6000, 6000, 6000] }), a, limits)
+  hold = acknowledged(sent(hold, 16_000, limits, mono(1100)), 16_000, mono(1200))
+  hold = acknowledged(sent(hold, 6000, limits, mono(2000)), 6000, mono(2100))
+  hold = seen(hold, look(3000, { limitMa: 6000, currentsMa: [6000, 6000, 6000] }), a, limits)
+  // 16 A of the car and 4 A of the house.
+  assert.equal(lowOf(a, hold, 2600, 20_000, 20_000, 20_000), [4000, 4000, 4000])
+})
+
+test('an overload that begins or rises is the house’s, as far as chargers were told less before; nobody stops for that', () => {
+  let hold = holding(a, 16_000)
+  hold = acknowledged(sent(hold, 10_000, limits, mono(1000)), 10_000, mono(1100))
+  hold = seen(hold, look(1500, { limitMa: 10_000, currentsMa: [10_000, 10_000, 10_000] }), a, limits)
+  const low = (...shown: readonly (readonly [taken: number, ma: number])[]) => {
+    const readings = shown.map(([taken, ma]) => ({ taken: mono(taken), currentsMa: [ma, ma, ma] as const }))
+    const bases = baseOf(MAIN, readings, [{ traits: a, hold }], limits, mono(shown.at(-1)![0]))!
+    return bases.lowMa[0]
+  }
+  // When the meter was read, or 1.5 s before that: then 16 A may have been the car's.
+  assert.is(low([1700, 26_000]), 10_000)
+  assert.is(low([1400, 12_000], [1700, 26_000]), 16_000)
+  assert.is(low([1100, 12_000], [1400, 26_000], [1700, 28_000]), 18_000)
+  assert.is(low([1400, 12_000], [1700, 30_000]), 19_000)
+  // What rises and fits is no overload.
+  assert.is(low([1400, 12_000], [1700, 25_000]), 9000)
+  // What the charger was told since has lowered nothing yet.
+  hold = acknowledged(sent(hold, 9000, limits, mono(1750)), 9000, mono(1800))
+  assert.is(low([1400, 12_000], [1700, 26_000], [2000, 26_000]), 16_000)
 })
 
 test('where the meter is stale nothing goes up, and what is higher goes to the failsafe current', () => {

@@ -305,7 +305,7 @@ export function createModel(seed: number) {
           if (held === undefined) charger.underWay = charger.underWay.filter(one => one !== ma)
           // It answers: whoever goes on without a look at it now can know better.
           else if (charger.before !== undefined && charger.before.at < executedAt) charger.before = undefined
-          answer(held === ma ? ma : undefined)
+          answer(held)
         },
       )
     },
@@ -336,7 +336,8 @@ export function createModel(seed: number) {
       }
     },
     switchPhases(charger: ModelCharger, phases: 1 | 3, answer: (done: boolean) => void): void {
-      if (Math.max(...charger.draws) > 0) blame('switched-live')
+      // What it does by itself after a look, its driver sees, which looks before it switches.
+      if (Math.max(...charger.draws) > 0 && charger.before === undefined) blame('switched-live')
       meet('switch')
       exchange(
         charger,
