@@ -21,6 +21,10 @@ import { type DistrictRun, openDistrict } from './run-district.ts'
 import type { ScenarioResult } from './scenario.ts'
 
 const SEED = 1
+/** Of both ledgers over the grid. */
+const BLOCK_MS = 2_000
+/** Two rounds of bidding: fewer are no auction. */
+const AUCTION_PRICES = [200_000n, 190_000n] as const
 interface Mode {
   readonly name: string
   readonly district: District
@@ -46,8 +50,8 @@ const MODES: readonly Mode[] = [
     ...AD_HOC_SLOTS,
     alike: ALIKE,
   },
-  { name: 'ad_hoc', district: adHoc(), pace: {}, blockMs: 2_000, ...AD_HOC_SLOTS, alike: [] },
-  { name: 'storage', district: stored(), pace: {}, blockMs: 2_000, slots: 7, killAfter: 5, alike: ALIKE },
+  { name: 'ad_hoc', district: adHoc(), pace: {}, blockMs: BLOCK_MS, ...AD_HOC_SLOTS, alike: [] },
+  { name: 'storage', district: stored(), pace: {}, blockMs: BLOCK_MS, slots: 7, killAfter: 5, alike: ALIKE },
 ]
 
 export async function compareModels(onProgress: (text: string) => void): Promise<ScenarioResult> {
@@ -104,9 +108,7 @@ export async function compareModels(onProgress: (text: string) => void): Promise
     price_dispersion: {
       direct_over_ad_hoc: ratio(spread(prices['direct']!), spread(prices['ad_hoc']!)),
     },
-    on_ledger_auction_over_ours: {
-      transactions: await onLedgerAuction(),
-    },
+    on_ledger_auction_over_ours: onLedgerOver(columns['ad_hoc']!, await onLedgerAuction()),
   }
   const problems = [
     ...results.flatMap(({ scenario, problems }) => problems.map(problem => `${scenario}: ${problem}`)),
@@ -212,7 +214,7 @@ function columnOf(
   result: DistrictResult,
   { killed, waited, saved, verifying, lost }: Measured,
 ): Column {
-  const { transactions, deals, per_deal } = result
+  const { transactions, deals, traffic_per_deal } = result
   const overGrid = district.distributor !== undefined
   const perDeal = (kinds: readonly string[], of: Readonly<Record<string, number>>) =>
     kinds.reduce((sum, kind) => sum + (of[kind] ?? 0), 0) / Math.max(1, deals.settled)
@@ -224,7 +226,7 @@ function columnOf(
     single_points_of_failure: killed.filter(({ settledAfter }) => settledAfter === 0).map(({ process }) => process),
     third_parties: district.sites.filter(({ role }) => role !== 'household').length,
     verified_by: verifying === district.sites.length ? 'every node' : `${verifying} nodes`,
-    messages_per_deal: per_deal?.messages ?? 0,
+    messages_per_deal: traffic_per_deal?.messages ?? 0,
     ledger_transactions_per_deal: ratio(
       perDeal(['commit', 'receipt', 'sealed'], transactions.energy) +
         perDeal(['reserve', 'claim', 'release'], transactions.distribution),
@@ -240,15 +242,24 @@ function columnOf(
 }
 
 /**
- * A deal that is auctioned on the ledger itself, as many engines do it: every order stands there, and every change of one; counted
- * against the same deal bargained for off the ledger.
+ * What an auction on the ledger takes, over what ad hoc trading took: transactions of a deal, and the wait until it is agreed, where a
+ * round of bidding is over with its block.
+ */
+const onLedgerOver = (ours: Column, transactions: number) => ({
+  transactions: ratio(transactions, ours.ledger_transactions_per_deal),
+  wait: ratio(AUCTION_PRICES.length * BLOCK_MS, ours.signed_after_ms ?? Number.NaN),
+})
+
+/**
+ * Transactions of a deal that is auctioned on the ledger itself, as many engines do it: every order stands there, and every change of
+ * one, before what any deal leaves there.
  */
 async function onLedgerAuction(): Promise<number> {
   const lab = await openLab()
   const count = () => [lab.energy, lab.grid].reduce((sum, producer) => sum + txsOf(producer), 0)
   const begun = count()
   const slot = Math.ceil((lab.now() + 2 * 3_600_000) / SLOT_MS)
-  for (const price of [200_000n, 190_000n]) {
+  for (const price of AUCTION_PRICES) {
     for (const [party, meterId, side] of [
       ['seller', 'S-1', 'sell'],
       ['stranger', 'X-1', 'sell'],
@@ -267,7 +278,7 @@ async function onLedgerAuction(): Promise<number> {
     await lab.send(lab.energy, side, labReceipt(lab, contract, { side, wh: 1_500n }))
   }
   const ours = count() - before
-  return ratio(ordered + ours, ours)
+  return ordered + ours
 }
 
 function txsOf(producer: Producer): number {

@@ -18,7 +18,7 @@ const FEATURES: readonly (readonly [
   ['payment', column => column.paid_in],
   ['sites within reach', column => column.reach],
   ['lost to a defaulter, micro', column => column.lost_to_a_defaulter_micro],
-  ['messages a deal', column => column.messages_per_deal],
+  ['messages a deal, heartbeats and all', column => column.messages_per_deal],
   ['ledger transactions a deal', column => column.ledger_transactions_per_deal],
   ['signed after, ms', column => column.signed_after_ms],
   ['saved, micro a kWh', column => column.saved_micro_per_kwh],

@@ -34,7 +34,8 @@ export interface DistrictResult extends ScenarioResult {
     readonly residue: number
   }
   readonly readings_verified: number
-  readonly per_deal: {
+  /** All that was said on the brokers, heartbeats, readings, orders and acknowledgements too, shared among the settled deals. */
+  readonly traffic_per_deal: {
     readonly messages: number
     readonly bytes: number
   } | null
@@ -124,7 +125,7 @@ export async function judgeDistrict(
       residue: Number(residue),
     },
     readings_verified: verified,
-    per_deal:
+    traffic_per_deal:
       settled.length === 0
         ? null
         : {

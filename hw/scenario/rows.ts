@@ -205,13 +205,9 @@ export const ROWS: readonly Row[] = [
     'facts.commitment_alone',
     { has: ['refunded', 'ledger.deal-closed'] },
   ),
-  row(
-    'S38',
-    'cheaper and quicker than an auction on the ledger',
-    'compare',
-    'facts.on_ledger_auction_over_ours.transactions',
-    { least: 1 },
-  ),
+  row('S38', 'cheaper and quicker than an auction on the ledger', 'compare', 'facts.on_ledger_auction_over_ours', {
+    each: { least: 1.5 },
+  }),
   row('S39', 'five members, each of whom sees all trades', 'microgrid', 'facts.members_that_see_all', { is: 5 }),
   row('S40', 'never above the most that its owner would pay', 'microgrid', 'facts.above_limit', none),
   row('S41', 'renewable energy first, as far as the book has it', 'feeder', 'facts.strict_buyer_renewable_share', {
