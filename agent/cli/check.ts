@@ -1,7 +1,8 @@
 /** `tieline check`: reads a configuration as `run` would, and changes nothing but with --migrate. */
 import { dirname, resolve } from 'node:path'
 import { faultLine } from '../../protocol/result.ts'
-import { openBoard } from '../boards.ts'
+import { listBoards, openBoard } from '../boards.ts'
+import { nearest } from '../config/nearest.ts'
 import type { SiteConfig } from '../config/site-config.ts'
 import { wireGpio } from '../gpio-wiring.ts'
 import { explain, migrateFile, printSchema } from './check-file.ts'
@@ -64,5 +65,7 @@ async function boardMistakes({ board, relays }: SiteConfig, file: string): Promi
   if (opened.ok) return wiringMistakes(relays, at, file)
   const { code, mistakes } = opened.fault
   if (Array.isArray(mistakes)) return mistakes
-  return [`${file}: board ${board} cannot be read (${code})`]
+  const meant = nearest(board, Object.keys(await listBoards()))
+  const hint = meant === undefined ? '' : ` (did you mean "${meant}"?)`
+  return [`${file}: board ${board} cannot be read (${code})${hint}`]
 }

@@ -83,15 +83,15 @@ export function mayCharge(facts: ChargingFacts, limits: ChargerLimits): ChargerP
   return verdict(because)
 }
 
-/** Only when it has been told 0, has taken it, and its contactor is seen open since. */
+/** Only when it has been told 0, has taken it, and its contactor is seen open since it last answered: it may have been restarted before. */
 export function maySwitchPhases(hold: Hold): ChargerPermit {
-  const { look, takenAt, ceilingMa, commandedMa } = hold
+  const { look, takenAt, answeredAt, ceilingMa, commandedMa } = hold
   if (hold.reach !== 'heard' || look === undefined) return verdict([{ code: 'charger.state', state: 'unknown' }])
   const because: ChargerReason[] = []
   const { state } = look
   if (state === 'C' || state === 'D') because.push({ code: 'charger.charging', state })
   else if (state === 'E' || state === 'F') because.push({ code: 'charger.state', state })
-  if (commandedMa !== 0 || ceilingMa !== 0 || takenAt === undefined || look.begun < takenAt)
+  if (commandedMa !== 0 || ceilingMa !== 0 || takenAt === undefined || look.begun < takenAt || look.begun < answeredAt)
     because.push({ code: 'charger.not-stopped', commandedMa, heldMa: ceilingMa })
   return verdict(because)
 }

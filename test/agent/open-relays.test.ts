@@ -1,4 +1,7 @@
 /** A site's relay banks through the composition that the agent itself uses: opened, missing, and back. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import type { RelayBankConfig } from '../../agent/config/relay-config.ts'
 import type { SiteConfig } from '../../agent/config/site-config.ts'
 import { openRelays } from '../../agent/open-relays.ts'
@@ -19,7 +22,7 @@ import { assert, suite } from '../harness.ts'
 const test = suite('open-relays')
 
 /** A world in memory: a coil board on `rs485`, an LCUS board on `usb`, a GPIO chip, a Shelly behind the brokers. */
-async function world(relays: Readonly<Record<string, RelayBankConfig>>) {
+async function world(relays: Readonly<Record<string, RelayBankConfig>>, board?: string) {
   const { clock, timers, advance } = createSimTime(0, drainPromises)
   const line = (name: string) => createMemoryLine({ name, characterMs: 10_000 / 9600, clock, timers })
   const lines = { rs485: line('rs485'), usb: line('usb') }
@@ -34,7 +37,7 @@ async function world(relays: Readonly<Record<string, RelayBankConfig>>) {
   const missing = { chip: undefined as Fault | undefined, broker: false, brokerMs: 0 }
   const health = new Map<string, string>()
   const config = {
-    relays,
+    ...{ relays, board },
     brokers: ['mqtt://sim'],
     lines: { rs485: 'rs485', usb: 'usb' },
     directLines: Object.keys(relays).map(bank => ({ contacts: { line: { bank, channel: 1 } } })),
@@ -121,6 +124,24 @@ test('a bank that cannot be opened is raised and tried again, and the others wor
   assert.is(gpio.level('GPIO17'), 1)
   assert.ok((await after(shelly.command('closed'), 300)).ok)
   await after(banks.close(), 2_000)
+})
+
+test('a board file with a mistake is raised with its place, its contacts answer with that, and the others work', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tieline-board-'))
+  const file = join(folder, 'board.yaml')
+  const shipped = new URL('../../hw/boards/raspberry-pi-4.yaml', import.meta.url)
+  writeFileSync(file, readFileSync(shipped, 'utf8').replace('pin: 11', 'pni: 11'))
+  const { open, after, health, coils } = await world({ coils: ALL.coils, gpio: GPIO }, file)
+  const banks = await open()
+  assert.equal([...health], [['relays.gpio', 'board.form']])
+  const relay = banks.relay({ bank: 'gpio', channel: 1 })
+  const [commanded, seen] = [await relay.command('closed'), await relay.observe()]
+  assert.match(JSON.stringify(commanded), /board\.yaml:\d+:\d+: unknown key \\"pni\\" \(did you mean \\"pin\\"\?\)/)
+  assert.is(seen.seen, 'unknown')
+  assert.ok((await after(banks.relay({ bank: 'coils', channel: 1 }).command('closed'), 300)).ok)
+  assert.is(coils.position(0), 'closed')
+  await after(banks.close(), 2_000)
+  rmSync(folder, { recursive: true })
 })
 
 test('what was left closed is opened with its bank, before anybody commands it', async () => {

@@ -224,6 +224,10 @@ test('phases are switched only when stopped, seen stopped, and the contactor ope
   assert.equal(codes({ ...stopped, look: look(0, { state: 'F' }) }), ['charger.state'])
   assert.equal(codes(elapsed(stopped, a, limits, mono(4000))), ['charger.state'])
   assert.equal(codes(unknownHold(a, mono(0))), ['charger.state'])
+  // It was told 0 again, and might have been restarted before that.
+  const again = acknowledged(sent(stopped, 0, limits, mono(3000)), 0, mono(3100))
+  assert.equal(codes(again), ['charger.not-stopped'])
+  assert.equal(codes(seen(again, look(3200, { state: 'B', limitMa: 0 }), a, limits)), [])
 })
 
 test('nothing charges against a person, a dead watchdog, a call to stand still, an unknown state or without its deal', () => {
