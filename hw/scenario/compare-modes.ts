@@ -25,7 +25,8 @@ const OPENINGS = { roof1: '0.14', roof2: '0.20', mill: '0.26' } as const
 const openingOf = (name: string): string => OPENINGS[name as keyof typeof OPENINGS]
 const SOURCES = { roof1: 'solar', roof2: 'solar', mill: 'wind' } as const
 
-export const DEVICE_CLASSES = new Set(DEMAND.map(([, device]) => device)).size
+/** What each site is. */
+export const DEVICES: ReadonlyMap<string, string> = new Map(DEMAND.map(([name, device]) => [name, device]))
 
 const site = (name: string, profile: SiteProfile, node: string): DistrictSite => ({
   name,

@@ -11,7 +11,7 @@ import type { StreetPace } from '../sim/site-config.ts'
 import { lockedDeal } from './attacks.ts'
 import { type Killed, killEach } from './chaos.ts'
 import { type Column, central, FEE, PRICES, perKwh, ratio, withoutLedger } from './compare-baselines.ts'
-import { adHoc, COMPARE_SLOT_MS, DEVICE_CLASSES, direct, stored } from './compare-modes.ts'
+import { adHoc, COMPARE_SLOT_MS, DEVICES, direct, stored } from './compare-modes.ts'
 import { played } from './conduct.ts'
 import { type District, SLOT_MS } from './district.ts'
 import { type DistrictResult, judgeDistrict } from './judge-district.ts'
@@ -99,7 +99,7 @@ export async function compareModels(onProgress: (text: string) => void): Promise
     table: columns,
     // The same loads and roofs ran in each; what a store takes and gives comes on top of them.
     same_demand: demand.slice(0, 2).every(one => alike(one, demand[0]!)),
-    device_classes: DEVICE_CLASSES,
+    device_classes: tradedClasses(results[1]!),
     single_points_of_failure: pick(columns, column => column.single_points_of_failure),
     privileged_processes: pick(columns, column => column.single_points_of_failure.length),
     third_parties: pick(columns, column => column.third_parties),
@@ -117,6 +117,10 @@ export async function compareModels(onProgress: (text: string) => void): Promise
   ]
   return { ok: problems.length === 0, scenario: 'compare', seed: SEED, facts, problems }
 }
+
+/** Classes of devices of which one has bought or sold. */
+const tradedClasses = ({ settled_wh_by_site }: DistrictResult): number =>
+  new Set([...DEVICES].flatMap(([name, device]) => (settled_wh_by_site[name]! > 0 ? [device] : []))).size
 
 interface MeanPower {
   readonly usedW: number

@@ -68,12 +68,6 @@ const inNameOf = (placed: Placed, receipt: TxContent & { kind: 'receipt' }): TxC
   body: { ...receipt.body, deal: contractHash(placed.contract) },
 })
 
-/** Signs so many times itself; from then on somebody else does, under its name. */
-function forgedAfter(meter: Party, genuine: number): Party {
-  let signed = 0
-  return { ...meter, sign: message => (signed++ < genuine ? meter : partyOf('forger')).sign(message) }
-}
-
 type Row = readonly [says: string, by: Home, what: (scene: Scene) => TxContent, refusal: RefusalCode]
 
 const ROWS: readonly Row[] = [
@@ -90,14 +84,6 @@ const ROWS: readonly Row[] = [
     ({ two }) => honest(two, { by: partyOf('forged') }),
     'ledger.reading',
   ],
-  ...[0, 1, 2].map(
-    (genuine): Row => [
-      `context, begin and end are the meter's by name, and somebody else's after ${genuine} of them`,
-      ada,
-      ({ two }) => honest(two, { by: forgedAfter(ada.meter, genuine) }),
-      'ledger.reading',
-    ],
-  ),
   [
     "a receipt is signed by the buyer's meter in the seller's place",
     ada,

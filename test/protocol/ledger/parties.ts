@@ -45,6 +45,12 @@ export interface Party {
   sign(message: Uint8Array): Uint8Array
 }
 
+/** Signs so many times itself; from then on somebody else does, in its name. */
+export function forgedAfter(party: Party, genuine: number): Party {
+  let signed = 0
+  return { ...party, sign: message => (signed++ < genuine ? party : stranger).sign(message) }
+}
+
 export function partyOf(name: string): Party {
   const seed = sha256(utf8(`test party ${name}`))
   const der = Buffer.from(concat(hex('302e 0201 00 3005 0603 2b6570 0422 0420'), seed))

@@ -12,6 +12,7 @@ import {
   commitOf,
   contextOf,
   FEE,
+  forgedAfter,
   nameOf,
   operator,
   type Party,
@@ -155,6 +156,10 @@ test('a receipt stands on two readings of the own meter for this deal, or not at
   const good = receiptOf(side, 1_000_000n)
   const cases: readonly [RefusalCode, TxContent][] = [
     ['ledger.reading', receiptOf({ ...side, by: buyerMeter }, 1n)],
+    ...[0, 1, 2].map((n): [RefusalCode, TxContent] => [
+      'ledger.reading',
+      receiptOf({ ...side, by: forgedAfter(side.by, n) }, 1n),
+    ]),
     ['ledger.reading', { ...good, body: { ...good.body, contexts: [contextOf(side, 2)] } }],
     ['ledger.reading', { ...good, body: { ...good.body, end: good.body.contexts[0]! } }],
     ['ledger.reading-meter', receiptOf({ ...side, meterId: 'S-2' }, 1n)],
