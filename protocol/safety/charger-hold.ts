@@ -102,6 +102,8 @@ export interface Hold {
   readonly raisedFromMa: number | undefined
   /** No higher limit is in force, or on its way. */
   readonly ceilingMa: number
+  /** What a start, of which nobody knows, may have left in force, if it answers again after its watchdog must have struck. */
+  readonly startMa: number
   /**
    * What it is likely to have let through, each until the next, the oldest first: as the ceiling, but lower as soon as a look
    * at a lower limit shows no more than that.
@@ -139,6 +141,7 @@ export const unknownHold = (traits: ChargerTraits, mono: Mono): Hold => ({
   answeredAt: mono,
   raisedFromMa: undefined,
   ceilingMa: traits.mostMa,
+  startMa: traits.powerOnMa,
   letThrough: [{ ma: traits.mostMa, from: mono }],
   told: [{ ma: traits.mostMa, from: mono }],
   phases: mostPhases(traits),
@@ -188,6 +191,7 @@ export function acknowledged(hold: Hold, ma: number, mono: Mono): Hold {
     ...hold,
     reach: 'heard',
     takenAt: hold.takenAt ?? mono,
+    ceilingMa: hold.reach === 'struck' ? Math.max(hold.ceilingMa, hold.startMa) : hold.ceilingMa,
     answeredAt: mono,
     heardAt: mono,
     measured,

@@ -117,6 +117,10 @@ test('out of reach it counts with its last limit or that of a start, then with t
   assert.is(elapsed(lost, a, limits, mono(12_000)).ceilingMa, 16_000)
   const struck = elapsed(lost, a, limits, mono(12_001))
   assert.equal([struck.reach, struck.ceilingMa], ['struck', 6000])
+  // It answers: nobody knows whether it was started meanwhile, until it is looked at and its car has followed.
+  const back = acknowledged(sent(struck, 0, limits, mono(13_000)), 0, mono(13_100))
+  assert.equal([back.reach, back.ceilingMa], ['heard', 16_000])
+  assert.is(seen(back, look(13_200, { state: 'B', limitMa: 0 }), a, limits).ceilingMa, 0)
   const keeps = { ...a, silenceMs: undefined }
   assert.is(elapsed(lost, keeps, limits, mono(1e9)).ceilingMa, 16_000)
 })
