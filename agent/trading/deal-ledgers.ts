@@ -84,7 +84,7 @@ export function createDealLedgers({ name, deal, around, feed, relied }: DealLedg
   let proof: DealProof | undefined
   let lock: DealProof | undefined
   let kept: Proven | undefined
-  /** The newest proof that the payment is not on the ledger. */
+  /** The newest proof that the payment is not on the ledger, until it is. */
   let absence: Proven | undefined
   let stopped = false
   /** What is refused each second is evidence once. */
@@ -167,6 +167,7 @@ export function createDealLedgers({ name, deal, around, feed, relied }: DealLedg
     if (what === 'settlement') return settled(read.value, proven.value, stateHeight)
     lock = proofOf('payment locked', proven.value)
     proof = lock
+    absence = undefined
     const { state, escrow } = read.value
     feed({ kind: 'lock', hash, record: { state, escrow }, height: proven.value.headerHeight })
     if (role === 'buyer') void account.refresh()

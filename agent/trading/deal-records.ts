@@ -98,10 +98,11 @@ async function peerReceipt(
   const read = 'there' in ledger ? decodeDealRecord(ledger.there.record) : undefined
   const record = read?.ok === true ? read.value : undefined
   const kept = runner.peerReceipt()
-  if (kept !== undefined)
-    return record !== undefined && !isReceiptOf(record, peer, kept) ? { why: 'not-counted' } : { there: kept }
+  if (kept !== undefined && (record === undefined || isReceiptOf(record, peer, kept))) return { there: kept }
   const handed = record && (await receipts.fromPeer(runner.deal(), record))
-  return handed === undefined ? { why: runner.wasRestored() ? 'not-kept' : 'not-handed' } : { there: handed }
+  if (handed !== undefined) return { there: handed }
+  if (kept !== undefined) return { why: 'not-counted' }
+  return { why: runner.wasRestored() ? 'not-kept' : 'not-handed' }
 }
 
 /** The ledger keeps closed deals, too: what was proven in an earlier life is proven once more. */

@@ -28,8 +28,12 @@ test('of a deal that is under way nothing is made up, and a receipt that the led
   assert.equal(said(await at.gather(seller, first)), [])
 
   // Another receipt than the ledger took would only accuse the one who handed it over.
-  const { begin } = first.peerReceipt()!
-  const other = await at.gather(seller, { ...first, peerReceipt: () => ({ begin, end: begin }) })
+  const { begin, end } = first.peerReceipt()!
+  const cheated = { ...first, peerReceipt: () => ({ begin, end: begin }) }
+  const asked = await at.gather(seller, cheated)
+  assert.equal([said(asked), asked.buyer.receipt], [[], { begin, end }], 'asked, it hands out what the ledger took')
+  await awaited(at.ports.time, at.agent(at.buyer).stop())
+  const other = await at.gather(seller, cheated)
   assert.equal([said(other), other.buyer.receipt], [['buyer.receipt not-counted'], undefined])
 
   await at.stop()
