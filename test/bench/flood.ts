@@ -258,9 +258,7 @@ async function floodRows({ quick, smoke, numbers }: BenchOptions): Promise<Row[]
   try {
     const floodNodes = await nodes.start(honest)
     const late = join(stage.folder, 'late')
-    const node = ['--max-semi-space-size=1', '--optimize-for-size', '--v8-pool-size=1', `--import=${LATENESS(late)}`]
-    const env = { MALLOC_ARENA_MAX: '1', MALLOC_TRIM_THRESHOLD_: '131072' }
-    const agent = await stage.start({ node, env })
+    const agent = await stage.start({ node: [`--import=${LATENESS(late)}`] })
     preferred(agent.pid)
     const neighbour = await stage.startNeighbour()
     await pause(smoke ? 2000 : 10_000)

@@ -111,8 +111,8 @@ export interface Stage {
   readonly running: RunningStreet
   readonly broker: BrokerProcess
   readonly lines: readonly string[]
-  /** Starts the measured site; `node` are further flags of Node, `env` further variables. */
-  start(more?: { readonly node?: readonly string[]; readonly env?: Record<string, string> }): Promise<AgentProcess>
+  /** Starts the measured site; `node` are flags of Node beside those of the launcher's first line. */
+  start(more?: { readonly node?: readonly string[] }): Promise<AgentProcess>
   /** Starts the neighbour in this process. */
   startNeighbour(): Promise<Agent>
   /** The ledger's nodes listen no more, or again. */
@@ -122,6 +122,12 @@ export interface Stage {
   /** Pulls the adapter that the meters of the measured site hang on, or plugs it in: it comes back as another terminal. */
   meters(plugged: boolean): Promise<void>
   close(): Promise<void>
+}
+
+/** What the first line of a program says that it is run by (env -S). */
+const interpreterOf = (program: string): readonly [string, ...string[]] => {
+  const [env, , ...words] = readFileSync(program, 'utf8').split('\n', 1)[0]!.slice(2).split(' ')
+  return [env!, ...words]
 }
 
 /** A serial adapter under a name of its own, as by-id has it. */
@@ -295,21 +301,15 @@ export async function openStage({ lines = 1, pauseMs = 0, change = () => {} }: S
   writeFileSync(configFile, `${JSON.stringify(config, null, 2)}\n`)
 
   const children = new Set<ChildProcess>()
-  async function start({
-    node = [],
-    env = {},
-  }: {
-    readonly node?: readonly string[]
-    readonly env?: Record<string, string>
-  } = {}) {
+  async function start({ node = [] }: { readonly node?: readonly string[] } = {}) {
     const args = ['run', '--json', '--config', configFile]
     const began = performance.now()
-    const [command, ...first] = node.length === 0 ? [launcher] : [process.execPath, ...node, launcher]
+    const [command, ...first] = node.length === 0 ? [launcher] : [...interpreterOf(launcher), ...node, launcher]
     const child = spawn(command!, [...first, ...args], {
       stdio: ['pipe', 'pipe', 'pipe'],
       env: {
         ...{ ...process.env, NODE_ENV: 'production', TIELINE_ENDS_WITH_PARENT: '1', STATE_DIRECTORY: releases },
-        ...{ TIELINE_UPDATE_KEYS: join(folder, 'update-keys'), ...env },
+        ...{ TIELINE_UPDATE_KEYS: join(folder, 'update-keys') },
       },
     })
     children.add(child)

@@ -1,11 +1,13 @@
 /**
  * `npm run soak`: the whole agent at work for half an hour, while listeners come and go, the broker and the ledger are restarted and the
  * meters' adapter is pulled and plugged in. What must not grow is watched: memory by a line through its lows, descriptors by their least in
- * quiet moments. It exits with 1 unless all is sound, and says inconclusive where it was too short or too restless to tell.
+ * quiet moments; of memory, objects and compiled code are told apart. It exits with 1 unless all is sound, and says inconclusive where it was too short or too restless to tell.
  */
+import { join } from 'node:path'
 import { readCost, readMemory } from './footprint-process.ts'
 import { openStage } from './footprint-stage.ts'
 import { type BenchOptions, type Row, runBench } from './report.ts'
+import { heapTold, readHeap } from './soak-heap.ts'
 import {
   judgeDescriptors,
   judgeSlope,
@@ -32,6 +34,18 @@ const MOST_DESCRIPTORS = 4
 
 const spreadOf = ({ perHour, within }: Slope) => ({ lowest: perHour - within, highest: perHour + within })
 
+/** By the hour, in the second half. */
+function grown(id: string, what: string, samples: readonly Sample[]): Row {
+  const [first, last] = [samples[0]?.mb, samples.at(-1)?.mb]
+  const slope = slopeOf(samples.slice(samples.length >> 1))
+  const note =
+    first === undefined || last === undefined ? '' : `${first.toFixed(1)} MB at first, ${last.toFixed(1)} at last`
+  return {
+    ...{ id: `memory.${id}`, what, value: slope.perHour, unit: 'MB', note },
+    ...(Number.isFinite(slope.within) ? spreadOf(slope) : {}),
+  }
+}
+
 const pause = (ms: number) => new Promise<void>(resolve => setTimeout(resolve, ms))
 
 async function soakRows({ quick, smoke, numbers }: BenchOptions): Promise<Row[]> {
@@ -42,7 +56,8 @@ async function soakRows({ quick, smoke, numbers }: BenchOptions): Promise<Row[]>
   const lengthMs = minutes * 60_000
   const warmMs = Math.min(WARM_MS, WARM_SHARE * lengthMs)
   try {
-    const agent = await stage.start()
+    const told = join(stage.folder, 'heap')
+    const agent = await stage.start({ node: [`--import=${heapTold(told)}`] })
     const { pid, page } = agent
     const neighbour = await stage.startNeighbour()
     const listeners = new Set<AbortController>()
@@ -110,6 +125,7 @@ async function soakRows({ quick, smoke, numbers }: BenchOptions): Promise<Row[]>
     const ended: Verdict = exit === 0 ? 'sound' : 'NOT SOUND'
     const late = slopeOf(lows.slice(lows.length >> 1))
     const memory = judgeSlope(slope, MOST_MB_PER_HOUR)
+    const heap = readHeap(told, warmMs)
     const verdict = worstOf([memory, judgeDescriptors(quiet, MOST_DESCRIPTORS), ended])
     if (verdict !== 'sound' && !smoke) process.exitCode = 1
     return [
@@ -123,6 +139,8 @@ async function soakRows({ quick, smoke, numbers }: BenchOptions): Promise<Row[]>
         ...{ id: 'memory.late', what: 'the same of the second half, when code has been compiled', unit: 'MB' },
         ...{ value: late.perHour, ...(Number.isFinite(late.within) ? spreadOf(late) : {}) },
       },
+      grown('objects', 'of it objects that a full collection leaves', heap.objects),
+      grown('code', 'of it what has been compiled', heap.code),
       { id: 'memory.first', what: 'of it at the first sample', value: samples[0]?.mb ?? 0, unit: 'MB' },
       { id: 'memory.last', what: 'at the last', value: samples.at(-1)?.mb ?? 0, unit: 'MB' },
       {
