@@ -27,7 +27,7 @@ export async function openBeside<T extends Opened>(
   parts: {
     readonly open: () => Promise<Result<T>>
     readonly timers: Pick<Timers, 'after'>
-    readonly health: Health
+    readonly health: Pick<Health, 'set'>
   },
 ): Promise<Beside<T>> {
   const { open, timers, health } = parts

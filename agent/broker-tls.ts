@@ -18,6 +18,12 @@ export async function tlsFrom(
   return texts.ok ? ok({ tls: texts.value, renewTls: () => readTls(files), onTls }) : texts
 }
 
+/** Those for a broker of a device: the site's own where it is one of the site's brokers. */
+export const tlsFilesFor = (
+  { brokers, brokerTls }: { readonly brokers: readonly string[]; readonly brokerTls?: TlsTexts },
+  broker: string,
+): TlsTexts | undefined => (brokers.includes(broker) ? brokerTls : undefined)
+
 /** A private key that others can read is refused. No fault repeats what a file holds. */
 export async function readTls(files: TlsTexts): Promise<Result<TlsTexts>> {
   const texts: { ca?: string; cert?: string; key?: string } = {}

@@ -12,7 +12,7 @@ import { coilRelays } from '../drivers/relays/modbus-coil.ts'
 import { shellyRelays } from '../drivers/relays/shelly.ts'
 import { toHex } from '../protocol/bytes.ts'
 import { type Fault, fail, ok, type Result } from '../protocol/result.ts'
-import { tlsFrom } from './broker-tls.ts'
+import { tlsFilesFor, tlsFrom } from './broker-tls.ts'
 import type { ContactRef, RelayBankConfig } from './config/relay-config.ts'
 import type { SiteConfig } from './config/site-config.ts'
 import { wireGpio } from './gpio-wiring.ts'
@@ -219,9 +219,8 @@ async function openBank(
       return byChannel(await lcusRelays({ ...bank, name, line, clock, timers, contacts: named, log }))
     }
     case 'shelly': {
-      const tls = await tlsFrom(bank.broker === undefined ? config.brokerTls : undefined, fault =>
-        health(`relays.${name}.tls`, fault),
-      )
+      const files = bank.broker === undefined ? config.brokerTls : tlsFilesFor(config, bank.broker)
+      const tls = await tlsFrom(files, fault => health(`relays.${name}.tls`, fault))
       if (!tls.ok) return tls
       const bus = await world.openBus(bank.broker === undefined ? config.brokers : [bank.broker], tls.value)
       if (!bus.ok) return bus

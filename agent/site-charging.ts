@@ -4,6 +4,8 @@ import type { Price } from '../protocol/quantity.ts'
 import type { Fault } from '../protocol/result.ts'
 import { ok, type Result } from '../protocol/result.ts'
 import type { Mono } from '../protocol/time.ts'
+import { tlsFilesFor } from './broker-tls.ts'
+import { openBrokers } from './brokers.ts'
 import { openChargers } from './charging/open-chargers.ts'
 import { type Charging, createCharging } from './charging/run.ts'
 import type { Sessions } from './charging/sessions.ts'
@@ -29,7 +31,13 @@ export async function openSiteCharging(
 ): Promise<Result<Charging | undefined>> {
   const { fuses, chargers } = config.charging ?? { fuses: {}, chargers: {} }
   if (Object.keys(chargers).length === 0) return ok(undefined)
-  const opened = await openChargers(fuses, chargers, { ...{ clock, timers, log, entropy, openBus }, ...devices })
+  const openBroker = async (broker: string) => {
+    const brokerTls = tlsFilesFor(config, broker)
+    const from = { brokers: [broker], ...(brokerTls === undefined ? {} : { brokerTls }) }
+    const what = { name: `chargers.${new URL(broker).host}`, hint: 'chargers on it are out of reach until it is there' }
+    return (await openBrokers(from, { timers, openBus }, { set: health }, what)).bus
+  }
+  const opened = await openChargers(fuses, chargers, { ...{ clock, timers, log, entropy, openBroker }, ...devices })
   if (!opened.ok) return opened
   const connection = Object.values(fuses).find(({ under, meter }) => under === undefined && meter !== undefined)
   const gridMeter = config.grid?.meter ?? connection?.meter

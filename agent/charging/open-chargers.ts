@@ -25,8 +25,8 @@ export interface ChargerLines {
   /** The one master of a line that meters may be on as well. */
   masterOn(line: string): Promise<ModbusMaster>
   lineOf(line: string): Line
-  /** Opens although the broker is not there; the chargers on it are out of reach until it is. */
-  openBus(urls: readonly string[], how: { readonly patient: true }): Promise<Result<Bus>>
+  /** Answers although the broker is not there; the chargers on it are out of reach until it is. */
+  openBroker(broker: string): Promise<Bus>
 }
 
 export interface OpenedChargers {
@@ -47,12 +47,10 @@ export async function openChargers(
     await Promise.all([...chargers.values()].map(charger => charger.close()))
     for (const bus of buses.values()) await bus.close()
   }
-  async function busOn(broker: string): Promise<Result<Bus>> {
-    const known = buses.get(broker)
-    if (known !== undefined) return ok(known)
-    const opened = await around.openBus([broker], { patient: true })
-    if (opened.ok) buses.set(broker, opened.value)
-    return opened
+  async function busOn(broker: string): Promise<Bus> {
+    const bus = buses.get(broker) ?? (await around.openBroker(broker))
+    buses.set(broker, bus)
+    return bus
   }
   for (const [name, config] of Object.entries(configs)) {
     const opened = await openCharger(name, config, { ...around, busOn })
@@ -102,7 +100,7 @@ function traitsOf(charger: Charger, { fuse, conductors, powerOnMa, station }: Ch
 async function openCharger(
   name: string,
   config: ChargerConfig,
-  around: ChargerLines & { busOn(broker: string): Promise<Result<Bus>> },
+  around: ChargerLines & { busOn(broker: string): Promise<Bus> },
 ): Promise<Result<Charger>> {
   const { clock, timers, log } = around
   const { controller, line, unit, station: place, id, mostMa, failsafeMa, watchdogMs, allowUnsupervised } = config
@@ -110,12 +108,11 @@ async function openCharger(
   const common = watchdogMs === undefined ? named : { ...named, watchdogMs }
   if (place !== undefined) {
     const bus = await around.busOn(place.broker)
-    if (!bus.ok) return bus
     // Answers to an earlier run are not for this one.
     const src = `tieline-${toHex(around.entropy.bytes(8))}`
     const { evse, limits } = place
     const watchdogS = watchdogMs === undefined ? {} : { watchdogS: watchdogMs / 1000 }
-    return openEverestCharger({ ...named, bus: bus.value, timers, evse, limits, src, failsafeMa, ...watchdogS })
+    return openEverestCharger({ ...named, bus, timers, evse, limits, src, failsafeMa, ...watchdogS })
   }
   if (controller === 'openevse')
     return openOpenEvseCharger({ ...common, line: around.lineOf(line!), timers, failsafeMa })

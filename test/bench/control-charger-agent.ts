@@ -6,7 +6,7 @@ import type { ChargerConfig } from '../../agent/config/charging-config.ts'
 import { systemEntropy } from '../../drivers/crypto/entropy.ts'
 import { PAGES } from '../../drivers/meters/catalogue.ts'
 import { createModbusMeter } from '../../drivers/meters/modbus-meter.ts'
-import { fail, must } from '../../protocol/result.ts'
+import { must } from '../../protocol/result.ts'
 import { CHARGER_LIMITS } from '../../protocol/safety/charger-hold.ts'
 import { openBoard } from './control-board.ts'
 import { CHARGER_MA, FIRST_UNIT, FUSE_MA, METER_UNIT, STATIONS } from './control-chargers.ts'
@@ -43,7 +43,7 @@ const opened = must(
     {
       ...{ clock, timers, log, masterOn: async () => line.master },
       entropy: systemEntropy,
-      openBus: async () => fail({ code: 'bench.no-broker' }),
+      openBroker: () => Promise.reject(new Error('this bench has no station')),
       lineOf: () => {
         throw new Error('every charger here is on Modbus')
       },
